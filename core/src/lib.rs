@@ -1,0 +1,14 @@
+//! The pure state machine of Quorate.
+//!
+//! Inputs go in (bytes that arrived, a disk operation that ended, that time has come), actions come out. Nothing here owns a
+//! socket, a file, a clock, a thread or hidden randomness; `no_std` is the proof.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod mutant;

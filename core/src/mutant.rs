@@ -1,0 +1,100 @@
+//! Planted bugs (simulation-catalogue section 4): proof that the checks see what they are for.
+//!
+//! A safety-carrying decision reads `right_condition || mutants.has(Mutant::K01)`. Without the feature `mutants`
+//! [`Mutants::has`] is the constant `false` and the branch vanishes.
+
+/// The planted bugs that this design can express so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// ACK before fsync.
+    K01,
+    /// Quorum is half of the voters, rounded down.
+    K02,
+    /// An observer's ACKs and votes count.
+    K05,
+    /// ACKEPOCH leaves before the accepted epoch is durable.
+    K06,
+    /// A later zxid's quorum commits an earlier undecided one.
+    K07,
+    /// TRUNC to the leader's last zxid instead of the last common one.
+    K08,
+    /// The uncommitted tail of the log is dropped at restart.
+    K09,
+    /// An ACK of an old epoch counts for the same counter.
+    K12,
+    /// A learner decides session expiry by its own clock.
+    K14,
+    /// The session id base is a constant after every start.
+    K16,
+    /// A client that has seen a higher zxid is accepted by a lagging server.
+    K19,
+    /// A checksum error in the middle of the log is taken for its end.
+    K21,
+    /// A sequential suffix is made from the number of present children.
+    K24,
+    /// DIFF by range test instead of membership test.
+    B01,
+    /// The current epoch is written before the history that it vouches for.
+    B13,
+    /// Watch events are queued after the reply that shows the new value.
+    K18,
+}
+
+impl Mutant {
+    /// Every planted bug, in the catalogue's order of kinds.
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("K01", Self::K01),
+        ("K02", Self::K02),
+        ("K05", Self::K05),
+        ("K06", Self::K06),
+        ("K07", Self::K07),
+        ("K08", Self::K08),
+        ("K09", Self::K09),
+        ("K12", Self::K12),
+        ("K14", Self::K14),
+        ("K16", Self::K16),
+        ("K18", Self::K18),
+        ("K19", Self::K19),
+        ("K21", Self::K21),
+        ("K24", Self::K24),
+        ("B01", Self::B01),
+        ("B13", Self::B13),
+    ];
+
+    /// The planted bug with this catalogue id.
+    #[must_use]
+    pub fn by_id(id: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == id).map(|(_, m)| *m)
+    }
+}
+
+/// Which planted bug is switched on in one Peer: none in every shipped binary.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Mutants {
+    #[cfg(feature = "mutants")]
+    planted: Option<Mutant>,
+}
+
+impl Mutants {
+    /// With one planted bug. Only with the feature `mutants`.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub const fn planted(mutant: Mutant) -> Self {
+        Self { planted: Some(mutant) }
+    }
+
+    /// Whether this bug is planted here.
+    #[inline]
+    #[must_use]
+    pub fn has(self, mutant: Mutant) -> bool {
+        #[cfg(feature = "mutants")]
+        {
+            self.planted == Some(mutant)
+        }
+        #[cfg(not(feature = "mutants"))]
+        {
+            let _ = mutant;
+            false
+        }
+    }
+}
