@@ -11,4 +11,7 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod ids;
+pub mod jute;
 pub mod mutant;
+pub mod quorum;
+pub mod wire;

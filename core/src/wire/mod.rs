@@ -1,0 +1,8 @@
+//! Bytes <-> types: what clients, peers and disks see, in ZooKeeper's own encodings. Knows nothing about state.
+
+pub mod inbuf;
+pub mod notification;
+pub mod packet;
+pub mod password;
+pub mod records;
+pub mod txn;

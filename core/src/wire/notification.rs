@@ -1,0 +1,160 @@
+//! The election port: initial message and notifications (quorum-protocol section 2).
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::error::DecodeError;
+use crate::ids::{Epoch, Sid, Zxid};
+use crate::jute::{Put, Reader, frame};
+
+/// First bytes of an election connection, initiator to acceptor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hello {
+    /// Who calls.
+    pub sid: Sid,
+    /// Its own election addresses; several only in the V2 form.
+    pub addresses: Vec<String>,
+}
+
+const V1: i64 = -65536;
+const V2: i64 = -65535;
+const ADDRESS_MAX: usize = 2048;
+
+impl Hello {
+    /// Appends the V1 form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_i64(if self.addresses.len() > 1 { V2 } else { V1 });
+        out.put_i64(self.sid.0);
+        out.put_string(&self.addresses.join("|"));
+    }
+
+    /// Reads a hello at the start of `buf`: it and its length, or `Ok(None)` until all of it is there.
+    pub fn decode(buf: &[u8]) -> Result<Option<(Self, usize)>, DecodeError> {
+        if buf.len() < 8 {
+            return Ok(None);
+        }
+        let mut r = Reader::new(buf);
+        let version = r.i64()?;
+        if version >= 0 {
+            // Before 3.5 the first long is the sid and nothing follows.
+            return Ok(Some((Self { sid: Sid(version), addresses: Vec::new() }, 8)));
+        }
+        if version != V1 && version != V2 {
+            return Err(r.error("unknown protocol version in an election hello"));
+        }
+        if buf.len() < 20 {
+            return Ok(None);
+        }
+        let sid = Sid(r.i64()?);
+        let len = r.i32()?;
+        let Some(len) = usize::try_from(len).ok().filter(|n| (1..=ADDRESS_MAX).contains(n)) else {
+            return Err(r.error("election hello with an address of impossible length"));
+        };
+        if buf.len() < 20 + len {
+            return Ok(None);
+        }
+        let Ok(text) = core::str::from_utf8(r.take(len)?) else {
+            return Err(r.error("election hello with an address that is not UTF-8"));
+        };
+        Ok(Some((Self { sid, addresses: text.split('|').map(ToString::to_string).collect() }, 20 + len)))
+    }
+}
+
+/// Role of a notification's sender, with its wire code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[allow(missing_docs)]
+pub enum VoterState {
+    Looking = 0,
+    Following = 1,
+    Leading = 2,
+    Observing = 3,
+}
+
+/// A vote: whom, with which history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Vote {
+    /// Proposed leader.
+    pub leader: Sid,
+    /// Its last logged zxid.
+    pub zxid: Zxid,
+    /// Its current epoch.
+    pub epoch: Epoch,
+}
+
+impl Vote {
+    /// The total order of votes: epoch, zxid, sid.
+    #[must_use]
+    pub fn key(&self) -> (Epoch, Zxid, Sid) {
+        (self.epoch, self.zxid, self.leader)
+    }
+}
+
+/// One notification.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notification<'a> {
+    /// Role of the sender.
+    pub state: VoterState,
+    /// Its vote.
+    pub vote: Vote,
+    /// Its logical clock.
+    pub round: i64,
+    /// Layout version: 0 below 3.5 (two shorter forms), 2 with configuration text.
+    pub version: i32,
+    /// Its configuration's text.
+    pub config: Option<&'a [u8]>,
+}
+
+/// Longest notification frame, in bytes (2.2).
+pub const FRAME_MAX: usize = 524_288;
+
+impl<'a> Notification<'a> {
+    /// Appends the frame, length first, in the form of 3.5 and later.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        frame(out, |out| {
+            self.encode_head(out);
+            out.put_buffer(Some(self.config.unwrap_or_default()));
+        });
+    }
+
+    /// Appends the part before the configuration text.
+    fn encode_head(&self, out: &mut Vec<u8>) {
+        out.put_i32(self.state as i32);
+        out.put_i64(self.vote.leader.0);
+        out.put_i64(self.vote.zxid.0);
+        out.put_i64(self.round);
+        out.put_i64(self.vote.epoch);
+        out.put_i32(2);
+    }
+
+    /// Reads a frame's payload. `Ok(None)`: to be skipped (too short, or an impossible configuration length).
+    pub fn decode(payload: &'a [u8]) -> Result<Option<Self>, DecodeError> {
+        if payload.len() < 28 {
+            return Ok(None);
+        }
+        let mut r = Reader::new(payload);
+        let state = match r.i32()? {
+            0 => VoterState::Looking,
+            1 => VoterState::Following,
+            2 => VoterState::Leading,
+            3 => VoterState::Observing,
+            _ => return Ok(None),
+        };
+        let (leader, zxid, round) = (Sid(r.i64()?), Zxid(r.i64()?), r.i64()?);
+        let mut n = Self { state, vote: Vote { leader, zxid, epoch: zxid.epoch() }, round, version: 0, config: None };
+        if payload.len() < 40 {
+            return Ok(Some(n));
+        }
+        n.vote.epoch = r.i64()?;
+        if payload.len() == 40 {
+            return Ok(Some(n));
+        }
+        n.version = r.i32()?;
+        if n.version > 1 {
+            match r.buffer() {
+                Ok(config) => n.config = config,
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(Some(n))
+    }
+}
