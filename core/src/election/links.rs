@@ -1,0 +1,447 @@
+//! Election connections: one per pair of servers, the one that the larger id opened; one pending notification per peer
+//! (quorum-protocol 2.1, 2.2). What is sent is always the present state, never a stored message.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::config::{Ensemble, PeerConfig};
+use crate::error::CloseReason;
+use crate::event::{Event, LinkEvent, Outbox, Port};
+use crate::ids::{LinkId, Millis, Now, Sid};
+use crate::jute::{Put, Reader};
+use crate::wire::inbuf::InBuf;
+use crate::wire::notification::{FRAME_MAX, Hello, Notification, Vote, VoterState};
+
+/// What this server says of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Announcement {
+    /// Its role.
+    pub state: VoterState,
+    /// Its vote.
+    pub vote: Vote,
+    /// Its logical clock.
+    pub round: i64,
+}
+
+/// A notification of another server, without its configuration text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct Arrival {
+    pub sid: Sid,
+    pub state: VoterState,
+    pub vote: Vote,
+    pub round: i64,
+    pub version: i32,
+}
+
+/// Strangers that may wait for their hello at once.
+const GREETING_MAX: usize = 256;
+/// Servers outside the configuration that may stay connected at once.
+const UNKNOWN_MAX: usize = 16;
+
+#[derive(Debug, Default)]
+struct Remote {
+    address: Option<Arc<str>>,
+    /// The connection in use.
+    channel: Option<LinkId>,
+    dialing: Option<LinkId>,
+    /// Something to say is waiting for the channel.
+    dirty: bool,
+    undrained: usize,
+    heard_ms: Millis,
+    /// The last attempt failed and nothing was heard since.
+    unreachable: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Accepted, no hello yet; closed at this time.
+    Greeting(Millis),
+    /// Opened by us, not connected yet.
+    Dialing(Sid),
+    /// In use.
+    Channel(Sid),
+}
+
+#[derive(Debug)]
+struct Link {
+    kind: Kind,
+    inbuf: InBuf,
+}
+
+/// All election connections of a server.
+#[derive(Debug)]
+pub struct Links {
+    me: Sid,
+    own_address: Arc<str>,
+    hello_ms: Millis,
+    voters: Vec<Sid>,
+    remotes: BTreeMap<Sid, Remote>,
+    links: BTreeMap<LinkId, Link>,
+    config: Bytes,
+    greeting: usize,
+}
+
+impl Links {
+    /// No connection yet. `config`: text of the configuration, shared by every notification.
+    #[must_use]
+    pub fn new(cfg: &PeerConfig, ensemble: &Ensemble, config: Bytes) -> Self {
+        let remotes = ensemble
+            .members
+            .iter()
+            .filter(|m| m.sid != cfg.sid)
+            .map(|m| (m.sid, Remote { address: Some(m.election.clone()), ..Remote::default() }))
+            .collect();
+        Self {
+            me: cfg.sid,
+            own_address: ensemble.member(cfg.sid).map_or_else(|| "".into(), |m| m.election.clone()),
+            hello_ms: cfg.timing.tick_ms * cfg.timing.sync_limit,
+            voters: ensemble.voters().map(|m| m.sid).filter(|s| *s != cfg.sid).collect(),
+            remotes,
+            links: BTreeMap::new(),
+            config,
+            greeting: 0,
+        }
+    }
+
+    /// Whether this link is one of ours.
+    #[must_use]
+    pub fn owns(&self, link: LinkId) -> bool {
+        self.links.contains_key(&link)
+    }
+    /// Whether this server cannot be reached: its connection is gone and the last attempt to make one failed.
+    #[must_use]
+    pub fn unreachable(&self, sid: Sid) -> bool {
+        self.remotes.get(&sid).is_some_and(|r| r.channel.is_none() && r.unreachable)
+    }
+    /// A new election finds out anew who can be reached.
+    pub fn forget_unreachable(&mut self) {
+        self.remotes.values_mut().for_each(|r| r.unreachable = false);
+    }
+    /// Members with a live connection, ascending.
+    pub fn connected(&self) -> impl Iterator<Item = Sid> {
+        self.remotes.iter().filter(|(_, r)| r.channel.is_some()).map(|(s, _)| *s)
+    }
+
+    /// Tells every voter.
+    pub fn broadcast(&mut self, now: Now, what: &Announcement, out: &mut Outbox) {
+        for i in 0..self.voters.len() {
+            self.send(now, self.voters[i], what, out);
+        }
+    }
+
+    /// Tells one server: now if its channel is free, otherwise as soon as it is.
+    pub fn send(&mut self, now: Now, sid: Sid, what: &Announcement, out: &mut Outbox) {
+        let Some(remote) = self.remotes.get_mut(&sid) else { return };
+        remote.dirty = true;
+        match remote.channel {
+            Some(link) if remote.undrained == 0 => Self::flush(remote, link, what, &self.config, out),
+            Some(_) => {}
+            None => self.dial(now, sid, out),
+        }
+    }
+
+    fn flush(remote: &mut Remote, link: LinkId, what: &Announcement, config: &Bytes, out: &mut Outbox) {
+        remote.dirty = false;
+        // Text of a large ensemble is shared, not copied.
+        let inline = config.len() <= 1024;
+        remote.undrained += out.send_with(link, |buf| {
+            buf.put_len(44 + config.len());
+            buf.put_i32(what.state as i32);
+            buf.put_i64(what.vote.leader.0);
+            buf.put_i64(what.vote.zxid.0);
+            buf.put_i64(what.round);
+            buf.put_i64(what.vote.epoch);
+            buf.put_i32(2);
+            buf.put_len(config.len());
+            if inline {
+                buf.extend_from_slice(config);
+            }
+        });
+        if !inline {
+            remote.undrained += config.len();
+            out.send_shared(link, config.clone());
+        }
+    }
+
+    fn dial(&mut self, now: Now, sid: Sid, out: &mut Outbox) {
+        let Some(remote) = self.remotes.get_mut(&sid) else { return };
+        if let (None, None, Some(address)) = (remote.channel, remote.dialing, &remote.address) {
+            let link = out.connect(Port::Election, address);
+            remote.dialing = Some(link);
+            remote.heard_ms = now.mono_ms;
+            self.links.insert(link, Link { kind: Kind::Dialing(sid), inbuf: InBuf::default() });
+        }
+    }
+
+    /// Connects again to whoever is not connected, drops channels on which nothing was heard since `quiet_since` (they may be
+    /// half open), and repeats the announcement.
+    pub fn refresh(&mut self, now: Now, quiet_since: Millis, what: &Announcement, out: &mut Outbox) {
+        for i in 0..self.voters.len() {
+            let sid = self.voters[i];
+            let remote = self.remotes.get(&sid).expect("every voter is a member");
+            if let Some(link) = remote.channel
+                && remote.heard_ms < quiet_since
+            {
+                self.drop_link(link, CloseReason::Timeout("nothing heard during an election"), out);
+            }
+            self.send(now, sid, what, out);
+        }
+    }
+
+    fn drop_link(&mut self, link: LinkId, why: CloseReason, out: &mut Outbox) {
+        self.forget(link);
+        out.close(link, why);
+    }
+
+    /// Takes a link out of every table; returns whose it was.
+    fn forget(&mut self, link: LinkId) -> Option<Sid> {
+        let sid = match self.links.remove(&link)?.kind {
+            Kind::Greeting(_) => {
+                self.greeting -= 1;
+                return None;
+            }
+            Kind::Dialing(sid) | Kind::Channel(sid) => sid,
+        };
+        let remote = self.remotes.get_mut(&sid)?;
+        if remote.dialing == Some(link) {
+            remote.dialing = None;
+        }
+        if remote.channel == Some(link) {
+            remote.channel = None;
+            remote.undrained = 0;
+            if remote.address.is_none() {
+                self.remotes.remove(&sid);
+            }
+        }
+        Some(sid)
+    }
+
+    /// Something happened on an election connection; notifications go to `heard`.
+    pub fn on_link(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        event: LinkEvent<'_>,
+        what: Announcement,
+        out: &mut Outbox,
+        heard: &mut dyn FnMut(Sid, &Notification<'_>),
+    ) {
+        match event {
+            LinkEvent::Opened { .. } if link.is_accepted() => {
+                if self.greeting >= GREETING_MAX {
+                    out.close(link, CloseReason::Refused("too many election connections without a hello"));
+                    return;
+                }
+                self.greeting += 1;
+                let until = now.mono_ms + self.hello_ms;
+                self.links.insert(link, Link { kind: Kind::Greeting(until), inbuf: InBuf::default() });
+            }
+            LinkEvent::Opened { .. } => self.dialed(now, link, &what, out),
+            LinkEvent::Closed => {
+                let failed = matches!(self.links.get(&link), Some(Link { kind: Kind::Dialing(_), .. }));
+                if let Some(sid) = self.forget(link)
+                    && let Some(remote) = self.remotes.get_mut(&sid)
+                {
+                    remote.unreachable = failed;
+                    // A lost connection may mean a lost server: while LOOKING the difference matters.
+                    if what.state == VoterState::Looking && !failed {
+                        self.send(now, sid, &what, out);
+                    }
+                }
+            }
+            LinkEvent::Drained(n) => {
+                if let Some(Link { kind: Kind::Channel(sid), .. }) = self.links.get(&link)
+                    && let Some(remote) = self.remotes.get_mut(sid)
+                {
+                    remote.undrained = remote.undrained.saturating_sub(n);
+                    if remote.undrained == 0 && remote.dirty {
+                        Self::flush(remote, link, &what, &self.config, out);
+                    }
+                }
+            }
+            LinkEvent::Bytes(bytes) => self.on_bytes(now, link, bytes, &what, out, heard),
+        }
+    }
+
+    /// A connection that we asked for was made: say hello; it stays only if we are the larger one.
+    fn dialed(&mut self, now: Now, link: LinkId, what: &Announcement, out: &mut Outbox) {
+        let Some(Link { kind: Kind::Dialing(sid), .. }) = self.links.get(&link) else { return };
+        let sid = *sid;
+        let hello = Hello { sid: self.me, addresses: alloc::vec![self.own_address.as_ref().into()] };
+        let sent = out.send_with(link, |buf| hello.encode(buf));
+        if sid > self.me {
+            self.drop_link(link, CloseReason::Done, out);
+            if let Some(remote) = self.remotes.get_mut(&sid) {
+                remote.unreachable = false;
+            }
+            return;
+        }
+        self.adopt(now, sid, link, what, out);
+        if let Some(remote) = self.remotes.get_mut(&sid) {
+            remote.undrained += sent;
+        }
+    }
+
+    /// This link is the channel to `sid` from now on.
+    fn adopt(&mut self, now: Now, sid: Sid, link: LinkId, what: &Announcement, out: &mut Outbox) {
+        if let Some(old) = self.remotes.get(&sid).and_then(|r| r.channel) {
+            self.drop_link(old, CloseReason::Replaced, out);
+        }
+        let Some(remote) = self.remotes.get_mut(&sid) else { return };
+        remote.dialing = remote.dialing.filter(|d| *d != link);
+        remote.channel = Some(link);
+        remote.undrained = 0;
+        remote.heard_ms = now.mono_ms;
+        remote.unreachable = false;
+        if let Some(l) = self.links.get_mut(&link) {
+            l.kind = Kind::Channel(sid);
+        }
+        Self::flush(remote, link, what, &self.config, out);
+    }
+
+    fn on_bytes(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        bytes: &[u8],
+        what: &Announcement,
+        out: &mut Outbox,
+        heard: &mut dyn FnMut(Sid, &Notification<'_>),
+    ) {
+        let Some(l) = self.links.get_mut(&link) else { return };
+        let mut inbuf = core::mem::take(&mut l.inbuf);
+        let result = inbuf.process(bytes, |slice| {
+            let mut used = 0;
+            loop {
+                match self.on_frame(now, link, &slice[used..], what, out, heard) {
+                    Ok(0) => return (used, Ok(())),
+                    Ok(n) => used += n,
+                    Err(why) => return (used, Err(why)),
+                }
+            }
+        });
+        if let Some(l) = self.links.get_mut(&link) {
+            l.inbuf = inbuf;
+        }
+        if let Err(why) = result
+            && self.links.contains_key(&link)
+        {
+            out.event(Event::LinkClosed { link, remote: None, sid: self.sid_of(link), why: why.clone() });
+            self.drop_link(link, why, out);
+        }
+    }
+
+    fn sid_of(&self, link: LinkId) -> Option<Sid> {
+        match self.links.get(&link)?.kind {
+            Kind::Greeting(_) => None,
+            Kind::Dialing(sid) | Kind::Channel(sid) => Some(sid),
+        }
+    }
+
+    /// Reads one hello or notification; returns its length, 0 when it is not complete or the link is gone.
+    fn on_frame(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        buf: &[u8],
+        what: &Announcement,
+        out: &mut Outbox,
+        heard: &mut dyn FnMut(Sid, &Notification<'_>),
+    ) -> Result<usize, CloseReason> {
+        let Some(l) = self.links.get(&link) else { return Ok(0) };
+        match l.kind {
+            Kind::Dialing(_) => Err(CloseReason::Misbehaved("bytes before the connection was made")),
+            Kind::Greeting(_) => {
+                let Some((hello, n)) = Hello::decode(buf).map_err(CloseReason::Undecodable)? else { return Ok(0) };
+                self.greeted(now, link, &hello, what, out)?;
+                Ok(n)
+            }
+            Kind::Channel(sid) => {
+                if buf.len() < 4 {
+                    return Ok(0);
+                }
+                let len = Reader::new(buf).i32().map_err(CloseReason::Undecodable)?;
+                let Some(len) = usize::try_from(len).ok().filter(|n| (1..=FRAME_MAX).contains(n)) else {
+                    return Err(CloseReason::Misbehaved("notification frame of impossible length"));
+                };
+                if buf.len() < 4 + len {
+                    return Ok(0);
+                }
+                if let Some(remote) = self.remotes.get_mut(&sid) {
+                    remote.heard_ms = now.mono_ms;
+                    remote.unreachable = false;
+                }
+                let payload = &buf[4..4 + len];
+                if let Some(n) = Notification::decode(payload).map_err(CloseReason::Undecodable)? {
+                    heard(sid, &n);
+                }
+                Ok(4 + len)
+            }
+        }
+    }
+
+    fn greeted(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        hello: &Hello,
+        what: &Announcement,
+        out: &mut Outbox,
+    ) -> Result<(), CloseReason> {
+        let sid = hello.sid;
+        if sid == self.me {
+            return Err(CloseReason::Misbehaved("another server uses the id of this one: check its myid"));
+        }
+        if !self.remotes.contains_key(&sid) {
+            let unknown = self.remotes.values().filter(|r| r.address.is_none()).count();
+            if unknown >= UNKNOWN_MAX || sid < self.me {
+                return Err(CloseReason::Refused("a server outside the configuration"));
+            }
+            self.remotes.insert(sid, Remote::default());
+        }
+        if sid < self.me {
+            // The larger id calls: drop what there is, and call back.
+            if let Some(old) = self.remotes.get(&sid).and_then(|r| r.channel) {
+                self.drop_link(old, CloseReason::Replaced, out);
+            }
+            self.drop_link(link, CloseReason::Done, out);
+            if let Some(remote) = self.remotes.get_mut(&sid) {
+                remote.dirty = true;
+            }
+            self.dial(now, sid, out);
+            return Ok(());
+        }
+        self.greeting -= 1;
+        if let Some(l) = self.links.get_mut(&link) {
+            l.kind = Kind::Channel(sid);
+        }
+        self.adopt(now, sid, link, what, out);
+        Ok(())
+    }
+
+    /// Closes connections that never said hello.
+    pub fn tick(&mut self, now: Now, out: &mut Outbox) {
+        if self.greeting == 0 {
+            return;
+        }
+        let due = |l: &Link| matches!(l.kind, Kind::Greeting(until) if until <= now.mono_ms);
+        let late: Vec<LinkId> = self.links.iter().filter(|(_, l)| due(l)).map(|(id, _)| *id).collect();
+        for link in late {
+            self.drop_link(link, CloseReason::Timeout("no hello on an election connection"), out);
+        }
+    }
+
+    /// When [`Links::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Millis> {
+        if self.greeting == 0 {
+            return None;
+        }
+        let until = |l: &Link| if let Kind::Greeting(until) = l.kind { Some(until) } else { None };
+        self.links.values().filter_map(until).min()
+    }
+}
