@@ -312,6 +312,8 @@ pub struct PeerConfig {
     pub features: Features,
     /// Seed of hash keys, random delays and draws.
     pub seed: u64,
+    /// Report every step of every transaction as an event: the checks of the simulator want that, a cluster does not.
+    pub trace: bool,
     /// Planted bug, in test builds.
     pub mutants: Mutants,
 }

@@ -20,6 +20,8 @@ pub enum Mutant {
     K08,
     /// The uncommitted tail of the log is dropped at restart.
     K09,
+    /// The uncommitted tail is applied at restart before a leader confirms it.
+    K10,
     /// An ACK of an old epoch counts for the same counter.
     K12,
     /// A learner decides session expiry by its own clock.
@@ -50,6 +52,7 @@ impl Mutant {
         ("K07", Self::K07),
         ("K08", Self::K08),
         ("K09", Self::K09),
+        ("K10", Self::K10),
         ("K12", Self::K12),
         ("K14", Self::K14),
         ("K16", Self::K16),
