@@ -1,0 +1,1 @@
+"""Unmodified ZooKeeper clients against servers that are processes of their own."""

@@ -1,0 +1,250 @@
+"""Servers: each a process of its own on loopback, started, killed and stopped by its own id."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .harness import Context
+
+JAVA_COMMAND = (
+    "java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.showDateTime=true"
+    " -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"
+    " -cp /usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
+    " org.apache.zookeeper.server.quorum.QuorumPeerMain {cfg}"
+)
+
+# Below the range from which the kernel takes the ports of outgoing connections: a restarted server finds its own free.
+_PORTS = range(11_000, 32_000)
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on and that this run has not given out before."""
+    while True:
+        port = random.choice(_PORTS)
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+
+
+def four_letter(port: int, word: str, timeout_s: float = 5.0) -> str | None:
+    """The answer to a four-letter word, None when nobody answers."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as link:
+            link.sendall(word.encode())
+            answer = b""
+            while part := link.recv(65536):
+                answer += part
+            return answer.decode(errors="replace")
+    except OSError:
+        return None
+
+
+class Server:
+    """One server: its configuration, its directory, and its process while it runs."""
+
+    def __init__(self, context: Context, directory: Path, sid: int, kind: str) -> None:
+        self.context = context
+        self.directory = directory
+        self.sid = sid
+        self.kind = kind
+        self.data = directory / "data"
+        self.cfg = directory / "zoo.cfg"
+        self.log = directory / "log.txt"
+        self.client_port, self.quorum_port, self.election_port = free_port(), free_port(), free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        # Put before the server's own command, as `strace` is.
+        self.wrapper: list[str] = []
+        directory.mkdir(parents=True)
+        self.data.mkdir()
+
+    def __str__(self) -> str:
+        return f"server {self.sid}"
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return f"127.0.0.1:{self.client_port}"
+
+    @property
+    def member(self) -> str:
+        """Its `server.N` line."""
+        return f"server.{self.sid}=127.0.0.1:{self.quorum_port}:{self.election_port}"
+
+    def configure(self, settings: dict[str, object], members: list[str]) -> None:
+        """Writes `zoo.cfg` and, for an ensemble, `myid`."""
+        lines = [f"{key}={value}" for key, value in settings.items()]
+        lines += [f"dataDir={self.data}", f"clientPort={self.client_port}", *members]
+        self.cfg.write_text("\n".join(lines) + "\n")
+        if members:
+            (self.data / "myid").write_text(f"{self.sid}\n")
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it."""
+        template = JAVA_COMMAND if self.kind == "java" else self.context.options.command
+        return [word.format(cfg=self.cfg) for word in shlex.split(template)]
+
+    def start(self) -> None:
+        """Starts the process; does not wait for it to serve. Call it from the main thread only: see below."""
+        assert self.process is None, f"{self} runs already"
+        with self.log.open("ab") as log:
+            log.write(f"--- start of {self}\n".encode())
+            log.flush()
+            # The kernel ends the server when the thread that started it dies, however that happens.
+            words = ["setpriv", "--pdeathsig", "KILL", "--", *self.wrapper, *self.command]
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def kill9(self) -> None:
+        """SIGKILL, and waits until the process is gone."""
+        assert self.process is not None, f"{self} does not run"
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self} had ended by itself with code {self.process.returncode}")
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def stop(self, patience_s: float = 30.0) -> str | None:
+        """SIGTERM; returns a complaint unless the process then ends by itself."""
+        if self.process is None:
+            return None
+        process, self.process = self.process, None
+        if process.poll() is not None:
+            return f"{self} had ended by itself with code {process.returncode}"
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return f"{self} did not end within {patience_s:.0f} s of SIGTERM"
+        if process.returncode not in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
+            return f"{self} ended with code {process.returncode} on SIGTERM"
+        return None
+
+    def wait_exit(self) -> int:
+        """Waits until the process ends by itself; its exit code."""
+        from .harness import until
+
+        process = self.process
+        assert process is not None
+        until(f"{self} to end by itself", lambda: process.poll() is not None)
+        self.process = None
+        return process.returncode
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.process is not None and self.process.poll() is None
+
+    def mode(self) -> str | None:
+        """`leader`, `follower`, `standalone`, or None while it does not serve."""
+        answer = four_letter(self.client_port, "srvr") or ""
+        for line in answer.splitlines():
+            if line.startswith("Mode: "):
+                return line.removeprefix("Mode: ").strip()
+        return None
+
+    def serves(self) -> bool:
+        """Whether it serves clients; raises when its process has ended."""
+        if self.process is not None and self.process.poll() is not None:
+            raise AssertionError(f"{self} ended by itself with code {self.process.returncode}")
+        return self.process is not None and self.mode() is not None
+
+    def log_text(self) -> str:
+        """All it has printed."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+class Ensemble:
+    """Servers that know each other; one server alone is standalone."""
+
+    def __init__(
+        self, context: Context, directory: Path, servers: int, extra_members: tuple[str, ...] = (), **settings: object
+    ) -> None:
+        kinds = context.options.kinds
+        self.context = context
+        self.servers = [
+            Server(context, directory / str(sid), sid, kinds[(sid - 1) % len(kinds)]) for sid in range(1, servers + 1)
+        ]
+        self.settings: dict[str, object] = {
+            "tickTime": 500,
+            "initLimit": 40,
+            "syncLimit": 20,
+            "minSessionTimeout": 1000,
+            "maxSessionTimeout": 60_000,
+            "maxClientCnxns": 0,
+            "clientPortAddress": "127.0.0.1",
+            "4lw.commands.whitelist": "*",
+            "admin.enableServer": "false",
+            **settings,
+        }
+        self.members = [server.member for server in self.servers] + list(extra_members) if servers > 1 else []
+        for server in self.servers:
+            server.configure(self.settings, self.members)
+
+    @property
+    def hosts(self) -> str:
+        """The connect string of all servers."""
+        return ",".join(server.address for server in self.servers)
+
+    def start(self) -> None:
+        """Starts all servers and waits until all of them serve."""
+        for server in self.servers:
+            server.start()
+        self.wait_serving()
+
+    def wait_serving(self) -> None:
+        """Waits until every server that runs serves."""
+        from .harness import until
+
+        for server in self.servers:
+            if server.process is not None:
+                until(f"{server} to serve", server.serves)
+
+    def leader(self) -> Server:
+        """The leader, once there is one."""
+        from .harness import until
+
+        def probe() -> Server | None:
+            return next((s for s in self.servers if s.process is not None and s.mode() == "leader"), None)
+
+        return until("a leader", probe)
+
+    def follower(self) -> Server:
+        """Some follower, once there is one."""
+        from .harness import until
+
+        def probe() -> Server | None:
+            return next((s for s in self.servers if s.process is not None and s.mode() == "follower"), None)
+
+        return until("a follower", probe)
+
+    def pick(self, role: str) -> Server:
+        """The server with that role."""
+        return self.leader() if role == "leader" else self.follower()
+
+    def close(self) -> list[str]:
+        """Ends all servers; returns complaints about crashes, panics and servers that would not stop."""
+        complaints = [complaint for server in self.servers if (complaint := server.stop())]
+        for server in self.servers:
+            text = server.log_text()
+            if "panicked at" in text:
+                line = next(line for line in text.splitlines() if "panicked at" in line)
+                complaints.append(f"{server} panicked: {line.strip()}")
+        return complaints
