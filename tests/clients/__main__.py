@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import importlib
 import logging
 import os
 import shutil
@@ -13,8 +14,11 @@ import time
 import traceback
 from pathlib import Path
 
-from . import badinput, durability, kill9, recipes, session, shells  # noqa: F401  (they register their tests)
 from .harness import TESTS, Context, Options, Test
+
+# In the order in which they run: what is most fundamental first.
+for module in ("session", "shells", "durability", "kill9", "recipes", "badinput"):
+    importlib.import_module(f".{module}", __package__)
 
 LOG_LINES_SHOWN = 30
 LOG_LINE_WIDTH = 240
