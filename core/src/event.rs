@@ -370,6 +370,8 @@ pub enum Event {
         zxid: Zxid,
         /// Hash of header and body.
         hash: u64,
+        /// Header, body and digest as logged and sent: the oracle of the simulator explains every one of them.
+        record: Bytes,
     },
     /// A transaction was handed to the log.
     Logged {
