@@ -1,0 +1,85 @@
+//! Sessions, connections, frames, throttles, and the words that operators ask.
+
+use crate::config::key::Property::{File, Named, Zookeeper};
+use crate::config::key::{Key, Rule};
+use crate::config::settings::Settings;
+
+const MAX: i64 = i32::MAX as i64;
+
+const fn int(min: i64, max: i64, set: fn(&mut Settings, i64)) -> Rule {
+    Rule::Int { min, max, set }
+}
+
+const fn absent(same: &'static [&'static str], why: &'static str) -> Rule {
+    Rule::NoEffect { same, why }
+}
+
+const NO_THROTTLE: &str = "there is no request throttler yet";
+const NO_TOKENS: &str = "there is no connection throttle yet";
+
+fn size(v: i64) -> usize {
+    usize::try_from(v).unwrap_or(0)
+}
+
+#[rustfmt::skip]
+pub(super) static KEYS: &[Key] = &[
+    Key::new("maxClientCnxns", File, "connections", "60", int(-1, MAX, |s, v| s.peer.limits.max_client_cnxns = size(v)),
+        "Connections from one address; 0 = no limit. One more is closed at once.")
+        .show(|c| c.peer.limits.max_client_cnxns.to_string()),
+    Key::new("maxCnxns", Zookeeper, "connections", "0", int(-1, MAX, |s, v| s.peer.limits.max_cnxns = size(v)),
+        "Connections altogether; 0 = no limit."),
+    Key::new("minSessionTimeout", File, "ms", "2 x tickTime", int(-1, MAX, |s, v| s.min_session = Some(v).filter(|v| *v >= 0)),
+        "Lower bound of a session's timeout.")
+        .show(|c| c.peer.timing.min_session_ms.to_string()),
+    Key::new("maxSessionTimeout", File, "ms", "20 x tickTime", int(-1, MAX, |s, v| s.max_session = Some(v).filter(|v| *v >= 0)),
+        "Upper bound of a session's timeout.")
+        .show(|c| c.peer.timing.max_session_ms.to_string()),
+    Key::new("jute.maxbuffer", Named("jute.maxbuffer"), "bytes", "1048575", int(1, MAX, |s, v| s.peer.limits.frame_max = size(v)),
+        "A client packet longer than this closes its connection.")
+        .java("Also accepted in the file; in Java only after -D."),
+    Key::new("jute.maxbuffer.extrasize", Zookeeper, "bytes", "jute.maxbuffer", int(0, MAX, |s, v| s.frame_extra = Some(v)),
+        "By how much a transaction may exceed jute.maxbuffer; at least 1024."),
+    Key::new("globalOutstandingLimit", Zookeeper, "requests", "1000", int(1, MAX, |s, v| s.peer.limits.outstanding = size(v)),
+        "Requests in flight before reading from clients pauses."),
+    Key::new("nio.sessionlessCnxnTimeout", Zookeeper, "ms", "10000", int(1, MAX, |s, v| s.peer.timing.sessionless_ms = v),
+        "Connections without a session are closed after this."),
+    Key::new("clientTcpKeepAlive", Zookeeper, "", "false", Rule::Flag(|s, v| s.client_keep_alive = v),
+        "TCP keep-alive on client connections."),
+    Key::new("4lw.commands.whitelist", Zookeeper, "words", "srvr (and isro with read-only mode)", Rule::Text(|s, v| {
+            s.peer.features.four_letter_words = v.split(',').map(str::trim).filter(|w| !w.is_empty()).map(str::to_owned).collect();
+            Ok(())
+        }),
+        "Four-letter words that are answered, separated by commas; * = all."),
+    Key::new("4lw.legacyDate", Zookeeper, "", "false", Rule::Flag(|s, v| s.legacy_date = v),
+        "Print the build date of srvr and stat as MM/dd/yyyy HH:mm TZ, which the Go client's helper expects.")
+        .java("Not in Java."),
+    Key::new("extendedTypesEnabled", Zookeeper, "", "false", Rule::Flag(|s, v| s.peer.features.extended_types = v),
+        "TTL znodes; server ids then end at 254."),
+    Key::new("enforceQuota", Zookeeper, "", "false", Rule::Flag(|s, v| s.peer.features.enforce_quota = v),
+        "Hard quotas refuse writes."),
+    Key::new("znode.container.checkIntervalMs", Named("znode.container.checkIntervalMs"), "ms", "60000",
+        int(1, MAX, |s, v| s.peer.timing.container_check_ms = v),
+        "Interval of the container and TTL reaper."),
+    Key::new("znode.container.maxPerMinute", Named("znode.container.maxPerMinute"), "znodes", "10000",
+        int(1, MAX, |s, v| s.peer.timing.container_max_per_minute = u32::try_from(v).unwrap_or(u32::MAX)),
+        "Containers and TTL znodes reaped in a minute at most."),
+    Key::new("znode.container.maxNeverUsedIntervalMs", Named("znode.container.maxNeverUsedIntervalMs"), "ms", "0",
+        int(0, MAX, |s, v| s.peer.timing.container_never_used_ms = v),
+        "Containers that never had a child are reaped after this; 0 = never."),
+    Key::new("largeRequestThreshold", Zookeeper, "bytes", "-1", absent(&["-1"], "there is no budget of large requests yet; every connection's input is bounded"),
+        "Requests above this count as large."),
+    Key::new("largeRequestMaxBytes", Zookeeper, "bytes", "104857600", absent(&["104857600"], "there is no budget of large requests yet"),
+        "Large requests in flight."),
+    Key::new("request_throttle_max_requests", Zookeeper, "requests", "0", absent(&["0"], NO_THROTTLE), "Requests in flight before others queue."),
+    Key::new("request_throttle_*", Zookeeper, "", "", absent(&[], NO_THROTTLE), "Tuning of the request throttler."),
+    Key::new("request_stale_*", Zookeeper, "", "", absent(&["false"], NO_THROTTLE), "Dropping of stale requests."),
+    Key::new("request_throttler.shutdownTimeout", Zookeeper, "ms", "10000", absent(&["10000"], NO_THROTTLE), "Time to drain the throttler."),
+    Key::new("requestThrottle*", Zookeeper, "", "", absent(&[], "this is the name in Java's manual, not the one that its code reads; and there is no request throttler yet"),
+        "Names of the manual without effect in Java either."),
+    Key::new("throttled_op_wait_time", Zookeeper, "ms", "0", absent(&["0"], NO_THROTTLE), "Longest wait before ThrottledOp (-127)."),
+    Key::new("connection_throttle_tokens", Zookeeper, "connections", "0", absent(&["0"], NO_TOKENS), "Size of the token bucket; 0 = off."),
+    Key::new("connection_throttle_*", Zookeeper, "", "", absent(&[], NO_TOKENS), "Tuning of the connection throttle."),
+    Key::new("maxResponseCacheSize", Zookeeper, "entries", "400", absent(&["0", "400"], "replies are made fast enough without a cache"), "Cache of getData replies."),
+    Key::new("maxGetChildrenResponseCacheSize", Zookeeper, "entries", "400", absent(&["0", "400"], "replies are made fast enough without a cache"), "Cache of getChildren replies."),
+    Key::new("enableEagerACLCheck", Zookeeper, "", "false", absent(&["false"], "the leader checks ACLs; the answer to the client is the same"), "Followers check ACLs before they forward."),
+];
