@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod config;
+pub mod disk;
 pub mod election;
 pub mod error;
 pub mod event;

@@ -5,4 +5,6 @@ pub mod notification;
 pub mod packet;
 pub mod password;
 pub mod records;
+pub mod snapshot;
 pub mod txn;
+pub mod txnlog;
