@@ -2,3 +2,9 @@
 
 pub mod config;
 pub mod exit;
+pub mod four_letter;
+pub mod metrics;
+pub mod process;
+pub mod time_text;
+pub mod version;
+pub mod views;
