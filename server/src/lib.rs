@@ -1,10 +1,17 @@
 //! The server around the core: configuration, command line, what operators see.
 
+pub mod cli;
 pub mod config;
+pub mod data_dir;
+pub mod dev;
+pub mod events;
 pub mod exit;
 pub mod four_letter;
+pub mod logging;
 pub mod metrics;
 pub mod process;
+pub mod serve;
+pub mod signals;
 pub mod time_text;
 pub mod version;
 pub mod views;

@@ -1,2 +1,20 @@
 //! The `quorate` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use quorate_server::cli::{Cli, Command};
+use quorate_server::exit::Exit;
+use quorate_server::{config, serve};
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Serve(options) => serve::serve(&options),
+        Command::Dev(options) => serve::dev(&options),
+        Command::ConfigReference => {
+            serve::print(&config::reference::page());
+            Exit::Clean
+        }
+    };
+    exit.into()
+}

@@ -14,8 +14,8 @@ use quorate_server::views::{
 };
 use quorate_server::{four_letter, version};
 
-const S1: SessionId = SessionId(0x1_0000_1a3_1ae_0000);
-const S3: SessionId = SessionId(0x3_0000_1a3_1ca_0000);
+const S1: SessionId = SessionId(0x0100_001a_31ae_0000);
+const S3: SessionId = SessionId(0x0300_001a_31ca_0000);
 /// Sat Nov 21 02:38:50 UTC 2026.
 const EXPIRY: i64 = 1_795_228_730_000;
 

@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::logging::LogFormat;
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (ZooKeeper 3.9.5)");
+
+const EXAMPLES: &str = "Examples:
+  quorate dev                          three servers on this machine: try things out
+  quorate serve zoo.cfg                one server, from a ZooKeeper configuration file
+  quorate serve 2181 ./data            one server alone, without a file
+  echo srvr | nc 127.0.0.1 2181        ask a server how it is
+  quorate config-reference | less      every key, what it does, how it differs from Java
+
+Any ZooKeeper client connects: kazoo, the Java and C clients, zkCli.sh -server 127.0.0.1:2181";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  quorate serve /etc/zookeeper/conf/zoo.cfg
+  quorate serve zoo.cfg --log-format json
+  quorate serve 2181 ./data 2000 60    <clientPort> <dataDir> [tickTime] [maxClientCnxns]
+  SERVER_JVMFLAGS=-Dzookeeper.snapCount=10000 quorate serve zoo.cfg
+
+The smallest file:
+  dataDir=./data
+  clientPort=2181
+
+Exit codes: 0 asked to stop; 1 unexpected, or the client port cannot be bound; 2 invalid configuration or invocation;
+3 data directory; 10 transaction log or snapshot; 14 the election port cannot be bound.
+RUST_LOG sets the level of the log (default info).";
+
+const DEV_EXAMPLES: &str = "Examples:
+  quorate dev
+  quorate dev --servers 5 --client-port 3181 --dir /tmp/play
+  quorate dev --servers 1
+
+Each server's zoo.cfg and data are under the directory, in server-N; `quorate serve` can run them one by one.
+Remove the directory to begin anew.";
+
+/// A coordination service that speaks ZooKeeper's protocols.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version = VERSION, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one server from a ZooKeeper configuration file
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Run an ensemble on this machine, to try things out
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(Dev),
+    /// Print every configuration key, as Markdown
+    ConfigReference,
+}
+
+/// `quorate serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// A configuration file, or: <clientPort> <dataDir> [tickTime] [maxClientCnxns]
+    #[arg(required = true, num_args = 1..=4, value_name = "ZOO.CFG")]
+    pub arguments: Vec<String>,
+    /// How a line of the log looks
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// `quorate dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// How many servers
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=31))]
+    pub servers: u16,
+    /// Where their data is
+    #[arg(long, default_value = "./quorate-data")]
+    pub dir: PathBuf,
+    /// The first server's client port; the others follow
+    #[arg(long, default_value_t = 2181, value_parser = clap::value_parser!(u16).range(1..))]
+    pub client_port: u16,
+    /// Log to standard error from this level on: error, warn, info, debug, trace
+    #[arg(long, default_value = "warn")]
+    pub log_level: tracing::Level,
+    /// How a line of the log looks
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn definition() {
+        super::Cli::command().debug_assert();
+    }
+}
