@@ -1,0 +1,117 @@
+//! A transaction was applied here: watch events, then the reply to whoever asked for it (client-protocol 7.3, 12).
+
+use alloc::vec::Vec;
+
+use crate::error::{CloseReason, ErrorCode};
+use crate::front::conn::{HeaderZxid, Pending, Stage, State};
+use crate::front::queue::ends_connection;
+use crate::front::{Front, FrontCtx, SLOW_FACTOR};
+use crate::ids::Zxid;
+use crate::mutant::Mutant;
+use crate::request::finish::Finished;
+use crate::tree::{Applied, Change, OpResult, acl};
+use crate::wire::client::encode_event;
+use crate::wire::records::{op, perm};
+use crate::wire::txn::{Txn, TxnHeader};
+
+impl Front {
+    /// Tells watchers what changed, answers the client that asked, lets the requests behind go on.
+    pub fn applied(&mut self, header: &TxnHeader, txn: &Txn<'_>, applied: &Applied, ctx: &mut FrontCtx<'_>) {
+        // No client may see the new state before the event that announces it.
+        let events_first = !ctx.cfg.mutants.has(Mutant::K18);
+        if events_first {
+            self.notify(header.zxid, &applied.changes, ctx);
+        }
+        self.finish(header, txn, &applied.result, ctx);
+        if !events_first {
+            self.notify(header.zxid, &applied.changes, ctx);
+        }
+        self.relieve(ctx);
+    }
+
+    fn notify(&mut self, zxid: Zxid, changes: &[Change], ctx: &mut FrontCtx<'_>) {
+        for change in changes {
+            let mut fired = core::mem::take(&mut self.fired);
+            ctx.watches.fire(change, &mut fired);
+            for (link, kind) in fired.drain(..) {
+                let Some(slot) = self.slot(link) else { continue };
+                let conn = &self.conns[slot];
+                // A watch that fires without READ is used up in silence.
+                if !acl::check(&change.acl, perm::READ, &conn.ids, ctx.cfg.features.skip_acl) {
+                    continue;
+                }
+                let bytes = ctx.out.send_with(link, |out| encode_event(kind, &change.path, zxid, out));
+                self.count_sent(slot, bytes, 1);
+                if self.conns[slot].undrained > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
+                    self.drop_conn(slot, CloseReason::TooSlow, ctx);
+                }
+            }
+            self.fired = fired;
+        }
+    }
+
+    fn finish(&mut self, header: &TxnHeader, txn: &Txn<'_>, result: &OpResult, ctx: &mut FrontCtx<'_>) {
+        let Some(slot) = self.by_session.get(&header.session.0).map(|slot| *slot as usize) else { return };
+        if let Stage::Creating(_) = self.conns[slot].stage {
+            match txn {
+                Txn::CreateSession { .. } => self.session_created(slot, header.zxid, ctx),
+                _ => self.drop_conn(slot, CloseReason::Refused("the session was refused"), ctx),
+            }
+            return;
+        }
+        // The oldest write only: xids may repeat, so any other match is chance (12).
+        let waiting = |p: &Pending| matches!(p.state, State::Write { .. } | State::Upgrade);
+        let own = self.conns[slot].pending.iter().position(waiting).filter(|i| {
+            let p = &self.conns[slot].pending[*i];
+            p.xid == header.cxid && could_become(p.op, header.kind)
+        });
+        let Some(i) = own else {
+            if let Txn::CloseSession { .. } = txn {
+                // Expired, or closed from another server: no frame.
+                self.drop_conn(slot, CloseReason::Done, ctx);
+            }
+            return;
+        };
+        self.in_flight -= 1;
+        if let Txn::Error(ErrorCode::SessionMoved) = txn {
+            self.in_flight += 1;
+            self.drop_conn(slot, CloseReason::Refused("the session has moved to another server"), ctx);
+            return;
+        }
+        let p = &mut self.conns[slot].pending[i];
+        let State::Write { local_session } = p.state else {
+            self.conns[slot].pending.remove(i);
+            self.progress(slot, ctx);
+            return;
+        };
+        let finished = Finished { xid: p.xid, op: p.op, header, txn, result, local_session };
+        if ends_connection(p.op) {
+            let err = if let OpResult::Error(code) = result { *code } else { ErrorCode::Ok };
+            let reply = Some((HeaderZxid::Fixed(header.zxid.0), err));
+            p.state = State::End { reply, why: CloseReason::Done };
+        } else if i == 0 {
+            let since = p.since;
+            self.conns[slot].pending.pop_front();
+            let bytes = ctx.out.send_with(self.conns[slot].link, |out| {
+                finished.reply(out);
+            });
+            self.replied(slot, header.zxid, since, bytes, 1, ctx);
+        } else {
+            // A sync in front of it, or a reader that is too slow: its place in the order is kept.
+            let mut reply = Vec::new();
+            finished.reply(&mut reply);
+            p.state = State::Done(reply.into_boxed_slice());
+        }
+        self.progress(slot, ctx);
+    }
+}
+
+/// Whether a request of this opcode can have become a transaction of this type.
+const fn could_become(request: i32, txn: i32) -> bool {
+    txn == op::ERROR
+        || match request {
+            op::CLOSE_SESSION | op::CREATE_SESSION | op::MULTI => request == txn,
+            op::RECONFIG => txn == op::RECONFIG || txn == op::SET_DATA,
+            _ => txn != op::CLOSE_SESSION && txn != op::CREATE_SESSION,
+        }
+}
