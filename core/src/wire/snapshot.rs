@@ -27,7 +27,11 @@ impl StreamDecoder {
         Self::default()
     }
     /// Returns (bytes consumed, how many of them are snapshot body, whether the stream is complete).
-    pub fn feed<S: SnapSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) -> Result<(usize, usize, bool), DecodeError> {
+    pub fn feed<S: SnapSink + ?Sized>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut S,
+    ) -> Result<(usize, usize, bool), DecodeError> {
         Ok((0, 0, false))
     }
 }

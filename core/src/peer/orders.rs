@@ -1,0 +1,314 @@
+//! What clients and learners ask for, and the effects of ZAB on them.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::error::ErrorCode;
+use crate::event::{Action, Event, Outbox};
+use crate::front::FrontEffect;
+use crate::ids::{LinkId, Now, SessionId, Zxid};
+use crate::peer::{Peer, State};
+use crate::request::prepare::{Incoming, Outcome};
+use crate::session::Origin;
+use crate::wire::packet::ForwardedRequest;
+use crate::wire::records::{Id, op};
+use crate::wire::txn::{Txn, TxnHeader, encode_record};
+use crate::zab::Effect;
+use crate::zab::confirm::SyncOrigin;
+use crate::zab::history::Record;
+
+/// One request on its way into the total order.
+struct Order<'a> {
+    origin: Origin,
+    /// The client's link, when it is connected here.
+    link: Option<LinkId>,
+    session: SessionId,
+    cxid: i32,
+    op: i32,
+    body: &'a [u8],
+    ids: &'a [Id<'static>],
+}
+
+impl Peer {
+    pub(super) fn act_for_clients(&mut self, now: Now, out: &mut Outbox) {
+        let mut effects = core::mem::take(&mut self.front_effects);
+        for effect in effects.list.drain(..) {
+            match effect {
+                FrontEffect::Submit { link, session, cxid, op, body } => {
+                    let body = &effects.arena[body];
+                    self.submit(now, link, session, cxid, op, body, out);
+                }
+                FrontEffect::Revalidate { session, timeout, .. } => self.revalidate(now, session, timeout, out),
+                FrontEffect::Touch { session, timeout } => self.touch(now, session, timeout),
+                FrontEffect::FourLetter { link, word } => out.push(Action::FourLetter { link, word }),
+            }
+        }
+        effects.arena.clear();
+        // Effects that arose meanwhile wait in the other buffer.
+        if self.front_effects.list.is_empty() {
+            self.front_effects = effects;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn submit(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        session: SessionId,
+        cxid: i32,
+        op: i32,
+        body: &[u8],
+        out: &mut Outbox,
+    ) {
+        if op == op::SYNC
+            && self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Client(link), ctx)).is_some()
+        {
+            return;
+        }
+        if let State::Following(_) = &self.state {
+            let ids: Vec<Id<'static>> = self.front.identities(link).to_vec();
+            self.with_learner(now, out, |l, ctx| {
+                l.forward(&ForwardedRequest { session, cxid, op, body }, &ids, ctx);
+            });
+            return;
+        }
+        let ids = self.front.take_identities(link);
+        self.order(now, &Order { origin: Origin::Local, link: Some(link), session, cxid, op, body, ids: &ids }, out);
+        self.front.give_identities(link, ids);
+    }
+
+    /// Gives a request its place: one transaction, proposed. Only at an established leader or a server alone.
+    fn order(&mut self, now: Now, order: &Order<'_>, out: &mut Outbox) {
+        let scratch = core::mem::take(&mut self.scratch);
+        let mut scratch = scratch;
+        scratch.clear();
+        let mut refused: Option<ErrorCode> = None;
+        let link = order.link;
+        self.with_primary(now, out, |p, ctx| {
+            if !p.zab.established() {
+                return;
+            }
+            let Some(zxid) = p.zab.next_zxid() else {
+                // A new epoch gives a new counter (Z17).
+                ctx.effects.push(Effect::StepDown("the counter of this epoch is used up"));
+                return;
+            };
+            let incoming = Incoming {
+                session: order.session,
+                cxid: order.cxid,
+                op: order.op,
+                body: order.body,
+                ids: order.ids,
+                origin: order.origin,
+            };
+            let outcome =
+                p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
+            match outcome {
+                Outcome::Txn => {}
+                Outcome::Dropped => return,
+                Outcome::Refused(code) if link.is_some() => {
+                    refused = Some(code);
+                    return;
+                }
+                Outcome::Refused(code) => {
+                    // The learner that forwarded it answers in commit order: it needs a transaction of its own.
+                    let header = TxnHeader {
+                        session: order.session,
+                        cxid: order.cxid,
+                        zxid,
+                        time: ctx.now.wall_ms,
+                        kind: op::ERROR,
+                    };
+                    scratch.clear();
+                    encode_record(&header, &Txn::Error(code), None, &mut scratch);
+                }
+            }
+            let record = Record { zxid, payload: Bytes::copy_from_slice(&scratch) };
+            p.zab.propose(record, ctx);
+        });
+        self.scratch = scratch;
+        if let (Some(code), Some(link)) = (refused, link) {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.refused(link, order.session, order.cxid, code, &mut ctx);
+        }
+    }
+
+    fn revalidate(&mut self, now: Now, session: SessionId, timeout: i32, out: &mut Outbox) {
+        match &mut self.state {
+            State::Following(_) => self.with_learner(now, out, |l, ctx| l.revalidate(session, timeout, ctx)),
+            State::Leading(p) | State::Standalone(p) => {
+                let valid = p.tracker.revalidate(now.mono_ms, session, timeout, Origin::Local);
+                let (front, mut ctx) = self.front_ctx(now, out);
+                front.revalidated(session, valid, &mut ctx);
+            }
+            _ => {
+                let (front, mut ctx) = self.front_ctx(now, out);
+                front.revalidated(session, false, &mut ctx);
+            }
+        }
+    }
+
+    fn touch(&mut self, now: Now, session: SessionId, timeout: i32) {
+        match &mut self.state {
+            State::Leading(p) | State::Standalone(p) => p.tracker.touch(now.mono_ms, session, timeout),
+            State::Following(l) => l.touch(session, timeout),
+            _ => {}
+        }
+        if let Some(expiry) = &mut self.own_expiry {
+            expiry.touch(now.mono_ms, session, timeout.into());
+        }
+    }
+
+    pub(super) fn act_for_zab(&mut self, now: Now, out: &mut Outbox) {
+        let mut effects = core::mem::take(&mut self.effects);
+        let arena = core::mem::take(&mut effects.arena);
+        for effect in effects.list.drain(..) {
+            self.act(now, effect, &arena, out);
+        }
+        if self.effects.list.is_empty() {
+            self.effects = effects;
+            self.effects.arena = arena;
+            self.effects.arena.clear();
+        }
+    }
+
+    fn act(&mut self, now: Now, effect: Effect, arena: &[u8], out: &mut Outbox) {
+        match effect {
+            Effect::StepDown(why) => self.step_down(now, why, out),
+            Effect::Established => self.established(now, out),
+            Effect::EpochKnown(epoch) => self.epoch_known(epoch),
+            Effect::UpToDate => {
+                self.apply_ready(now, out);
+                out.event(Event::UpToDate { epoch: self.epoch(), applied: self.history.applied() });
+                self.begin_serving(now, out);
+            }
+            Effect::Request { from, link: _, session, cxid, op, body, ids } => {
+                let origin = Origin::Learner(from);
+                let order = Order { origin, link: None, session, cxid, op, body: &arena[body], ids: &ids };
+                self.order(now, &order, out);
+            }
+            Effect::Revalidate { from, link, session, timeout } => {
+                self.with_primary(now, out, |p, ctx| {
+                    let valid = p.tracker.revalidate(ctx.now.mono_ms, session, timeout, Origin::Learner(from));
+                    p.zab.revalidated(link, session, valid, ctx);
+                });
+            }
+            Effect::Touch(session, timeout) => {
+                self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
+            }
+            Effect::SyncDone(link) => {
+                // A sync shows everything up to it: what is decided is applied first.
+                self.apply_ready(now, out);
+                let (front, mut ctx) = self.front_ctx(now, out);
+                front.synced(link, &mut ctx);
+            }
+            Effect::SyncReply => {
+                self.apply_ready(now, out);
+                let (front, mut ctx) = self.front_ctx(now, out);
+                front.synced_oldest(&mut ctx);
+            }
+            Effect::Revalidated(session, valid) => {
+                let (front, mut ctx) = self.front_ctx(now, out);
+                front.revalidated(session, valid, &mut ctx);
+            }
+            Effect::Reload => {
+                if matches!(self.state, State::Settling) {
+                    self.reload(out);
+                }
+            }
+        }
+    }
+
+    // ----- what the leader does by itself ------------------------------------------------------------------------
+
+    pub(super) fn primary_due(&mut self, now: Now, out: &mut Outbox) {
+        self.with_primary(now, out, |p, ctx| {
+            if ctx.cfg.ensemble.is_some() && p.zab.next_deadline() <= ctx.now.mono_ms {
+                p.zab.tick(ctx);
+            }
+        });
+        let (State::Leading(p) | State::Standalone(p)) = &mut self.state else { return };
+        if !p.zab.established() {
+            return;
+        }
+        let mut expired = Vec::new();
+        if p.tracker.next_deadline().is_some_and(|at| at <= now.mono_ms) {
+            p.tracker.expire(now.mono_ms, &mut expired);
+        }
+        let reap = p.next_reap <= now.mono_ms;
+        if reap {
+            p.next_reap = now.mono_ms + self.cfg.timing.container_check_ms;
+        }
+        for gone in expired {
+            out.event(Event::SessionExpired {
+                session: gone.session,
+                idle_ms: gone.idle_ms,
+                timeout_ms: gone.timeout_ms,
+            });
+            self.close_session(now, gone.session, out);
+        }
+        if reap {
+            self.reap(now, out);
+        }
+    }
+
+    fn close_session(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
+        let order =
+            Order { origin: Origin::Local, link: None, session, cxid: 0, op: op::CLOSE_SESSION, body: &[], ids: &[] };
+        self.order(now, &order, out);
+    }
+
+    /// Sessions that own ephemerals but are in no session table are closed at the start of a term (storage-format 8.5).
+    pub(super) fn close_orphans(&mut self, now: Now, out: &mut Outbox) {
+        let sessions = self.tree.sessions();
+        let orphans: Vec<SessionId> =
+            self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
+        for session in orphans {
+            if let State::Leading(p) | State::Standalone(p) = &mut self.state {
+                p.tracker.add(now.mono_ms, session, 0, None);
+            }
+            self.close_session(now, session, out);
+        }
+    }
+
+    /// Deletes containers and TTL znodes whose time has come (client-protocol section 11).
+    fn reap(&mut self, now: Now, out: &mut Outbox) {
+        let limit = self.cfg.timing.container_max_per_minute as usize;
+        let never_used = self.cfg.timing.container_never_used_ms;
+        let due = self.tree.reapable(now.wall_ms, never_used, limit);
+        for path in due {
+            let mut body = Vec::with_capacity(4 + path.len());
+            crate::jute::Put::put_string(&mut body, &path);
+            let order = Order {
+                origin: Origin::Local,
+                link: None,
+                session: SessionId::NONE,
+                cxid: 0,
+                op: op::DELETE_CONTAINER,
+                body: &body,
+                ids: &[],
+            };
+            self.order(now, &order, out);
+        }
+    }
+
+    /// Planted bug K14: a learner decides expiry by its own clock, without the touches of others.
+    pub(super) fn expire_by_own_clock(&mut self, now: Now, out: &mut Outbox) {
+        let Some(expiry) = &mut self.own_expiry else { return };
+        let expired = expiry.expire(now.mono_ms);
+        for session in expired {
+            self.with_learner(now, out, |l, ctx| {
+                let request = ForwardedRequest { session, cxid: 0, op: op::CLOSE_SESSION, body: &[] };
+                l.forward(&request, &[], ctx);
+            });
+        }
+    }
+
+    /// The zxid at which clients are served.
+    #[must_use]
+    pub fn applied_zxid(&self) -> Zxid {
+        self.history.applied()
+    }
+}

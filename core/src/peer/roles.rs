@@ -1,0 +1,295 @@
+//! Changes of role: recovery, LOOKING, LEADING, FOLLOWING, OBSERVING, standing alone, read-only.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::ToString;
+
+use crate::config::MemberKind;
+use crate::disk::{DiskEvent, Recovered};
+use crate::election::{Decision, OwnHistory};
+use crate::error::DiskError;
+use crate::event::{DiskReply, Event, Halt, Health, Outbox, Role};
+use crate::front::ServeInfo;
+use crate::ids::{Epoch, Millis, Now, Ticket, Zxid};
+use crate::mutant::Mutant;
+use crate::peer::apply::Loader;
+use crate::peer::{Peer, Primary, State};
+use crate::request::prepare::Preparer;
+use crate::session::Tracker;
+use crate::wire::notification::VoterState;
+use crate::zab::leader::Leader;
+use crate::zab::learner::Learner;
+
+impl Peer {
+    pub(super) fn on_disk(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Result<DiskReply, DiskError>,
+        out: &mut Outbox,
+    ) {
+        let mut events = core::mem::take(&mut self.disk_events);
+        let mut loader = Loader { tree: &mut self.tree, history: &mut self.history };
+        self.disk.on_disk(now, ticket, result, &mut loader, out, &mut events);
+        for event in events.drain(..) {
+            self.on_disk_event(now, event, out);
+            if matches!(self.state, State::Stopped) {
+                break;
+            }
+        }
+        events.clear();
+        self.disk_events = events;
+        if matches!(self.state, State::Settling) {
+            self.look_when_quiet(now, out);
+        }
+    }
+
+    fn on_disk_event(&mut self, now: Now, event: DiskEvent, out: &mut Outbox) {
+        match event {
+            DiskEvent::Recovered(r) => self.recovered(now, &r, out),
+            DiskEvent::Durable(zxid) => {
+                if self.cfg.trace {
+                    out.event(Event::Durable(zxid));
+                }
+                self.with_primary(now, out, |p, ctx| p.zab.durable(zxid, ctx));
+                self.with_learner(now, out, |l, ctx| l.durable(ctx));
+            }
+            DiskEvent::AcceptedDurable(epoch) => {
+                out.event(Event::EpochAccepted(epoch));
+                self.with_primary(now, out, |p, ctx| p.zab.epoch_accepted(ctx));
+                self.with_learner(now, out, |l, ctx| l.epoch_accepted(ctx));
+            }
+            DiskEvent::IntentDurable(_) => self.with_learner(now, out, |l, ctx| l.intent_durable(ctx)),
+            DiskEvent::CurrentDurable(epoch) => {
+                out.event(Event::EpochCurrent(epoch));
+                self.with_primary(now, out, |p, ctx| p.zab.epoch_current(ctx));
+                self.with_learner(now, out, |l, ctx| l.epoch_current(ctx));
+            }
+            DiskEvent::Truncated { ok } => self.with_learner(now, out, |l, ctx| l.truncated(ok, ctx)),
+            DiskEvent::IncomingProgress => self.with_learner(now, out, |l, ctx| l.incoming_drained(ctx)),
+            DiskEvent::Installed(_) => self.with_learner(now, out, |l, ctx| l.installed(ctx)),
+            DiskEvent::SnapshotDone { zxid, bytes } => {
+                let took_ms = self.walk.take().map_or(0, |w| now.mono_ms - w.since);
+                out.event(Event::SnapshotTaken { zxid, bytes, took_ms });
+            }
+            DiskEvent::SnapshotProgress => {}
+            DiskEvent::LogRecords { reader, records, end, gap } => {
+                self.with_primary(now, out, |p, ctx| p.zab.log_records(reader, &records, end, gap, ctx));
+            }
+            DiskEvent::SnapData { reader, bytes, end } => {
+                self.with_primary(now, out, |p, ctx| p.zab.snapshot_data(reader, bytes, end, ctx));
+            }
+            DiskEvent::FsyncTook(ms) => out.event(Event::FsyncTook(ms)),
+            DiskEvent::Warning(text) => out.event(Event::Warning(text)),
+            DiskEvent::Fatal(halt) => self.halt(halt, out),
+        }
+    }
+
+    fn recovered(&mut self, now: Now, r: &Recovered, out: &mut Outbox) {
+        // Everything known to be decided is applied at once; the rest waits for a leader (or for standing alone).
+        if self.cfg.mutants.has(Mutant::K10) {
+            self.history.commit_to(r.last_logged);
+        }
+        self.history.commit_to(r.committed_hint);
+        out.event(Event::TreeReplaced { zxid: self.history.applied(), digest: self.tree.digest() });
+        self.apply_ready(now, out);
+        out.event(Event::Recovered {
+            last_logged: r.last_logged,
+            applied: self.history.applied(),
+            accepted_epoch: r.accepted,
+            current_epoch: r.current,
+            health: r.health,
+        });
+        self.front.set_id_floor(self.tree.sessions().keys().next_back().copied(), now);
+        if self.cfg.ensemble.is_none() {
+            self.stand_alone(now, r, out);
+        } else {
+            self.look(now, out);
+        }
+        self.walk_wanted |= !r.has_snapshot;
+    }
+
+    // ----- LOOKING -----------------------------------------------------------------------------------------------
+
+    fn look_when_quiet(&mut self, now: Now, out: &mut Outbox) {
+        if !self.disk.is_busy() && !self.stopping {
+            self.look(now, out);
+        }
+        self.maybe_stop(out);
+    }
+
+    pub(super) fn look(&mut self, now: Now, out: &mut Outbox) {
+        assert_eq!(self.disk.durable(), self.disk.last_logged(), "a vote tells what is on disk");
+        assert_eq!(self.history.last(), self.disk.last_logged(), "memory and log end alike when a vote is cast");
+        self.state = State::Looking { since: now.mono_ms, read_only: false };
+        self.elections += 1;
+        let health = self.disk.health();
+        let own = OwnHistory {
+            zxid: self.history.last(),
+            epoch: self.disk.current_epoch(),
+            damaged: health == Health::Damaged,
+            empty: health == Health::Empty,
+        };
+        let mut decision = None;
+        if let Some(election) = &mut self.election {
+            election.look(now, own, out, &mut decision);
+        }
+        self.decided(now, decision, out);
+    }
+
+    pub(super) fn read_only_after(&self) -> Millis {
+        self.cfg.timing.tick_ms.max(2000)
+    }
+
+    pub(super) fn serve_read_only(&mut self, now: Now, out: &mut Outbox) {
+        if let State::Looking { read_only, .. } = &mut self.state {
+            *read_only = true;
+        }
+        let info = ServeInfo { role: Role::ReadOnly, min_seen: self.history.applied() };
+        let (front, mut ctx) = self.front_ctx(now, out);
+        front.start_serving(info, &mut ctx);
+    }
+
+    /// The election ended, as far as this server is concerned.
+    pub(super) fn decided(&mut self, now: Now, decision: Option<Decision>, out: &mut Outbox) {
+        let Some(d) = decision else { return };
+        let State::Looking { since, read_only } = self.state else { return };
+        if read_only {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.stop_serving(&mut ctx);
+        }
+        self.looking_for = now.mono_ms - since;
+        out.event(Event::Elected { leader: d.leader, took_ms: self.looking_for });
+        let observer = self.is_observer();
+        let state = match (d.leader == self.cfg.sid, observer) {
+            (true, _) => VoterState::Leading,
+            (false, true) => VoterState::Observing,
+            (false, false) => VoterState::Following,
+        };
+        if let Some(election) = &mut self.election {
+            election.settle(state, d.vote);
+        }
+        if d.leader == self.cfg.sid {
+            let zab = Leader::elected(&mut self.zab_ctx(now, out));
+            self.state = State::Leading(Box::new(self.primary(zab, now)));
+            return;
+        }
+        let address = self.cfg.ensemble.as_ref().and_then(|e| e.member(d.leader)).map(|m| m.quorum.clone());
+        let address = address.expect("only members of the configuration are elected");
+        let empty = d.vote.zxid <= Zxid::ZERO && d.vote.epoch <= 0;
+        let learner = Learner::new(d.leader, address, observer, empty, &mut self.zab_ctx(now, out));
+        self.state = State::Following(Box::new(learner));
+    }
+
+    fn is_observer(&self) -> bool {
+        let member = self.cfg.ensemble.as_ref().and_then(|e| e.member(self.cfg.sid)).map(|m| m.kind);
+        member.unwrap_or(self.cfg.kind) == MemberKind::Observer
+    }
+
+    fn primary(&self, zab: Leader, now: Now) -> Primary {
+        Primary {
+            zab,
+            prepare: Preparer::new(&self.cfg, &self.tree),
+            tracker: Tracker::new(self.cfg.timing.tick_ms),
+            next_reap: now.mono_ms + self.cfg.timing.container_check_ms,
+        }
+    }
+
+    // ----- serving -----------------------------------------------------------------------------------------------
+
+    fn stand_alone(&mut self, now: Now, r: &Recovered, out: &mut Outbox) {
+        if matches!(r.health, Health::Damaged) {
+            let what = "the log or the snapshots are damaged, and a server alone has nobody to repair them from: restore a \
+                        backup of the data directory, or start this server as a member of an ensemble";
+            self.halt(Halt::BadData(what.to_string()), out);
+            return;
+        }
+        let zab = Leader::standalone(&mut self.zab_ctx(now, out));
+        self.state = State::Standalone(Box::new(self.primary(zab, now)));
+    }
+
+    /// The leader has its quorum, or the server stands alone: the initial history is applied and clients may come.
+    pub(super) fn established(&mut self, now: Now, out: &mut Outbox) {
+        self.apply_ready(now, out);
+        let tick = self.cfg.timing.tick_ms;
+        let extra = self.cfg.clone();
+        let tree = &self.tree;
+        if let State::Leading(p) | State::Standalone(p) = &mut self.state {
+            p.prepare = Preparer::new(&extra, tree);
+            p.tracker = Tracker::new(tick);
+            for (session, timeout) in tree.sessions() {
+                p.tracker.add(now.mono_ms, *session, *timeout, None);
+            }
+        }
+        self.close_orphans(now, out);
+        self.begin_serving(now, out);
+    }
+
+    pub(super) fn begin_serving(&mut self, now: Now, out: &mut Outbox) {
+        if let Some(ensemble) = &self.cfg.ensemble {
+            let text = ensemble.text();
+            self.tree.set_config_text(&text, ensemble.version, now.wall_ms);
+        }
+        let role = self.role();
+        if role == Role::Leading && !self.cfg.features.leader_serves {
+            return;
+        }
+        // A client may have seen epoch << 32 at a Java leader (client-protocol 1.4).
+        let min_seen = Zxid::new(self.epoch(), 0).max(self.history.applied());
+        let min_seen = if role == Role::Standalone { self.history.applied() } else { min_seen };
+        let (front, mut ctx) = self.front_ctx(now, out);
+        front.start_serving(ServeInfo { role, min_seen }, &mut ctx);
+    }
+
+    /// Leaves the present role; LOOKING follows when the disk is quiet.
+    pub(super) fn leave_role(&mut self, now: Now, out: &mut Outbox) {
+        let state = core::mem::replace(&mut self.state, State::Settling);
+        let mut reload = false;
+        match state {
+            State::Leading(mut p) => p.zab.stop(&mut self.zab_ctx(now, out)),
+            State::Standalone(_) => {}
+            State::Following(mut l) => reload = l.stop(&mut self.zab_ctx(now, out)),
+            State::Looking { .. } | State::Settling => {}
+            other @ (State::Recovering | State::Stopped) => {
+                self.state = other;
+                return;
+            }
+        }
+        let (front, mut ctx) = self.front_ctx(now, out);
+        front.stop_serving(&mut ctx);
+        self.effects.clear();
+        if reload {
+            self.reload(out);
+        }
+    }
+
+    /// The tree is read from disk again.
+    pub(super) fn reload(&mut self, out: &mut Outbox) {
+        self.walk = None;
+        self.tree.cancel_walk();
+        self.state = State::Recovering;
+        self.disk.reload(out);
+    }
+
+    pub(super) fn step_down(&mut self, now: Now, why: &'static str, out: &mut Outbox) {
+        if matches!(self.state, State::Leading(_) | State::Following(_)) {
+            out.event(Event::Warning(format!("{}: {why}", self.role().name())));
+            self.leave_role(now, out);
+            if matches!(self.state, State::Settling) {
+                self.disk.flush(now, out);
+                self.look_when_quiet(now, out);
+            }
+        }
+    }
+
+    /// The epoch of this term is known: late joiners hear of it.
+    pub(super) fn epoch_known(&mut self, epoch: Epoch) {
+        if let Some(election) = &mut self.election {
+            let vote = election.current();
+            let state = election.state();
+            if state != VoterState::Looking {
+                election.settle(state, crate::wire::notification::Vote { epoch, ..vote });
+            }
+        }
+    }
+}

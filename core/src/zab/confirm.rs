@@ -1,0 +1,71 @@
+//! Rounds of confirmation that make `sync` linearizable: a quorum of voters echoes a PING that left after the sync arrived
+//! (design page; the Java leader answers at once, so that a deposed one can lie).
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::ids::{LinkId, Sid, Zxid};
+use crate::quorum::{Tally, Verifier};
+
+/// Who waits for a sync.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyncOrigin {
+    /// A client of this server.
+    Client(LinkId),
+    /// A learner, for one of its clients.
+    Learner(LinkId),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    origin: SyncOrigin,
+    /// Newest proposal when it arrived.
+    after: Zxid,
+}
+
+/// Syncs on their way: waiting for a round, in a round, or waiting for commits.
+#[derive(Debug, Default)]
+pub struct Confirm {
+    next: Vec<Waiting>,
+    round: Vec<Waiting>,
+    echoed: Tally,
+    ready: VecDeque<Waiting>,
+}
+
+impl Confirm {
+    /// A sync arrived while `last` was the newest proposal.
+    pub fn add(&mut self, origin: SyncOrigin, last: Zxid) {
+        self.next.push(Waiting { origin, after: last });
+    }
+    /// Starts a round for everything that waits; this server counts itself. The caller sends the PINGs.
+    pub fn start(&mut self, verifier: &Verifier, me: Sid) {
+        assert!(self.round.is_empty(), "one round at a time");
+        core::mem::swap(&mut self.round, &mut self.next);
+        self.echoed = Tally::new();
+        self.echo(verifier, me);
+    }
+    /// This server echoed a PING of the round.
+    pub fn echo(&mut self, verifier: &Verifier, sid: Sid) {
+        self.echoed.add(verifier, sid);
+        if self.echoed.is_quorum(verifier) {
+            self.ready.extend(self.round.drain(..));
+        }
+    }
+    /// Whether a round is under way.
+    #[must_use]
+    pub fn in_round(&self) -> bool {
+        !self.round.is_empty()
+    }
+    /// Whether another round should start.
+    #[must_use]
+    pub fn wants_round(&self) -> bool {
+        self.round.is_empty() && !self.next.is_empty()
+    }
+    /// The next sync that is confirmed and whose proposals are all decided.
+    pub fn pop(&mut self, committed: Zxid) -> Option<SyncOrigin> {
+        if self.ready.front()?.after > committed {
+            return None;
+        }
+        self.ready.pop_front().map(|w| w.origin)
+    }
+}

@@ -1,0 +1,749 @@
+//! LEADING: discovery of a new epoch, synchronisation of learners, broadcast. A standalone server is a leader without learners.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::disk::ReaderId;
+use crate::error::CloseReason;
+use crate::event::{Action, Event, Health, LinkEvent, Port, SyncKind};
+use crate::ids::{Epoch, LinkId, Millis, Sid, Zxid};
+use crate::jute::Put;
+use crate::mutant::Mutant;
+use crate::quorum::Tally;
+use crate::wire::packet::kind;
+use crate::zab::confirm::{Confirm, SyncOrigin};
+use crate::zab::handler::{Feed, Handler, Stage};
+use crate::zab::history::Record;
+use crate::zab::sync::{Plan, plan};
+use crate::zab::{Ctx, Effect, payload_hash};
+
+/// How far a leader is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Infos are gathered until a quorum was heard and the new epoch is fixed.
+    Gathering,
+    /// The accepted epoch is being written.
+    Fixing,
+    /// ACKEPOCHs are gathered.
+    Promising,
+    /// The current epoch is being written.
+    Opening,
+    /// Learners are brought up to date; ACK(NEWLEADER)s are gathered.
+    Syncing,
+    /// Established.
+    Broadcast,
+}
+
+/// A proposal that is not decided yet.
+#[derive(Debug)]
+struct Outstanding {
+    zxid: Zxid,
+    acks: Tally,
+}
+
+/// What a leader owns.
+#[derive(Debug)]
+pub struct Leader {
+    me: Sid,
+    pub(crate) phase: Phase,
+    pub(crate) epoch: Epoch,
+    /// End of the initial history.
+    initial: Zxid,
+    /// Current epoch and newest zxid at the start: no voter may have more.
+    summary: (Epoch, Zxid),
+    /// How far our own disk can be trusted.
+    health: Health,
+    /// The phase must end by then.
+    deadline: Millis,
+    max_accepted: Epoch,
+    heard: Tally,
+    /// ACKEPOCHs of voters whose history is whole, and of all voters.
+    sound: Tally,
+    promised: Tally,
+    newleader: Tally,
+    pub(crate) handlers: BTreeMap<LinkId, Handler>,
+    outstanding: VecDeque<Outstanding>,
+    last_proposed: Zxid,
+    confirm: Confirm,
+    next_ping: Millis,
+    next_check: Millis,
+    /// When a quorum was last in contact.
+    quorum_seen: Millis,
+}
+
+impl Leader {
+    /// A server that won an election. Listens for learners at once (quorum-protocol 4, step 1).
+    #[must_use]
+    pub fn elected(ctx: &mut Ctx<'_>) -> Self {
+        ctx.out.push(Action::Listen(Port::Quorum));
+        let health = ctx.disk.health();
+        let mut leader = Self::new(ctx, Phase::Gathering);
+        leader.health = health;
+        leader.max_accepted = ctx.disk.accepted_epoch();
+        leader.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        leader.heard.add(ctx.verifier, leader.me);
+        leader.fix_epoch(ctx);
+        leader
+    }
+
+    /// A server without an ensemble: established at once, in the epoch of its newest zxid.
+    #[must_use]
+    pub fn standalone(ctx: &mut Ctx<'_>) -> Self {
+        let mut leader = Self::new(ctx, Phase::Broadcast);
+        leader.epoch = leader.initial.epoch();
+        leader.last_proposed = leader.initial;
+        ctx.history.commit_to(leader.initial);
+        ctx.effects.push(Effect::Established);
+        leader
+    }
+
+    fn new(ctx: &Ctx<'_>, phase: Phase) -> Self {
+        let initial = ctx.history.last();
+        Self {
+            me: ctx.cfg.sid,
+            phase,
+            epoch: 0,
+            initial,
+            summary: (ctx.disk.current_epoch(), initial),
+            health: Health::Intact,
+            deadline: 0,
+            max_accepted: 0,
+            heard: Tally::new(),
+            sound: Tally::new(),
+            promised: Tally::new(),
+            newleader: Tally::new(),
+            handlers: BTreeMap::new(),
+            outstanding: VecDeque::new(),
+            last_proposed: Zxid::ZERO,
+            confirm: Confirm::default(),
+            next_ping: ctx.now.mono_ms + ctx.cfg.timing.tick_ms / 2,
+            next_check: ctx.now.mono_ms + ctx.cfg.timing.tick_ms,
+            quorum_seen: ctx.now.mono_ms,
+        }
+    }
+
+    /// Whether clients may be served.
+    #[must_use]
+    pub fn established(&self) -> bool {
+        self.phase == Phase::Broadcast
+    }
+    /// Newest zxid proposed in this term, or the end of the initial history.
+    #[must_use]
+    pub fn last_proposed(&self) -> Zxid {
+        self.last_proposed
+    }
+    /// End of the history that this leader knows: its initial one and its proposals.
+    #[must_use]
+    pub fn last_known(&self) -> Zxid {
+        if self.last_proposed.counter() == 0 || self.last_proposed < self.initial { self.initial } else { self.last_proposed }
+    }
+    /// Proposals not decided yet.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+    /// Followers and observers that are synchronised.
+    #[must_use]
+    pub fn synced_learners(&self) -> (usize, usize) {
+        let up = self.handlers.values().filter(|h| h.synced());
+        up.fold((0, 0), |(f, o), h| if h.observer { (f, o + 1) } else { (f + 1, o) })
+    }
+
+    // ----- discovery ---------------------------------------------------------------------------------------------
+
+    fn fix_epoch(&mut self, ctx: &mut Ctx<'_>) {
+        if self.phase != Phase::Gathering || !self.heard.is_quorum(ctx.verifier) {
+            return;
+        }
+        self.epoch = self.max_accepted + 1;
+        if self.epoch >= i64::from(i32::MAX) {
+            ctx.out.event(Event::Warning("epochs are used up: this server refuses to lead".into()));
+            ctx.effects.push(Effect::StepDown("epochs are used up"));
+            return;
+        }
+        self.phase = Phase::Fixing;
+        ctx.disk.write_accepted(self.epoch, ctx.out);
+        if ctx.cfg.mutants.has(Mutant::K06) {
+            self.epoch_accepted(ctx);
+        }
+    }
+
+    /// The accepted epoch is durable: it may be announced.
+    pub fn epoch_accepted(&mut self, ctx: &mut Ctx<'_>) {
+        if self.phase != Phase::Fixing {
+            return;
+        }
+        self.phase = Phase::Promising;
+        self.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        self.promised.add(ctx.verifier, self.me);
+        if self.health == Health::Intact || self.as_empty() {
+            self.sound.add(ctx.verifier, self.me);
+        }
+        ctx.effects.push(Effect::EpochKnown(self.epoch));
+        let epoch = self.epoch;
+        for h in self.handlers.values_mut().filter(|h| h.stage == Stage::EpochPending) {
+            Self::announce(h, epoch, ctx);
+        }
+        self.open(ctx);
+    }
+
+    fn as_empty(&self) -> bool {
+        self.summary == (0, Zxid::ZERO)
+    }
+
+    fn announce(h: &mut Handler, epoch: Epoch, ctx: &mut Ctx<'_>) {
+        h.stage = Stage::AckEpoch;
+        let mut data = Vec::with_capacity(8);
+        data.put_i32(crate::wire::packet::LearnerInfo::PROTOCOL);
+        if h.doubtful {
+            // Tells the learner that this leader knows what its marker means; others read four bytes.
+            data.put_i32(super::learner::MARKER);
+        }
+        h.send(ctx.out, kind::LEADERINFO, Zxid::new(epoch, 0), Some(&data));
+    }
+
+    pub(crate) fn learner_info(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        if let Some(sid) = h.sid
+            && self.phase == Phase::Gathering
+        {
+            self.max_accepted = self.max_accepted.max(h.accepted);
+            if !h.observer {
+                self.heard.add(ctx.verifier, sid);
+            }
+        }
+        h.stage = Stage::EpochPending;
+        self.fix_epoch(ctx);
+        if !matches!(self.phase, Phase::Gathering | Phase::Fixing) {
+            Self::announce(h, self.epoch, ctx);
+        }
+    }
+
+    /// An ACKEPOCH: the learner's current epoch and newest zxid. `Err` closes the link.
+    pub(crate) fn ack_epoch(
+        &mut self,
+        h: &mut Handler,
+        current: Epoch,
+        last: Zxid,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), CloseReason> {
+        h.peer_last = last;
+        h.stage = Stage::Waiting;
+        if self.phase == Phase::Promising
+            && let Some(sid) = h.sid.filter(|_| !h.observer)
+            && current != -1
+            && last != Zxid::NONE
+        {
+            if (current, last) > self.summary {
+                return Err(CloseReason::Misbehaved("learner has a newer history than the leader"));
+            }
+            // An empty server may have lost what it promised: it counts only where everybody is as empty.
+            let empty = last == Zxid::ZERO && current == 0;
+            if !empty || self.as_empty() {
+                self.promised.add(ctx.verifier, sid);
+                if !h.doubtful {
+                    self.sound.add(ctx.verifier, sid);
+                }
+            }
+        }
+        self.open(ctx);
+        Ok(())
+    }
+
+    /// Goes on when a majority of whole histories, or every voter, has promised (design page, "Disk").
+    fn open(&mut self, ctx: &mut Ctx<'_>) {
+        let everyone = self.promised.len() >= ctx.verifier.voters().len();
+        if self.phase != Phase::Promising || !(self.sound.is_quorum(ctx.verifier) || everyone) {
+            return;
+        }
+        self.phase = Phase::Opening;
+        ctx.disk.write_current(self.epoch, ctx.out);
+    }
+
+    /// The current epoch is durable: this server's own ACK(NEWLEADER) counts, learners are synchronised.
+    pub fn epoch_current(&mut self, ctx: &mut Ctx<'_>) {
+        if self.phase != Phase::Opening {
+            return;
+        }
+        assert_eq!(ctx.disk.durable(), self.initial, "the initial history is on disk before the first promise");
+        self.phase = Phase::Syncing;
+        self.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        self.last_proposed = Zxid::new(self.epoch, 0);
+        self.newleader.add(ctx.verifier, self.me);
+        let links: Vec<LinkId> = self.handlers.iter().filter(|(_, h)| h.stage == Stage::Waiting).map(|(l, _)| *l).collect();
+        for link in links {
+            self.with_handler(link, ctx, |leader, h, ctx| {
+                leader.start_sync(h, ctx);
+                Ok(())
+            });
+        }
+        self.establish(ctx);
+    }
+
+    // ----- synchronisation ---------------------------------------------------------------------------------------
+
+    /// The history that a learner gets as PROPOSAL + COMMIT ends here.
+    fn history_end(&self, ctx: &Ctx<'_>) -> Zxid {
+        if self.established() { ctx.history.committed().max(ctx.history.applied()) } else { self.initial }
+    }
+
+    pub(crate) fn start_sync(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        if !matches!(self.phase, Phase::Syncing | Phase::Broadcast) {
+            return;
+        }
+        let end = self.history_end(ctx);
+        match plan(ctx.history, end, h.peer_last, ctx.cfg.mutants) {
+            Plan::Diff { from } => {
+                self.chosen(h, SyncKind::Diff, from, ctx);
+                h.send(ctx.out, kind::DIFF, end, None);
+                h.sent = from;
+                self.hand_over(h, ctx);
+            }
+            Plan::Trunc { to } => {
+                self.chosen(h, SyncKind::Trunc, to, ctx);
+                h.send(ctx.out, kind::TRUNC, to, None);
+                h.sent = to;
+                self.hand_over(h, ctx);
+            }
+            Plan::LogThenSnap { from } if self.log_is_cheap(from, ctx) => {
+                let reader = ctx.disk.open_log(from, ctx.out);
+                h.stage = Stage::Feeding(Feed::Probe(reader));
+            }
+            Plan::LogThenSnap { .. } | Plan::Snap => self.start_snap(h, ctx),
+        }
+    }
+
+    /// The snapshotSizeFactor rule (quorum-protocol 5.1): reading log must stay well below sending a snapshot.
+    fn log_is_cheap(&self, from: Zxid, ctx: &Ctx<'_>) -> bool {
+        let factor = ctx.cfg.storage.snapshot_size_factor_permille;
+        if factor < 0 {
+            return false;
+        }
+        let limit = ctx.disk.newest_snapshot_bytes().saturating_mul(factor.unsigned_abs()) / 1000;
+        limit == 0 || ctx.disk.log_bytes_since(from) <= limit.max(64 << 10)
+    }
+
+    fn chosen(&self, h: &Handler, sync: SyncKind, to: Zxid, ctx: &mut Ctx<'_>) {
+        let learner = h.sid.unwrap_or_default();
+        ctx.out.event(Event::SyncChosen { learner, kind: sync, from: h.peer_last, to });
+    }
+
+    fn start_snap(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        let Some((reader, zxid)) = ctx.disk.open_snapshot(ctx.out) else {
+            // The first snapshot of this server is still being written; the learner tries again.
+            Self::drop_handler(h, CloseReason::Refused("no finished snapshot to send yet"), ctx);
+            return;
+        };
+        self.chosen(h, SyncKind::Snap, zxid, ctx);
+        h.send(ctx.out, kind::SNAP, zxid, None);
+        h.sent = zxid;
+        h.stage = Stage::Feeding(Feed::Snapshot(reader, zxid));
+        ctx.disk.read_next(reader, ctx.out);
+    }
+
+    fn drop_handler(h: &mut Handler, why: CloseReason, ctx: &mut Ctx<'_>) {
+        if let Stage::Feeding(Feed::Probe(r) | Feed::Snapshot(r, _) | Feed::Log(r)) = h.stage {
+            ctx.disk.close_reader(r);
+        }
+        h.closed = true;
+        ctx.out.close(h.link, why);
+    }
+
+    /// The link whose catching up reads through this reader.
+    fn reader_link(&self, reader: ReaderId) -> Option<LinkId> {
+        let of = |h: &Handler| match h.stage {
+            Stage::Feeding(Feed::Probe(r) | Feed::Snapshot(r, _) | Feed::Log(r)) => r == reader,
+            _ => false,
+        };
+        self.handlers.values().find(|h| of(h)).map(|h| h.link)
+    }
+
+    /// Bytes of a snapshot file arrived for a learner.
+    pub fn snapshot_data(&mut self, reader: ReaderId, bytes: bytes::Bytes, end: bool, ctx: &mut Ctx<'_>) {
+        let Some(link) = self.reader_link(reader) else { return };
+        self.with_handler(link, ctx, |leader, h, ctx| {
+            h.undrained += bytes.len();
+            ctx.out.send_shared(h.link, bytes);
+            if end {
+                ctx.disk.close_reader(reader);
+                h.undrained += ctx.out.send_with(h.link, |buf| buf.put_string("BenWasHere"));
+                leader.feed_from_log(h, ctx);
+            } else if h.undrained < ctx.cfg.limits.snap_chunk_bytes * 2 {
+                ctx.disk.read_next(reader, ctx.out);
+            }
+            Ok(())
+        });
+    }
+
+    /// Goes on from `h.sent`: from memory if what follows is held there, otherwise from the log on disk.
+    fn feed_from_log(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        if h.sent >= ctx.history.floor() {
+            self.hand_over(h, ctx);
+            return;
+        }
+        let reader = ctx.disk.open_log(h.sent, ctx.out);
+        h.stage = Stage::Feeding(Feed::Log(reader));
+        ctx.disk.read_next(reader, ctx.out);
+    }
+
+    /// Records of the log on disk arrived for a learner. `gap`: they do not follow what was asked for.
+    pub fn log_records(
+        &mut self,
+        reader: ReaderId,
+        records: &[Record],
+        end: bool,
+        gap: bool,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let Some(link) = self.reader_link(reader) else { return };
+        self.with_handler(link, ctx, |leader, h, ctx| {
+            if let Stage::Feeding(Feed::Probe(_)) = h.stage {
+                if gap {
+                    ctx.disk.close_reader(reader);
+                    leader.start_snap(h, ctx);
+                    return Ok(());
+                }
+                leader.chosen(h, SyncKind::Diff, h.peer_last, ctx);
+                h.send(ctx.out, kind::DIFF, leader.history_end(ctx), None);
+                h.sent = h.peer_last;
+                h.stage = Stage::Feeding(Feed::Log(reader));
+            }
+            if gap {
+                return Err(CloseReason::Refused("the log on disk has a hole: a newer snapshot is needed"));
+            }
+            let limit = leader.history_end(ctx);
+            for record in records.iter().filter(|r| r.zxid <= limit) {
+                if record.zxid > h.sent {
+                    h.send_history(ctx.out, record);
+                }
+            }
+            if h.sent >= ctx.history.floor() {
+                ctx.disk.close_reader(reader);
+                leader.hand_over(h, ctx);
+            } else if end {
+                return Err(CloseReason::Refused("the log on disk ends before the window begins"));
+            } else if h.undrained < ctx.cfg.limits.snap_chunk_bytes * 2 {
+                ctx.disk.read_next(reader, ctx.out);
+            }
+            Ok(())
+        });
+    }
+
+    /// The atomic step from history to live packets (quorum-protocol 5.2): what is left of the history, then the proposals in
+    /// flight, then NEWLEADER; from here on the learner is forwarded to.
+    fn hand_over(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        let end = self.history_end(ctx);
+        let from = h.sent;
+        for record in ctx.history.after(from) {
+            if record.zxid <= end {
+                h.send_history(ctx.out, record);
+            } else {
+                h.propose(ctx.out, record);
+            }
+        }
+        h.stage = Stage::Forwarding;
+        let text = ctx.cfg.ensemble.as_ref().map(crate::config::Ensemble::text).unwrap_or_default();
+        h.send(ctx.out, kind::NEWLEADER, Zxid::new(self.epoch, 0), Some(text.as_bytes()));
+    }
+
+    pub(crate) fn newleader_acked(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        h.stage = Stage::Acked;
+        if let Some(sid) = h.sid {
+            self.newleader.add(ctx.verifier, sid);
+        }
+        for zxid in core::mem::take(&mut h.early_acks) {
+            self.acked(h.sid, zxid, ctx);
+        }
+        self.establish(ctx);
+    }
+
+    fn establish(&mut self, ctx: &mut Ctx<'_>) {
+        if self.phase != Phase::Syncing || !self.newleader.is_quorum(ctx.verifier) {
+            return;
+        }
+        self.phase = Phase::Broadcast;
+        self.quorum_seen = ctx.now.mono_ms;
+        ctx.history.commit_to(self.initial);
+        ctx.out.event(Event::Established { epoch: self.epoch, last_logged: self.initial });
+        ctx.effects.push(Effect::Established);
+        for h in self.handlers.values_mut().filter(|h| h.stage == Stage::Acked) {
+            h.up_to_date(ctx.out);
+        }
+    }
+
+    // ----- broadcast ---------------------------------------------------------------------------------------------
+
+    /// The zxid of the next proposal; `None` when the counter is used up and a new epoch is needed (Z17).
+    #[must_use]
+    pub fn next_zxid(&self) -> Option<Zxid> {
+        (self.last_proposed.counter() < u32::MAX - 1).then(|| self.last_proposed.next())
+    }
+
+    /// Proposes what [`Leader::next_zxid`] was prepared for.
+    pub fn propose(&mut self, record: Record, ctx: &mut Ctx<'_>) {
+        assert!(self.established(), "only an established leader proposes");
+        assert_eq!(Some(record.zxid), self.next_zxid(), "ZAB: local primary order");
+        self.last_proposed = record.zxid;
+        if ctx.cfg.trace {
+            let hash = payload_hash(&record.payload);
+            ctx.out.event(Event::Proposed { zxid: record.zxid, hash });
+            ctx.out.event(Event::Logged { zxid: record.zxid, hash });
+        }
+        ctx.disk.append(record.zxid, record.payload.clone());
+        for h in self.handlers.values_mut().filter(|h| h.forwarding()) {
+            h.propose(ctx.out, &record);
+        }
+        self.outstanding.push_back(Outstanding { zxid: record.zxid, acks: Tally::new() });
+        ctx.history.push(record);
+    }
+
+    /// Own log is durable up to `zxid`.
+    pub fn durable(&mut self, zxid: Zxid, ctx: &mut Ctx<'_>) {
+        let me = self.me;
+        for o in self.outstanding.iter_mut().take_while(|o| o.zxid <= zxid) {
+            if o.acks.add(ctx.verifier, me) && ctx.cfg.trace {
+                ctx.out.event(Event::Acked(o.zxid));
+            }
+        }
+        self.decide(ctx);
+    }
+
+    /// A learner acknowledged a proposal. What that decides is decided once all its packets are read.
+    pub(crate) fn acked(&mut self, from: Option<Sid>, zxid: Zxid, ctx: &mut Ctx<'_>) {
+        let (Some(sid), Some(first)) = (from, self.outstanding.front().map(|o| o.zxid)) else { return };
+        if zxid.counter() == 0 {
+            return;
+        }
+        let same_epoch = zxid.epoch() == self.epoch || ctx.cfg.mutants.has(Mutant::K12);
+        let Some(i) = zxid.counter().checked_sub(first.counter()).filter(|_| same_epoch) else { return };
+        if let Some(o) = self.outstanding.get_mut(i as usize) {
+            o.acks.add(ctx.verifier, sid);
+        }
+    }
+
+    fn decide(&mut self, ctx: &mut Ctx<'_>) {
+        while self.outstanding.front().is_some_and(|o| o.acks.is_quorum(ctx.verifier)) {
+            let o = self.outstanding.pop_front().expect("just seen");
+            self.decided(o.zxid, ctx);
+            if ctx.cfg.mutants.has(Mutant::K07) {
+                while let Some(o) = self.outstanding.pop_front() {
+                    self.decided(o.zxid, ctx);
+                }
+            }
+        }
+        self.finish_syncs(ctx);
+    }
+
+    fn decided(&mut self, zxid: Zxid, ctx: &mut Ctx<'_>) {
+        if ctx.cfg.trace {
+            ctx.out.event(Event::Decided(zxid));
+        }
+        if self.handlers.is_empty() {
+            ctx.history.commit_to(zxid);
+            return;
+        }
+        let before = ctx.history.committed();
+        ctx.history.commit_to(zxid);
+        if let Some(record) = ctx.history.after(before.max(ctx.history.floor())).find(|r| r.zxid == zxid).cloned() {
+            for h in self.handlers.values_mut().filter(|h| h.forwarding()) {
+                h.decide(ctx.out, &record);
+            }
+        }
+    }
+
+    // ----- sync --------------------------------------------------------------------------------------------------
+
+    /// A client of this server wants a sync.
+    pub fn sync(&mut self, origin: SyncOrigin, ctx: &mut Ctx<'_>) {
+        self.add_sync(origin);
+        self.finish_syncs(ctx);
+    }
+
+    pub(crate) fn add_sync(&mut self, origin: SyncOrigin) {
+        self.confirm.add(origin, self.last_proposed);
+    }
+
+    fn start_round(&mut self, ctx: &mut Ctx<'_>) {
+        self.confirm.start(ctx.verifier, self.me);
+        if !self.confirm.in_round() {
+            return;
+        }
+        let last = self.last_proposed;
+        for h in self.handlers.values_mut().filter(|h| h.stage == Stage::Up && !h.observer) {
+            h.ping(ctx.out, last);
+            h.confirm_at = Some(h.pings.0);
+        }
+    }
+
+    pub(crate) fn echoed(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        h.pings.1 += 1;
+        if h.confirm_at.is_some_and(|at| h.pings.1 >= at) {
+            h.confirm_at = None;
+            if let Some(sid) = h.sid
+                && self.confirm.in_round()
+            {
+                self.confirm.echo(ctx.verifier, sid);
+            }
+        }
+    }
+
+    pub(crate) fn finish_syncs(&mut self, ctx: &mut Ctx<'_>) {
+        if self.confirm.wants_round() {
+            self.start_round(ctx);
+        }
+        // A proposal of an earlier epoch is never outstanding: before the first of this one, everything is decided.
+        let decided = if self.outstanding.is_empty() { self.last_proposed } else { ctx.history.committed() };
+        while let Some(origin) = self.confirm.pop(decided) {
+            match origin {
+                SyncOrigin::Client(link) => ctx.effects.push(Effect::SyncDone(link)),
+                SyncOrigin::Learner(link) => {
+                    if let Some(h) = self.handlers.get_mut(&link) {
+                        h.send(ctx.out, kind::SYNC, Zxid::ZERO, None);
+                    }
+                }
+            }
+        }
+    }
+
+    // ----- links and time ----------------------------------------------------------------------------------------
+
+    /// Runs `f` on a handler taken out of the map, so that it may use the leader too; `Err` closes the link.
+    pub(crate) fn with_handler(
+        &mut self,
+        link: LinkId,
+        ctx: &mut Ctx<'_>,
+        f: impl FnOnce(&mut Self, &mut Handler, &mut Ctx<'_>) -> Result<(), CloseReason>,
+    ) {
+        let Some(mut h) = self.handlers.remove(&link) else { return };
+        let result = f(self, &mut h, ctx);
+        match result {
+            Err(why) => {
+                ctx.out.event(Event::LinkClosed { link, remote: Some(h.remote), sid: h.sid, why: why.clone() });
+                Self::drop_handler(&mut h, why, ctx);
+            }
+            Ok(()) if h.closed => {}
+            Ok(()) => {
+                self.handlers.insert(link, h);
+            }
+        }
+    }
+
+    /// Something happened on the quorum port.
+    pub fn on_link(&mut self, link: LinkId, event: LinkEvent<'_>, ctx: &mut Ctx<'_>) {
+        match event {
+            LinkEvent::Opened { remote, .. } => {
+                self.handlers.insert(link, Handler::new(link, remote, ctx.now.mono_ms));
+            }
+            LinkEvent::Bytes(bytes) => {
+                self.with_handler(link, ctx, |leader, h, ctx| leader.on_bytes(h, bytes, ctx));
+                self.after_bytes(ctx);
+            }
+            LinkEvent::Closed => {
+                if let Some(mut h) = self.handlers.remove(&link)
+                    && let Stage::Feeding(Feed::Probe(r) | Feed::Snapshot(r, _) | Feed::Log(r)) = h.stage
+                {
+                    ctx.disk.close_reader(r);
+                    h.stage = Stage::Info;
+                }
+            }
+            LinkEvent::Drained(n) => {
+                if let Some(h) = self.handlers.get_mut(&link) {
+                    let before = h.undrained;
+                    h.undrained = before.saturating_sub(n);
+                    let room = ctx.cfg.limits.snap_chunk_bytes * 2;
+                    if before >= room
+                        && h.undrained < room
+                        && let Stage::Feeding(Feed::Snapshot(r, _) | Feed::Log(r)) = h.stage
+                    {
+                        ctx.disk.read_next(r, ctx.out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a packet of one learner may have changed for the others.
+    fn after_bytes(&mut self, ctx: &mut Ctx<'_>) {
+        if self.phase == Phase::Broadcast {
+            self.decide(ctx);
+            for h in self.handlers.values_mut().filter(|h| h.stage == Stage::Acked) {
+                h.up_to_date(ctx.out);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.mono_ms;
+        let timing = &ctx.cfg.timing;
+        if ctx.cfg.ensemble.is_none() {
+            return;
+        }
+        if self.phase != Phase::Broadcast && now >= self.deadline {
+            let why = match self.phase {
+                Phase::Gathering | Phase::Fixing => "no quorum of voters connected within initLimit",
+                Phase::Promising | Phase::Opening => "no quorum of voters acknowledged the epoch within initLimit",
+                Phase::Syncing | Phase::Broadcast => "no quorum of voters synchronised within initLimit",
+            };
+            ctx.effects.push(Effect::StepDown(why));
+            return;
+        }
+        if now >= self.next_ping {
+            self.next_ping = now + timing.tick_ms / 2;
+            let last = self.last_proposed;
+            for h in self.handlers.values_mut().filter(|h| h.forwarding()) {
+                h.ping(ctx.out, last);
+            }
+        }
+        if now >= self.next_check {
+            self.next_check = now + timing.tick_ms;
+            self.check(ctx);
+        }
+    }
+
+    /// Once a tick: silent or slow learners are closed, and a leader without a quorum stops leading.
+    fn check(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.mono_ms;
+        let init = ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        let sync = ctx.cfg.timing.tick_ms * ctx.cfg.timing.sync_limit;
+        let mut gone = Vec::new();
+        let mut alive = Tally::new();
+        alive.add(ctx.verifier, self.me);
+        for h in self.handlers.values() {
+            let limit = if h.synced() { sync } else { init };
+            // Streaming a snapshot shows life by draining; the learner has nothing to say meanwhile.
+            let silent = now - h.heard_ms > limit && !matches!(h.stage, Stage::Feeding(_));
+            if silent {
+                gone.push((h.link, CloseReason::Timeout("learner silent for too long")));
+            } else if h.undrained > ctx.cfg.limits.learner_queue_bytes {
+                gone.push((h.link, CloseReason::TooSlow));
+            } else if let Some(sid) = h.sid.filter(|_| h.synced() && !h.observer) {
+                alive.add(ctx.verifier, sid);
+            }
+        }
+        for (link, why) in gone {
+            self.with_handler(link, ctx, |_, _, _| Err(why));
+        }
+        if alive.is_quorum(ctx.verifier) {
+            self.quorum_seen = now;
+        } else if self.established() {
+            ctx.effects.push(Effect::StepDown("not enough synchronised voters in contact"));
+        }
+    }
+
+    /// When [`Leader::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Millis {
+        let periodic = self.next_ping.min(self.next_check);
+        if self.phase == Phase::Broadcast { periodic } else { periodic.min(self.deadline) }
+    }
+
+    /// Stops leading: all learners are told by closing, the port closes.
+    pub fn stop(&mut self, ctx: &mut Ctx<'_>) {
+        for (_, mut h) in core::mem::take(&mut self.handlers) {
+            Self::drop_handler(&mut h, CloseReason::Done, ctx);
+        }
+        if ctx.cfg.ensemble.is_some() {
+            ctx.out.push(Action::Unlisten(Port::Quorum));
+        }
+    }
+}

@@ -1,0 +1,739 @@
+//! FOLLOWING and OBSERVING: joining a leader, catching up, broadcast (quorum-protocol sections 4, 5.4, 6).
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::config::MemberKind;
+use crate::error::CloseReason;
+use crate::event::{Action, Event, Health, LinkEvent, Port};
+use crate::ids::{Epoch, LinkId, Millis, SessionId, Sid, Zxid};
+use crate::jute::{Put, Reader};
+use crate::mutant::Mutant;
+use crate::session::TouchTable;
+use crate::wire::inbuf::InBuf;
+use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, kind};
+use crate::wire::records::{Id, op};
+use crate::wire::snapshot::StreamDecoder;
+use crate::wire::txn::decode_record;
+use crate::zab::history::Record;
+use crate::zab::{Ctx, Effect, packet_max, payload_hash, send_packet};
+
+/// Says "my tail is doubtful" behind a LearnerInfo, and "I know what that means" behind a LEADERINFO. Other implementations
+/// read neither.
+pub(crate) const MARKER: i32 = 0x5152_5431;
+
+/// Attempts to connect before the election starts anew (quorum-protocol section 1).
+const CONNECT_TRIES: u32 = 5;
+
+/// How far a learner is.
+#[derive(Debug)]
+enum Stage {
+    /// The link is being made, or will be at this time.
+    Connecting { retry_at: Option<Millis> },
+    /// LEADERINFO is awaited.
+    LeaderInfo,
+    /// The accepted epoch is being written.
+    Accepting,
+    /// DIFF, TRUNC or SNAP is awaited.
+    Start,
+    /// The log is being cut.
+    Cutting(Zxid),
+    /// A snapshot streams in.
+    Snapshot(StreamDecoder, Zxid),
+    /// History until NEWLEADER.
+    History,
+    /// NEWLEADER came: history, then epoch, become durable.
+    Persisting(Persist),
+    /// NEWLEADER is acknowledged, UPTODATE awaited.
+    Acked,
+    /// Serving.
+    Up,
+}
+
+/// What is being made durable before ACK(NEWLEADER): data first, epoch second (ZOOKEEPER-4643).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Persist {
+    /// The snapshot is being installed.
+    Install,
+    /// The intent to raise the epoch is being written.
+    Intent,
+    /// The history is being logged up to here.
+    Log(Zxid),
+    /// The current epoch is being written.
+    Epoch,
+}
+
+/// What a learner owns.
+#[derive(Debug)]
+pub struct Learner {
+    /// Whom it follows.
+    pub leader: Sid,
+    address: alloc::sync::Arc<str>,
+    observer: bool,
+    link: Option<LinkId>,
+    inbuf: InBuf,
+    stage: Stage,
+    tries: u32,
+    deadline: Millis,
+    heard_ms: Millis,
+    pub(crate) epoch: Epoch,
+    undrained: usize,
+    /// Ask for a clean history: nothing that is here can be built upon.
+    clean: bool,
+    /// The elected leader's history when it was elected.
+    leader_empty: bool,
+    /// Newest zxid that the synchronisation declared committed.
+    sync_committed: Zxid,
+    /// A snapshot was received in this term and is not installed yet.
+    snap: Option<Zxid>,
+    /// Newest zxid acknowledged.
+    acked: Zxid,
+    /// Sessions heard of since the last PING.
+    touches: TouchTable,
+}
+
+impl Learner {
+    /// A server that will follow `leader` at `address`.
+    #[must_use]
+    pub fn new(leader: Sid, address: alloc::sync::Arc<str>, observer: bool, leader_empty: bool, ctx: &mut Ctx<'_>) -> Self {
+        let timing = &ctx.cfg.timing;
+        let limit = if timing.connect_limit > 0 { timing.connect_limit } else { timing.init_limit };
+        let mut learner = Self {
+            leader,
+            address,
+            observer,
+            link: None,
+            inbuf: InBuf::default(),
+            stage: Stage::Connecting { retry_at: None },
+            tries: 0,
+            deadline: ctx.now.mono_ms + timing.tick_ms * limit,
+            heard_ms: ctx.now.mono_ms,
+            epoch: 0,
+            undrained: 0,
+            clean: matches!(ctx.disk.health(), Health::Damaged),
+            leader_empty,
+            sync_committed: Zxid::ZERO,
+            snap: None,
+            acked: Zxid::ZERO,
+            touches: TouchTable::new(),
+        };
+        learner.connect(ctx);
+        learner
+    }
+
+    /// Whether clients may be served.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up)
+    }
+    /// Whether this link goes to the leader.
+    #[must_use]
+    pub fn owns(&self, link: LinkId) -> bool {
+        self.link == Some(link)
+    }
+    /// Bytes for the leader that have not left yet.
+    #[must_use]
+    pub fn undrained(&self) -> usize {
+        self.undrained
+    }
+
+    fn connect(&mut self, ctx: &mut Ctx<'_>) {
+        self.tries += 1;
+        self.inbuf = InBuf::default();
+        self.undrained = 0;
+        self.stage = Stage::Connecting { retry_at: None };
+        self.link = Some(ctx.out.connect(Port::Quorum, &self.address));
+    }
+
+    fn send(&mut self, ctx: &mut Ctx<'_>, packet_kind: i32, zxid: Zxid, data: Option<&[u8]>) {
+        if let Some(link) = self.link {
+            self.undrained += send_packet(ctx.out, link, packet_kind, zxid, data);
+        }
+    }
+
+    fn lost(&mut self, why: &'static str, ctx: &mut Ctx<'_>) {
+        self.link = None;
+        ctx.effects.push(Effect::StepDown(why));
+    }
+
+    fn close(&mut self, why: CloseReason, ctx: &mut Ctx<'_>) {
+        if let Some(link) = self.link.take() {
+            ctx.out.event(Event::LinkClosed { link, remote: None, sid: Some(self.leader), why: why.clone() });
+            ctx.out.close(link, why);
+        }
+        ctx.effects.push(Effect::StepDown("the link to the leader was given up"));
+    }
+
+    /// Connects again to the same leader and asks for a clean history (quorum-protocol section 4).
+    fn ask_clean(&mut self, why: &'static str, ctx: &mut Ctx<'_>) {
+        ctx.out.event(Event::Warning(alloc::format!("asking the leader for a whole snapshot: {why}")));
+        if let Some(link) = self.link.take() {
+            ctx.out.close(link, CloseReason::Refused(why));
+        }
+        self.clean = true;
+        self.tries = 0;
+        self.connect(ctx);
+    }
+
+    // ----- links -------------------------------------------------------------------------------------------------
+
+    /// Something happened on the link to the leader.
+    pub fn on_link(&mut self, event: LinkEvent<'_>, ctx: &mut Ctx<'_>) {
+        match event {
+            LinkEvent::Opened { .. } => self.introduce(ctx),
+            LinkEvent::Bytes(bytes) => {
+                self.heard_ms = ctx.now.mono_ms;
+                self.on_bytes(bytes, ctx);
+            }
+            LinkEvent::Drained(n) => self.undrained = self.undrained.saturating_sub(n),
+            LinkEvent::Closed => {
+                self.link = None;
+                if matches!(self.stage, Stage::Connecting { .. } | Stage::LeaderInfo) && self.tries < CONNECT_TRIES {
+                    let retry_at = ctx.now.mono_ms + ctx.cfg.timing.leader_connect_retry_ms;
+                    self.stage = Stage::Connecting { retry_at: Some(retry_at) };
+                } else {
+                    self.lost("the leader closed the connection", ctx);
+                }
+            }
+        }
+    }
+
+    fn introduce(&mut self, ctx: &mut Ctx<'_>) {
+        let version = ctx.cfg.ensemble.as_ref().map_or(0, |e| e.version);
+        let info = LearnerInfo { sid: ctx.cfg.sid, protocol: LearnerInfo::PROTOCOL, config_version: version };
+        let mut data = info.encode();
+        if ctx.disk.health() == Health::Doubtful {
+            data.put_i32(MARKER);
+        }
+        let packet_kind = if self.observer { kind::OBSERVERINFO } else { kind::FOLLOWERINFO };
+        let accepted = Zxid::new(ctx.disk.accepted_epoch(), 0);
+        self.stage = Stage::LeaderInfo;
+        self.send(ctx, packet_kind, accepted, Some(&data));
+    }
+
+    /// Whether arriving packets must wait for the disk.
+    fn blocked(&self) -> bool {
+        matches!(self.stage, Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_))
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        let max = packet_max(ctx.cfg);
+        let mut inbuf = core::mem::take(&mut self.inbuf);
+        let result = inbuf.process(bytes, |slice| {
+            let mut used = 0;
+            while used < slice.len() && !self.blocked() && self.link.is_some() {
+                if matches!(self.stage, Stage::Snapshot(..)) {
+                    match self.on_snapshot_bytes(&slice[used..], ctx) {
+                        Ok(n) => used += n,
+                        Err(why) => return (used, Err(why)),
+                    }
+                    continue;
+                }
+                match Packet::decode(&slice[used..], max) {
+                    Ok(None) => break,
+                    Err(e) => return (used, Err(CloseReason::Undecodable(e))),
+                    Ok(Some((packet, n))) => {
+                        used += n;
+                        if let Err(why) = self.on_packet(&packet, ctx) {
+                            return (used, Err(why));
+                        }
+                    }
+                }
+            }
+            (used, Ok(()))
+        });
+        // A reconnect inside has given this learner a fresh buffer: what is left belongs to the old link.
+        if self.link.is_some() && !matches!(self.stage, Stage::Connecting { .. }) {
+            self.inbuf = inbuf;
+        }
+        if let Err(why) = result {
+            self.close(why, ctx);
+        }
+    }
+
+    /// Goes on with packets that waited for the disk.
+    fn unblocked(&mut self, ctx: &mut Ctx<'_>) {
+        self.on_bytes(&[], ctx);
+    }
+
+    // ----- packets -----------------------------------------------------------------------------------------------
+
+    fn on_packet(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        match self.stage {
+            Stage::LeaderInfo if p.kind == kind::LEADERINFO => self.on_leader_info(p, ctx),
+            Stage::LeaderInfo => Err(CloseReason::Misbehaved("LEADERINFO expected")),
+            Stage::Start => self.on_start(p, ctx),
+            Stage::History => self.on_history(p, ctx),
+            Stage::Acked | Stage::Up => self.on_live(p, ctx),
+            Stage::Connecting { .. }
+            | Stage::Accepting
+            | Stage::Cutting(_)
+            | Stage::Snapshot(..)
+            | Stage::Persisting(_) => unreachable!("no packet is decoded in this stage"),
+        }
+    }
+
+    fn on_leader_info(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        let epoch = p.zxid.epoch();
+        let accepted = ctx.disk.accepted_epoch();
+        if epoch < accepted {
+            return Err(CloseReason::Misbehaved("leader offers an epoch older than the one promised"));
+        }
+        let knows_marker = p.data.is_some_and(|d| d.len() >= 8 && Reader::new(&d[4..]).i32() == Ok(MARKER));
+        self.clean |= ctx.disk.health() == Health::Doubtful && !knows_marker;
+        self.clean |= ctx.disk.health() == Health::Empty && !self.leader_empty;
+        self.epoch = epoch;
+        if epoch > accepted {
+            self.stage = Stage::Accepting;
+            ctx.disk.write_accepted(epoch, ctx.out);
+            if ctx.cfg.mutants.has(Mutant::K06) {
+                self.ack_epoch(ctx.disk.current_epoch(), ctx);
+            }
+        } else {
+            // Promised before: this answer does not count again (C03).
+            self.ack_epoch(-1, ctx);
+        }
+        Ok(())
+    }
+
+    /// The accepted epoch is durable: the promise may be given.
+    pub fn epoch_accepted(&mut self, ctx: &mut Ctx<'_>) {
+        if matches!(self.stage, Stage::Accepting) {
+            self.ack_epoch(ctx.disk.current_epoch(), ctx);
+            self.unblocked(ctx);
+        }
+    }
+
+    fn ack_epoch(&mut self, current: Epoch, ctx: &mut Ctx<'_>) {
+        self.stage = Stage::Start;
+        let last = if self.clean { Zxid::NONE } else { ctx.history.last() };
+        let current = i32::try_from(current).expect("epochs have 31 bits");
+        ctx.out.event(Event::EpochAcked(self.epoch));
+        self.send(ctx, kind::ACKEPOCH, last, Some(&current.to_be_bytes()));
+    }
+
+    fn on_start(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        match p.kind {
+            kind::DIFF => {
+                if self.clean && ctx.history.last() != Zxid::ZERO {
+                    return Err(CloseReason::Misbehaved("DIFF offered where a whole snapshot was asked for"));
+                }
+                self.begin_history(ctx);
+            }
+            kind::TRUNC => {
+                self.stage = Stage::Cutting(p.zxid);
+                ctx.disk.truncate(p.zxid, ctx.out);
+            }
+            kind::SNAP => {
+                // From here on the tree is the leader's; if this term ends early it is read from disk again.
+                ctx.tree.begin_load();
+                ctx.disk.incoming_begin(p.zxid, ctx.out);
+                self.snap = Some(p.zxid);
+                self.stage = Stage::Snapshot(StreamDecoder::new(), p.zxid);
+            }
+            // A PING reply now would be taken for ACK(NEWLEADER) (quorum-protocol 5.2).
+            kind::PING => {}
+            _ => return Err(CloseReason::Misbehaved("DIFF, TRUNC or SNAP expected")),
+        }
+        Ok(())
+    }
+
+    /// The log was cut. `ok`: what is left ends exactly there.
+    pub fn truncated(&mut self, ok: bool, ctx: &mut Ctx<'_>) {
+        let Stage::Cutting(to) = self.stage else { return };
+        ctx.out.event(Event::Truncated(to));
+        let tree_ok = ctx.history.truncate(to);
+        if !tree_ok {
+            // The tree holds more than was ever decided (a snapshot of another implementation, ZOOKEEPER-4837).
+            self.lost("the tree stands above the cut", ctx);
+            ctx.effects.push(Effect::Reload);
+            return;
+        }
+        if !ok && !ctx.cfg.mutants.has(Mutant::K08) {
+            self.ask_clean("the cut did not end at a common transaction", ctx);
+            return;
+        }
+        self.begin_history(ctx);
+        self.unblocked(ctx);
+    }
+
+    fn on_snapshot_bytes(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) -> Result<usize, CloseReason> {
+        let Stage::Snapshot(decoder, zxid) = &mut self.stage else { unreachable!("checked by the caller") };
+        let zxid = *zxid;
+        let (used, body, done) = decoder.feed(bytes, ctx.tree).map_err(CloseReason::Undecodable)?;
+        ctx.disk.incoming_bytes(Bytes::copy_from_slice(&bytes[..body]), ctx.out);
+        if let Some(link) = self.link
+            && ctx.disk.incoming_backlog() > ctx.cfg.limits.snap_chunk_bytes * 4
+        {
+            ctx.out.push(Action::Pause(link));
+        }
+        if done {
+            ctx.tree.finish_load(zxid);
+            ctx.history.reset(zxid);
+            ctx.out.event(Event::TreeReplaced { zxid, digest: ctx.tree.digest() });
+            self.begin_history(ctx);
+        }
+        Ok(used)
+    }
+
+    /// Received snapshot bytes reached the disk.
+    pub fn incoming_drained(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(link) = self.link
+            && self.snap.is_some()
+            && ctx.disk.incoming_backlog() <= ctx.cfg.limits.snap_chunk_bytes * 2
+        {
+            ctx.out.push(Action::Resume(link));
+        }
+    }
+
+    fn begin_history(&mut self, ctx: &mut Ctx<'_>) {
+        self.sync_committed = ctx.history.last();
+        self.acked = ctx.history.last();
+        self.stage = Stage::History;
+    }
+
+    /// Everything between the start of synchronisation and NEWLEADER.
+    fn on_history(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        match p.kind {
+            kind::PROPOSAL => self.take(p.zxid, p.data, ctx).map(|_| ()),
+            kind::INFORM => {
+                if self.take(p.zxid, p.data, ctx)? {
+                    self.sync_committed = p.zxid;
+                }
+                Ok(())
+            }
+            kind::COMMIT => self.commit_in_sync(p.zxid, ctx),
+            kind::NEWLEADER => {
+                if p.zxid.epoch() != self.epoch {
+                    return Err(CloseReason::Misbehaved("NEWLEADER of another epoch"));
+                }
+                self.persist(ctx);
+                Ok(())
+            }
+            kind::PING => Ok(()),
+            _ => Err(CloseReason::Misbehaved("packet that synchronisation cannot receive")),
+        }
+    }
+
+    /// Takes a proposal into the history. `Ok(false)`: known already, or an artefact to be ignored.
+    fn take(&mut self, zxid: Zxid, data: Option<&[u8]>, ctx: &mut Ctx<'_>) -> Result<bool, CloseReason> {
+        let payload = data.unwrap_or_default();
+        let (header, txn, _) = decode_record(payload).map_err(CloseReason::Undecodable)?;
+        if header.zxid != zxid {
+            return Err(CloseReason::Misbehaved("PROPOSAL whose packet and transaction differ in zxid"));
+        }
+        let last = ctx.history.last();
+        if zxid <= last {
+            // Repeated after an undecodable write (a Java leader's artefact), or contained in a SNAP already.
+            let artefact = zxid == last && matches!(txn, crate::wire::txn::Txn::Error(_));
+            return if artefact || matches!(self.stage, Stage::History) {
+                Ok(false)
+            } else {
+                Err(CloseReason::Misbehaved("PROPOSAL out of order"))
+            };
+        }
+        let follows = zxid == last.next() || zxid.epoch() > last.epoch();
+        if !follows {
+            return Err(CloseReason::Misbehaved("PROPOSAL with a gap before it"));
+        }
+        ctx.history.push(Record { zxid, payload: Bytes::copy_from_slice(payload) });
+        Ok(true)
+    }
+
+    fn commit_in_sync(&mut self, zxid: Zxid, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if zxid <= self.sync_committed {
+            return Ok(());
+        }
+        let next = ctx.history.after(self.sync_committed.max(ctx.history.floor())).next().map(|r| r.zxid);
+        if next != Some(zxid) {
+            return Err(CloseReason::Misbehaved("COMMIT of something that is not the next pending transaction"));
+        }
+        self.sync_committed = zxid;
+        Ok(())
+    }
+
+    // ----- NEWLEADER ---------------------------------------------------------------------------------------------
+
+    fn persist(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.cfg.mutants.has(Mutant::B13) && self.snap.is_none() {
+            self.stage = Stage::Persisting(Persist::Epoch);
+            ctx.disk.write_current(self.epoch, ctx.out);
+            return;
+        }
+        let last = ctx.history.last();
+        if last.epoch() > ctx.disk.current_epoch() {
+            // Recovery may find transactions of a newer epoch than the epoch file says; this tells it why (ZOOKEEPER-1653).
+            self.stage = Stage::Persisting(Persist::Intent);
+            ctx.disk.write_intent(last.epoch(), ctx.out);
+        } else {
+            self.install(ctx);
+        }
+    }
+
+    /// The intent is durable.
+    pub fn intent_durable(&mut self, ctx: &mut Ctx<'_>) {
+        if matches!(self.stage, Stage::Persisting(Persist::Intent)) {
+            self.install(ctx);
+        }
+    }
+
+    fn install(&mut self, ctx: &mut Ctx<'_>) {
+        if self.snap.is_some() {
+            self.stage = Stage::Persisting(Persist::Install);
+            ctx.disk.incoming_finish(ctx.tree.digest(), ctx.out);
+        } else {
+            self.log_history(ctx);
+        }
+    }
+
+    /// The received snapshot is installed.
+    pub fn installed(&mut self, ctx: &mut Ctx<'_>) {
+        if matches!(self.stage, Stage::Persisting(Persist::Install)) {
+            self.snap = None;
+            self.log_history(ctx);
+        }
+    }
+
+    fn log_history(&mut self, ctx: &mut Ctx<'_>) {
+        let logged = ctx.disk.last_logged();
+        let last = ctx.history.last();
+        if last > logged {
+            for record in ctx.history.after(logged.max(ctx.history.floor())) {
+                Self::log(record, ctx.cfg.trace, ctx.disk, ctx.out);
+            }
+            self.stage = Stage::Persisting(Persist::Log(last));
+        } else {
+            self.write_epoch(ctx);
+        }
+    }
+
+    fn log(record: &Record, trace: bool, disk: &mut crate::disk::Disk, out: &mut crate::event::Outbox) {
+        if trace {
+            out.event(Event::Logged { zxid: record.zxid, hash: payload_hash(&record.payload) });
+        }
+        disk.append(record.zxid, record.payload.clone());
+    }
+
+    fn write_epoch(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.disk.current_epoch() == self.epoch {
+            self.ack_newleader(ctx);
+        } else {
+            self.stage = Stage::Persisting(Persist::Epoch);
+            ctx.disk.write_current(self.epoch, ctx.out);
+        }
+    }
+
+    /// The current epoch is durable.
+    pub fn epoch_current(&mut self, ctx: &mut Ctx<'_>) {
+        if matches!(self.stage, Stage::Persisting(Persist::Epoch)) {
+            if ctx.cfg.mutants.has(Mutant::B13) && ctx.history.last() > ctx.disk.last_logged() {
+                self.log_history(ctx);
+            } else {
+                self.ack_newleader(ctx);
+            }
+        }
+    }
+
+    fn ack_newleader(&mut self, ctx: &mut Ctx<'_>) {
+        let last_logged = ctx.history.last();
+        assert!(ctx.disk.durable() >= last_logged, "the whole history is durable before ACK(NEWLEADER)");
+        ctx.disk.synchronised();
+        self.stage = Stage::Acked;
+        ctx.out.event(Event::NewLeaderAcked { epoch: self.epoch, last_logged });
+        ctx.effects.push(Effect::EpochKnown(self.epoch));
+        self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
+        self.ack_durable(ctx);
+        self.unblocked(ctx);
+    }
+
+    /// The log is durable up to here.
+    pub fn durable(&mut self, ctx: &mut Ctx<'_>) {
+        match self.stage {
+            Stage::Persisting(Persist::Log(last)) if ctx.disk.durable() >= last => self.write_epoch(ctx),
+            Stage::Acked | Stage::Up => self.ack_durable(ctx),
+            _ => {}
+        }
+    }
+
+    /// Acknowledges, in order, everything that became durable.
+    fn ack_durable(&mut self, ctx: &mut Ctx<'_>) {
+        if self.observer {
+            return;
+        }
+        let durable = ctx.disk.durable();
+        self.ack_up_to(durable, ctx);
+    }
+
+    fn ack_up_to(&mut self, zxid: Zxid, ctx: &mut Ctx<'_>) {
+        let Some(link) = self.link else { return };
+        let from = self.acked.max(ctx.history.floor());
+        for record in ctx.history.after(from).take_while(|r| r.zxid <= zxid) {
+            if ctx.cfg.trace {
+                ctx.out.event(Event::Acked(record.zxid));
+            }
+            self.undrained += send_packet(ctx.out, link, kind::ACK, record.zxid, None);
+            self.acked = record.zxid;
+        }
+    }
+
+    // ----- broadcast ---------------------------------------------------------------------------------------------
+
+    fn on_live(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        match p.kind {
+            kind::PROPOSAL => {
+                if self.take(p.zxid, p.data, ctx)? {
+                    self.log_last(ctx);
+                    if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
+                        self.ack_up_to(p.zxid, ctx);
+                    }
+                }
+            }
+            kind::INFORM => {
+                if self.take(p.zxid, p.data, ctx)? {
+                    self.log_last(ctx);
+                    self.commit(p.zxid, ctx)?;
+                }
+            }
+            kind::COMMIT => self.commit(p.zxid, ctx)?,
+            kind::UPTODATE if matches!(self.stage, Stage::Acked) => {
+                self.stage = Stage::Up;
+                ctx.history.commit_to(self.sync_committed);
+                self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
+                ctx.effects.push(Effect::UpToDate);
+            }
+            kind::PING => {
+                if self.is_up() {
+                    let touches = self.touches.drain();
+                    self.send(ctx, kind::PING, p.zxid, Some(&touches));
+                }
+            }
+            kind::REVALIDATE => {
+                let mut r = Reader::new(p.data.unwrap_or_default());
+                let session = SessionId(r.i64().map_err(CloseReason::Undecodable)?);
+                let valid = r.bool().map_err(CloseReason::Undecodable)?;
+                ctx.effects.push(Effect::Revalidated(session, valid));
+            }
+            kind::SYNC => ctx.effects.push(Effect::SyncReply),
+            kind::COMMIT_AND_ACTIVATE | kind::INFORM_AND_ACTIVATE => {
+                return Err(CloseReason::Misbehaved("reconfiguration is not supported by this server"));
+            }
+            // Java logs unknown types and goes on (quorum-protocol section 3); so do we.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn log_last(&self, ctx: &mut Ctx<'_>) {
+        let before = ctx.disk.last_logged().max(ctx.history.floor());
+        for record in ctx.history.after(before) {
+            Self::log(record, ctx.cfg.trace, ctx.disk, ctx.out);
+        }
+    }
+
+    fn commit(&mut self, zxid: Zxid, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if !self.is_up() {
+            return self.commit_in_sync(zxid, ctx);
+        }
+        if zxid <= ctx.history.committed() {
+            return Ok(());
+        }
+        if ctx.history.next_undecided() != Some(zxid) {
+            return Err(CloseReason::Misbehaved("COMMIT of something that is not the next pending transaction"));
+        }
+        ctx.history.commit_to(zxid);
+        Ok(())
+    }
+
+    // ----- what clients of this server want ----------------------------------------------------------------------
+
+    /// Forwards a request to the leader.
+    pub fn forward(&mut self, request: &ForwardedRequest<'_>, ids: &[Id<'_>], ctx: &mut Ctx<'_>) {
+        let Some(link) = self.link else { return };
+        let mut data = Vec::with_capacity(16 + request.body.len());
+        request.encode(&mut data);
+        self.undrained += ctx.out.send_with(link, |buf| {
+            buf.put_i32(kind::REQUEST);
+            buf.put_i64(-1);
+            buf.put_buffer(Some(&data));
+            if request.op == op::CREATE_SESSION || ids.is_empty() {
+                buf.put_i32(-1);
+            } else {
+                buf.put_len(ids.len());
+                ids.iter().for_each(|id| id.encode(buf));
+            }
+        });
+    }
+
+    /// Asks the leader whether this session may go on here.
+    pub fn revalidate(&mut self, session: SessionId, timeout: i32, ctx: &mut Ctx<'_>) {
+        let mut data = Vec::with_capacity(12);
+        data.put_i64(session.0);
+        data.put_i32(timeout);
+        self.send(ctx, kind::REVALIDATE, Zxid::NONE, Some(&data));
+    }
+
+    /// A client was heard of; the next PING's answer says so.
+    pub fn touch(&mut self, session: SessionId, timeout: i32) {
+        self.touches.touch(session, timeout);
+    }
+
+    // ----- time --------------------------------------------------------------------------------------------------
+
+    /// Does what is due.
+    pub fn tick(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.mono_ms;
+        if let Stage::Connecting { retry_at: Some(at) } = self.stage
+            && now >= at
+        {
+            self.connect(ctx);
+        }
+        if now >= self.next_deadline(ctx.cfg) {
+            let why = match self.stage {
+                Stage::Connecting { .. } => "the leader could not be reached in time",
+                Stage::Acked | Stage::Up => "nothing heard from the leader for syncLimit ticks",
+                _ => "synchronisation with the leader took longer than initLimit ticks",
+            };
+            self.close(CloseReason::Timeout(why), ctx);
+        }
+    }
+
+    /// When [`Learner::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self, cfg: &crate::config::PeerConfig) -> Millis {
+        let timing = &cfg.timing;
+        match self.stage {
+            Stage::Connecting { retry_at: Some(at) } => at.min(self.deadline),
+            Stage::Connecting { retry_at: None } => self.deadline,
+            Stage::Acked | Stage::Up => self.heard_ms + timing.tick_ms * timing.sync_limit,
+            // The disk decides how long this takes; a leader that gives up closes the link.
+            Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_) => i64::MAX,
+            Stage::LeaderInfo | Stage::Start | Stage::Snapshot(..) | Stage::History => {
+                self.heard_ms + timing.tick_ms * timing.init_limit
+            }
+        }
+    }
+
+    /// Stops following. Returns whether the tree must be read from disk again: what was received is not what is durable.
+    pub fn stop(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        if let Some(link) = self.link.take() {
+            ctx.out.close(link, CloseReason::Done);
+        }
+        if self.snap.take().is_some() {
+            ctx.disk.incoming_abort(ctx.out);
+            return true;
+        }
+        // History that was received but never handed to the log is forgotten (ZOOKEEPER-5094).
+        let logged = ctx.disk.last_logged();
+        if ctx.history.last() > logged {
+            ctx.history.truncate(logged);
+        }
+        false
+    }
+
+    /// The kind of member that this learner is.
+    #[must_use]
+    pub fn kind(&self) -> MemberKind {
+        if self.observer { MemberKind::Observer } else { MemberKind::Participant }
+    }
+}

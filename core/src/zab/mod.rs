@@ -1,0 +1,161 @@
+//! ZAB: discovery, synchronisation, broadcast (quorum-protocol sections 4 to 6). A role is a type: [`leader::Leader`], [`learner::Learner`].
+
+pub mod confirm;
+pub mod handler;
+pub mod history;
+mod inbound;
+pub mod leader;
+pub mod learner;
+pub mod sync;
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use crate::config::PeerConfig;
+use crate::disk::Disk;
+use crate::event::Outbox;
+use crate::ids::{Epoch, LinkId, Now, SessionId, Sid, Zxid};
+use crate::jute::Put;
+use crate::quorum::Verifier;
+use crate::tree::DataTree;
+use crate::wire::packet::{Packet, kind};
+use crate::wire::records::Id;
+use history::{History, Record};
+
+/// What a role may touch while it handles one input.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The time of this input.
+    pub now: Now,
+    /// What this server was told before it started.
+    pub cfg: &'a PeerConfig,
+    /// Quorums of the configuration in force.
+    pub verifier: &'a Verifier,
+    /// Log, snapshots, epochs.
+    pub disk: &'a mut Disk,
+    /// The tree: a received snapshot is loaded into it.
+    pub tree: &'a mut DataTree,
+    /// Transactions in memory.
+    pub history: &'a mut History,
+    /// Actions.
+    pub out: &'a mut Outbox,
+    /// What only the Peer can do.
+    pub effects: &'a mut Effects,
+}
+
+/// What a role asks of the Peer, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Back to LOOKING.
+    StepDown(&'static str),
+    /// The leader has its quorum: its history is committed, clients may be served.
+    Established,
+    /// The learner is up to date: clients may be served.
+    UpToDate,
+    /// The epoch of this term is known (answers in the election carry it).
+    EpochKnown(Epoch),
+    /// Leader: a learner forwarded a request.
+    Request {
+        /// Who.
+        from: Sid,
+        /// Through which link.
+        link: LinkId,
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        cxid: i32,
+        /// Opcode.
+        op: i32,
+        /// The client's record, in [`Effects::arena`].
+        body: Range<usize>,
+        /// What the client has proved.
+        ids: Vec<Id<'static>>,
+    },
+    /// Leader: a learner's client resumes this session.
+    Revalidate {
+        /// Who.
+        from: Sid,
+        /// Through which link.
+        link: LinkId,
+        /// Which session.
+        session: SessionId,
+        /// With which timeout in ms.
+        timeout: i32,
+    },
+    /// Leader: a learner heard of this session.
+    Touch(SessionId, i32),
+    /// Leader: the sync of a client of this server is done.
+    SyncDone(LinkId),
+    /// Learner: the leader's answer to a revalidation.
+    Revalidated(SessionId, bool),
+    /// Learner: the leader's answer to the oldest sync.
+    SyncReply,
+    /// Learner: the tree stands above what remains after a cut; it must be read from disk again.
+    Reload,
+}
+
+/// Effects of one input, with the bytes that they speak of.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// In order.
+    pub list: Vec<Effect>,
+    /// Bodies of requests.
+    pub arena: Vec<u8>,
+}
+
+impl Effects {
+    /// Adds one.
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+    /// Forgets all; the Peer has acted on them.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.arena.clear();
+    }
+}
+
+/// Payloads up to this many bytes are copied into the outbox, larger ones are shared.
+const COPY_MAX: usize = 4096;
+
+/// Sends a packet that carries a transaction. Returns the bytes queued.
+pub(crate) fn send_record(out: &mut Outbox, link: LinkId, packet_kind: i32, record: &Record) -> usize {
+    if record.payload.len() <= COPY_MAX {
+        return out
+            .send_with(link, |buf| Packet::new(packet_kind, record.zxid, Some(&record.payload)).encode(buf));
+    }
+    let head = out.send_with(link, |buf| {
+        buf.put_i32(packet_kind);
+        buf.put_i64(record.zxid.0);
+        buf.put_len(record.payload.len());
+    });
+    out.send_shared(link, record.payload.clone());
+    let end = out.send_with(link, |buf| buf.put_i32(-1));
+    head + record.payload.len() + end
+}
+
+/// Sends a packet. Returns the bytes queued.
+pub(crate) fn send_packet(out: &mut Outbox, link: LinkId, packet_kind: i32, zxid: Zxid, data: Option<&[u8]>) -> usize {
+    out.send_with(link, |buf| Packet::new(packet_kind, zxid, data).encode(buf))
+}
+
+/// Sends PROPOSAL and COMMIT of one history entry. Returns the bytes queued.
+pub(crate) fn send_pair(out: &mut Outbox, link: LinkId, record: &Record) -> usize {
+    send_record(out, link, kind::PROPOSAL, record) + send_packet(out, link, kind::COMMIT, record.zxid, None)
+}
+
+/// A stable hash of a transaction's header and body, for checks that compare histories.
+#[must_use]
+pub fn payload_hash(payload: &Bytes) -> u64 {
+    use core::hash::Hasher as _;
+    let mut hasher = siphasher::sip::SipHasher13::new_with_keys(0, 0);
+    hasher.write(payload);
+    hasher.finish()
+}
+
+/// Bound of the data of a quorum packet: the largest transaction that a client frame can become, plus its header.
+pub(crate) fn packet_max(cfg: &PeerConfig) -> usize {
+    cfg.limits.frame_max + cfg.limits.frame_extra + 4096
+}
