@@ -16,7 +16,7 @@ use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnHeader, encode_record};
 use crate::zab::Effect;
 use crate::zab::confirm::SyncOrigin;
-use crate::zab::history::Record;
+use crate::wire::txnlog::Record;
 
 /// One request on its way into the total order.
 struct Order<'a> {
@@ -35,9 +35,10 @@ impl Peer {
         let mut effects = core::mem::take(&mut self.front_effects);
         for effect in effects.list.drain(..) {
             match effect {
-                FrontEffect::Submit { link, session, cxid, op, body } => {
+                FrontEffect::Submit { link, session, cxid, op, body, ids } => {
                     let body = &effects.arena[body];
-                    self.submit(now, link, session, cxid, op, body, out);
+                    let order = Order { origin: Origin::Local, link: Some(link), session, cxid, op, body, ids: &ids };
+                    self.submit(now, link, &order, out);
                 }
                 FrontEffect::Revalidate { session, timeout, .. } => self.revalidate(now, session, timeout, out),
                 FrontEffect::Touch { session, timeout } => self.touch(now, session, timeout),
@@ -51,32 +52,18 @@ impl Peer {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn submit(
-        &mut self,
-        now: Now,
-        link: LinkId,
-        session: SessionId,
-        cxid: i32,
-        op: i32,
-        body: &[u8],
-        out: &mut Outbox,
-    ) {
-        if op == op::SYNC
+    fn submit(&mut self, now: Now, link: LinkId, order: &Order<'_>, out: &mut Outbox) {
+        if order.op == op::SYNC
             && self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Client(link), ctx)).is_some()
         {
             return;
         }
         if let State::Following(_) = &self.state {
-            let ids: Vec<Id<'static>> = self.front.identities(link).to_vec();
-            self.with_learner(now, out, |l, ctx| {
-                l.forward(&ForwardedRequest { session, cxid, op, body }, &ids, ctx);
-            });
+            let Order { session, cxid, op, body, ids, .. } = *order;
+            self.with_learner(now, out, |l, ctx| l.forward(&ForwardedRequest { session, cxid, op, body }, ids, ctx));
             return;
         }
-        let ids = self.front.take_identities(link);
-        self.order(now, &Order { origin: Origin::Local, link: Some(link), session, cxid, op, body, ids: &ids }, out);
-        self.front.give_identities(link, ids);
+        self.order(now, order, out);
     }
 
     /// Gives a request its place: one transaction, proposed. Only at an established leader or a server alone.
@@ -212,11 +199,6 @@ impl Peer {
             Effect::Revalidated(session, valid) => {
                 let (front, mut ctx) = self.front_ctx(now, out);
                 front.revalidated(session, valid, &mut ctx);
-            }
-            Effect::Reload => {
-                if matches!(self.state, State::Settling) {
-                    self.reload(out);
-                }
             }
         }
     }

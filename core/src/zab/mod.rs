@@ -22,7 +22,9 @@ use crate::quorum::Verifier;
 use crate::tree::DataTree;
 use crate::wire::packet::{Packet, kind};
 use crate::wire::records::Id;
-use history::{History, Record};
+use crate::wire::txnlog::Record;
+use history::History;
+
 
 /// What a role may touch while it handles one input.
 #[derive(Debug)]
@@ -92,8 +94,6 @@ pub enum Effect {
     Revalidated(SessionId, bool),
     /// Learner: the leader's answer to the oldest sync.
     SyncReply,
-    /// Learner: the tree stands above what remains after a cut; it must be read from disk again.
-    Reload,
 }
 
 /// Effects of one input, with the bytes that they speak of.
