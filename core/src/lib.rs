@@ -16,4 +16,6 @@ pub mod ids;
 pub mod jute;
 pub mod mutant;
 pub mod quorum;
+pub mod session;
+pub mod watch;
 pub mod wire;
