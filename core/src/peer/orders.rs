@@ -180,7 +180,10 @@ impl Peer {
                 self.with_primary(now, out, |p, ctx| {
                     let valid = p.tracker.revalidate(ctx.now.mono_ms, session, timeout, Origin::Learner(from));
                     p.zab.revalidated(link, session, valid, ctx);
-                });
+                    valid
+                })
+                .filter(|valid| *valid)
+                .inspect(|_| self.front.session_moved(session));
             }
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
