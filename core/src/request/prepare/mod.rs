@@ -243,12 +243,7 @@ impl From<ErrorCode> for Failure {
 }
 
 /// createSession: a leader refuses an id that exists.
-fn create_session(
-    incoming: &Incoming<'_>,
-    now: Now,
-    tracker: &mut Tracker,
-    out: &mut Vec<u8>,
-) -> Result<(), Failure> {
+fn create_session(incoming: &Incoming<'_>, now: Now, tracker: &mut Tracker, out: &mut Vec<u8>) -> Result<(), Failure> {
     let Ok(Request::CreateSession { timeout }) = Request::decode(op::CREATE_SESSION, incoming.body) else {
         return Err(Failure::Refused(ErrorCode::MarshallingError));
     };

@@ -7,7 +7,8 @@ pub(super) fn is_valid(path: &str) -> bool {
     if rest.is_empty() {
         return true;
     }
-    let fine = if rest.is_ascii() { rest.bytes().all(|b| b >= b' ' && b != 0x7f) } else { rest.chars().all(is_allowed) };
+    let fine =
+        if rest.is_ascii() { rest.bytes().all(|b| b >= b' ' && b != 0x7f) } else { rest.chars().all(is_allowed) };
     fine && rest.split('/').all(|name| !matches!(name, "" | "." | ".."))
 }
 
@@ -49,7 +50,8 @@ mod tests {
         for path in ["", "a", "a/b", "/a/", "//", "//a", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a\0", "/\x01"] {
             assert!(!is_valid(path), "{path:?}");
         }
-        for c in ['\x1f', '\x7f', '\u{80}', '\u{9f}', '\u{e000}', '\u{f8ff}', '\u{fff0}', '\u{fffd}', '\u{ffff}', '😀'] {
+        for c in ['\x1f', '\x7f', '\u{80}', '\u{9f}', '\u{e000}', '\u{f8ff}', '\u{fff0}', '\u{fffd}', '\u{ffff}', '😀']
+        {
             assert!(!is_valid(&alloc::format!("/a{c}")), "{c:?}");
         }
     }
