@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::ids::LinkId;
 use crate::watch::mode::{Modes, WatchMode, WatcherType};
 use crate::watch::table::{NIL, Table};
-use crate::wire::client::EventKind;
+use crate::wire::client::{Change, EventKind};
 
 /// All watches of one server. They belong to connections and vanish with them.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ impl WatchManager {
             let first = self.table.conns[conn as usize].first;
             self.set(first, Modes::default());
         }
+    }
+
+    /// Tells who has to hear of a change, each connection once, and uses up one-shot watches ([`WatchManager::fire_at`]).
+    pub fn fire(&mut self, change: &Change, fired: &mut Vec<(LinkId, EventKind)>) {
+        self.fire_at(change.kind, &change.path, fired);
     }
 
     /// Tells who has to hear that `kind` happened to `path`, each connection once, and uses up one-shot watches.
