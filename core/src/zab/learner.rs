@@ -102,7 +102,13 @@ pub struct Learner {
 impl Learner {
     /// A server that will follow `leader` at `address`.
     #[must_use]
-    pub fn new(leader: Sid, address: alloc::sync::Arc<str>, observer: bool, leader_empty: bool, ctx: &mut Ctx<'_>) -> Self {
+    pub fn new(
+        leader: Sid,
+        address: alloc::sync::Arc<str>,
+        observer: bool,
+        leader_empty: bool,
+        ctx: &mut Ctx<'_>,
+    ) -> Self {
         let timing = &ctx.cfg.timing;
         let limit = if timing.connect_limit > 0 { timing.connect_limit } else { timing.init_limit };
         let mut learner = Self {
