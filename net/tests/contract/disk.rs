@@ -1,15 +1,13 @@
 //! What every driver of disks owes to a machine, on real files.
 
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::world::{PATIENCE, dirs, temp_dir};
 use bytes::Bytes;
-use common::{PATIENCE, dirs, temp_dir};
 use mio::{Events, Poll, Token, Waker};
 use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, DiskOp, DiskReply, FileName, Lane};

@@ -1,5 +1,4 @@
 //! A scripted machine in a running loop, on loopback and in a temporary directory.
-#![allow(dead_code, missing_docs)] // each test file uses its part
 
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -20,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the machine was told, owned.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Tick,
     Opened(LinkId, Port, SocketAddr),
     Bytes(LinkId, Vec<u8>),
@@ -31,11 +30,12 @@ pub enum Seen {
     Listening(Port, SocketAddr),
 }
 
-pub type Rule = Box<dyn FnMut(&Seen, &mut Outbox) + Send>;
+type First = Box<dyn FnOnce(&mut Outbox) + Send>;
+pub(crate) type Rule = Box<dyn FnMut(&Seen, &mut Outbox) + Send>;
 
 /// Answers by a rule and reports what it saw.
-pub struct Script {
-    first: Option<Box<dyn FnOnce(&mut Outbox) + Send>>,
+pub(crate) struct Script {
+    first: Option<First>,
     rule: Rule,
     seen: Sender<Seen>,
     deadline: Option<Millis>,
@@ -67,7 +67,7 @@ impl Machine for Script {
     }
 }
 
-pub struct Quiet(Sender<Seen>);
+pub(crate) struct Quiet(Sender<Seen>);
 
 impl Host<Script> for Quiet {
     fn event(&mut self, _: Now, _: &Event) {}
@@ -82,18 +82,18 @@ impl Host<Script> for Quiet {
     }
 }
 
-pub struct World {
-    pub seen: Receiver<Seen>,
-    pub remote: Remote,
-    pub dir: PathBuf,
+pub(crate) struct World {
+    pub(crate) seen: Receiver<Seen>,
+    pub(crate) remote: Remote,
+    pub(crate) dir: PathBuf,
     thread: Option<JoinHandle<Ended>>,
 }
 
-pub fn loopback() -> Option<Bind> {
+pub(crate) fn loopback() -> Option<Bind> {
     Some(Bind { host: Some("127.0.0.1".into()), port: 0 })
 }
 
-pub fn temp_dir() -> PathBuf {
+pub(crate) fn temp_dir() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
     let dir = std::env::temp_dir().join(format!("quorate-net-{}-{n}", std::process::id()));
@@ -102,7 +102,7 @@ pub fn temp_dir() -> PathBuf {
     dir
 }
 
-pub fn dirs(base: &std::path::Path) -> DataDirs {
+pub(crate) fn dirs(base: &std::path::Path) -> DataDirs {
     DataDirs {
         data: base.join("version-2"),
         log: base.join("log/version-2"),
@@ -113,12 +113,12 @@ pub fn dirs(base: &std::path::Path) -> DataDirs {
 
 impl World {
     /// Clients on a free port, and this rule.
-    pub fn start(rule: impl FnMut(&Seen, &mut Outbox) + Send + 'static) -> Self {
+    pub(crate) fn start(rule: impl FnMut(&Seen, &mut Outbox) + Send + 'static) -> Self {
         let ports = Ports { client: loopback(), ..Ports::default() };
         Self::with(ports, None, |out| out.push(quorate_core::event::Action::Listen(Port::Client)), rule)
     }
 
-    pub fn with(
+    pub(crate) fn with(
         ports: Ports,
         deadline: Option<Millis>,
         first: impl FnOnce(&mut Outbox) + Send + 'static,
@@ -136,7 +136,7 @@ impl World {
     }
 
     /// Waits for something; what comes before it is forgotten.
-    pub fn wait<T>(&self, mut pick: impl FnMut(Seen) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, mut pick: impl FnMut(Seen) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    pub fn listening(&self, port: Port) -> SocketAddr {
+    pub(crate) fn listening(&self, port: Port) -> SocketAddr {
         self.wait(|seen| match seen {
             Seen::Listening(p, address) if p == port => Some(address),
             _ => None,
@@ -155,12 +155,12 @@ impl World {
     }
 
     /// A client of the client port.
-    pub fn client(&self) -> TcpStream {
+    pub(crate) fn client(&self) -> TcpStream {
         client(self.listening(Port::Client))
     }
 
     /// How the loop ends by itself.
-    pub fn ended(&mut self) -> Ended {
+    pub(crate) fn ended(&mut self) -> Ended {
         self.thread.take().unwrap().join().unwrap()
     }
 }
@@ -175,14 +175,14 @@ impl Drop for World {
     }
 }
 
-pub fn client(address: SocketAddr) -> TcpStream {
+pub(crate) fn client(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
 /// Everything up to the end, and whether the end was a clean one.
-pub fn read_all(stream: &mut TcpStream) -> (Vec<u8>, bool) {
+pub(crate) fn read_all(stream: &mut TcpStream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
