@@ -32,7 +32,7 @@ fn a_walk_while_changing_is_the_state_at_its_start() {
         let (mut bytes, mut complete) = (Vec::new(), false);
         for i in 0..during.len() {
             pair.step(&during[i..]);
-            if during[i].0 % 3 != 0 && !complete {
+            if !during[i].0.is_multiple_of(3) && !complete {
                 let had = bytes.len();
                 complete = pair.tree.walk(usize::from(chunk), &mut bytes);
                 assert!(bytes.len() - had <= usize::from(chunk).max(1), "steps are bounded");
