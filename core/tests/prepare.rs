@@ -415,6 +415,28 @@ fn versions_never_are_the_one_that_means_any() {
 }
 
 #[test]
+fn the_last_number_of_a_parent_is_handed_out_and_then_taken() {
+    let mut leader = Leader::new(&PeerConfig::default());
+    leader.err(&create("/q", 0));
+    leader.catch_up();
+    let header = TxnHeader { session: A, cxid: 0, zxid: leader.zxid.next(), time: 1, kind: op::CREATE };
+    let mode = CreateMode::Plain { ephemeral: false };
+    let path = "/q/first".into();
+    let txn = Txn::Create { path, data: None, acl: vec![Acl::world(31)], mode, parent_cversion: i32::MAX };
+    leader.tree.apply(&header, &txn, &mut Applied::default());
+    leader.zxid = header.zxid;
+    leader.prepare = Preparer::new(&PeerConfig::default(), &leader.tree);
+    let record = leader.ask(HERE, A, &create("/q/n", 2)).expect("a transaction");
+    let Txn::Create { path, .. } = decode_record(&record).expect("a record").1 else { panic!() };
+    assert_eq!(path, "/q/n2147483647");
+    assert_eq!(leader.err(&create("/q/n", 2)), ErrorCode::NodeExists);
+    assert_eq!(leader.err(&create("/q/other", 0)), ErrorCode::Ok);
+    leader.catch_up();
+    assert_eq!(leader.err(&create("/q/n", 2)), ErrorCode::NodeExists);
+    leader.catch_up();
+}
+
+#[test]
 fn reconfig_is_off_and_a_tree_without_digest_has_none() {
     let features = Features { tree_digest: false, ..Features::default() };
     let mut leader = Leader::new(&PeerConfig { features, ..PeerConfig::default() });
