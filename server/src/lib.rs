@@ -2,16 +2,20 @@
 
 pub mod cli;
 pub mod config;
+pub mod crew;
 pub mod data_dir;
 pub mod dev;
 pub mod events;
 pub mod exit;
 pub mod four_letter;
+pub mod host;
 pub mod logging;
+pub mod member;
 pub mod metrics;
 pub mod process;
 pub mod serve;
 pub mod signals;
+pub mod source;
 pub mod time_text;
 pub mod version;
 pub mod views;
