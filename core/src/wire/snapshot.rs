@@ -229,7 +229,10 @@ impl StreamDecoder {
         let mut used = body;
         while used < bytes.len() && self.signed < SIGNATURE.len() {
             if bytes[used] != SIGNATURE[self.signed] {
-                return Err(DecodeError { offset: self.body.at + self.signed, what: "a snapshot without its signature" });
+                return Err(DecodeError {
+                    offset: self.body.at + self.signed,
+                    what: "a snapshot without its signature",
+                });
             }
             self.signed += 1;
             used += 1;

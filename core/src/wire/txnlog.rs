@@ -276,8 +276,7 @@ mod tests {
 
     fn payload(zxid: i64) -> Vec<u8> {
         let mut out = Vec::new();
-        let header =
-            TxnHeader { session: crate::ids::SessionId(7), cxid: 1, zxid: Zxid(zxid), time: 5, kind: -1 };
+        let header = TxnHeader { session: crate::ids::SessionId(7), cxid: 1, zxid: Zxid(zxid), time: 5, kind: -1 };
         header.encode(&mut out);
         out.put_i32(-101);
         out
