@@ -16,4 +16,5 @@ pub mod ids;
 pub mod jute;
 pub mod mutant;
 pub mod quorum;
+pub mod tree;
 pub mod wire;
