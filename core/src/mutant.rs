@@ -32,7 +32,7 @@ pub enum Mutant {
     K19,
     /// A checksum error in the middle of the log is taken for its end.
     K21,
-    /// A snapshot file is renamed before its data is synced.
+    /// A snapshot gets its name before its content is durable.
     K23,
     /// A sequential suffix is made from the number of present children.
     K24,
@@ -40,8 +40,6 @@ pub enum Mutant {
     B01,
     /// The current epoch is written before the history that it vouches for.
     B13,
-    /// A write is accepted after the close of its session was queued (ZOOKEEPER-1208).
-    B53,
     /// Watch events are queued after the reply that shows the new value.
     K18,
 }
@@ -67,7 +65,6 @@ impl Mutant {
         ("K24", Self::K24),
         ("B01", Self::B01),
         ("B13", Self::B13),
-        ("B53", Self::B53),
     ];
 
     /// The planted bug with this catalogue id.
