@@ -1,1 +1,4 @@
-//! Placeholder: filled by the next commits.
+//! The deterministic simulator.
+
+pub mod check;
+pub mod model;
