@@ -223,6 +223,11 @@ impl Model {
     pub fn is_alive(&self, session: SessionId) -> bool {
         self.sessions.contains_key(&session.0)
     }
+    /// Whether this session was ever created.
+    #[must_use]
+    pub fn was_granted(&self, session: SessionId) -> bool {
+        self.granted.contains(&session.0)
+    }
     /// The timeout of a session that is alive, ms.
     #[must_use]
     pub fn timeout(&self, session: SessionId) -> Option<i32> {

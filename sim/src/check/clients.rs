@@ -9,7 +9,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
-use quorate_core::wire::client::{EventKind, MultiResult, ReplyHeader, Request, Response};
+use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
 use quorate_core::wire::records::op;
 use quorate_core::wire::txn::{Txn, TxnHeader};
 
@@ -17,12 +17,22 @@ use super::watch::{Mode, Watches};
 use super::{Checked, broken};
 use crate::model::{Model, Outcome, WatchList};
 
+/// A reply, as its client reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Reply<'a> {
+    pub(super) conn: u64,
+    pub(super) xid: i32,
+    pub(super) request: &'a Request<'a>,
+    pub(super) zxid: Zxid,
+    pub(super) err: ErrorCode,
+    pub(super) body: Option<&'a Response<'a>>,
+}
+
 /// A request that has no reply yet.
 #[derive(Debug)]
 struct Pending {
     xid: i32,
     op: i32,
-    body: Bytes,
     /// Newest write that anybody knew to be done when this was asked.
     done_before: Zxid,
 }
@@ -86,9 +96,17 @@ fn is_write(code: i32) -> bool {
 
 impl Clients {
     /// A handshake succeeded.
-    pub(super) fn attached(&mut self, conn: u64, session: SessionId) {
+    pub(super) fn attached(&mut self, conn: u64, session: SessionId, fresh: bool, model: &Model) -> Checked {
+        let what = || format!("connection {conn} is told that session {session} is its own");
+        if fresh && self.sessions.contains_key(&session.0) {
+            return broken("C10", what(), "a client had this session before".into());
+        }
+        if !model.was_granted(session) {
+            return broken("U1", what(), "no transaction has created it".into());
+        }
         self.sessions.entry(session.0).or_default();
         self.conns.insert(conn, Conn { session, pending: VecDeque::new(), caught_up: Vec::new() });
+        Ok(())
     }
 
     /// A connection is gone.
@@ -97,16 +115,25 @@ impl Clients {
     }
 
     /// A client asks.
-    pub(super) fn asked(&mut self, conn: u64, xid: i32, op: i32, body: &Bytes) -> Checked {
-        let Some(c) = self.conns.get_mut(&conn) else { return Ok(()) };
-        let done_before = self.done;
-        c.pending.push_back(Pending { xid, op, body: body.clone(), done_before });
+    pub(super) fn asked(&mut self, conn: u64, xid: i32, request: &Request<'_>) {
+        let Some(c) = self.conns.get_mut(&conn) else { return };
+        let (op, done_before) = (request.op(), self.done);
+        c.pending.push_back(Pending { xid, op, done_before });
         if is_write(op) {
+            let mut body = Vec::new();
+            request.encode_body(&mut body);
             let session = self.sessions.entry(c.session.0).or_default();
             session.closing |= op == op::CLOSE_SESSION;
-            session.writes.insert(xid, Write { op, body: body.clone(), done_before, decided: None });
+            session.writes.insert(xid, Write { op, body: body.into(), done_before, decided: None });
         }
-        Ok(())
+    }
+
+    /// A ping was answered.
+    pub(super) fn ponged(&mut self, conn: u64, zxid: Zxid, model: &Model, watches: &mut Watches) -> Checked {
+        let Some(c) = self.conns.get(&conn) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(&c.session.0) else { return Ok(()) };
+        session.sees(c.session, zxid, model, || format!("a ping is answered at {zxid} on connection {conn}"))?;
+        watches.replied(conn, zxid)
     }
 
     /// Whether the client of this session has asked for its end.
@@ -176,72 +203,73 @@ impl Clients {
     /// A reply arrived. Returns the zxid of a write that it acknowledges.
     pub(super) fn replied(
         &mut self,
-        conn: u64,
-        header: &ReplyHeader,
-        body: &[u8],
+        reply: &Reply<'_>,
         model: &Model,
         watches: &mut Watches,
     ) -> Result<Option<Zxid>, super::Broken> {
+        let Reply { conn, xid, request, zxid, err, body } = *reply;
         let Some(c) = self.conns.get_mut(&conn) else { return Ok(None) };
-        let what = || format!("a reply arrives on connection {conn}: {header:?}");
+        let what = || format!("{request:?}, xid {xid} on connection {conn}, is answered at {zxid}: {err:?} {body:?}");
         let Some(p) = c.pending.pop_front() else {
             return broken("C1", what(), "every request has its reply already".into());
         };
-        if p.xid != header.xid {
+        if p.xid != xid {
             return broken("C1", what(), format!("the oldest request without a reply is xid {} (op {})", p.xid, p.op));
         }
         let caught_up = std::mem::take(&mut c.caught_up);
         let id = c.session;
         let Some(session) = self.sessions.get_mut(&id.0) else { return Ok(None) };
-        if header.zxid.0 <= 0 || matches!(header.err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
+        if zxid.0 <= 0 || matches!(err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
             return Ok(None);
         }
-        if header.zxid < session.seen {
-            return broken("C3", what(), format!("session {id} has seen {}", session.seen));
-        }
-        if header.zxid > model.last() {
-            return broken("C3", what(), format!("decided so far: {}", model.last()));
-        }
-        session.seen = header.zxid;
-        watches.replied(conn, header.zxid)?;
+        session.sees(id, zxid, model, what)?;
+        watches.replied(conn, zxid)?;
         if is_write(p.op) {
-            let done = judge_write(session, &p, header, body).or_else(|(id, why)| broken(id, what(), why))?;
+            let done = judge_write(session, &p, reply).or_else(|(id, why)| broken(id, what(), why))?;
             if let Some(zxid) = done {
                 self.done = self.done.max(zxid);
                 self.writes += 1;
             }
             return Ok(done);
         }
-        if p.op == op::SYNC && header.zxid < p.done_before {
+        if p.op == op::SYNC && zxid < p.done_before {
             let second = format!("a client knew {} to be done before the sync was asked", p.done_before);
             return broken("C8", what(), second);
         }
-        let Ok(request) = Request::decode(p.op, &p.body) else { return Ok(None) };
-        if matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2) && header.err == ErrorCode::Ok {
-            set_watches(conn, header.zxid, &request, &caught_up, model, watches)
-                .or_else(|why| broken("C5", what(), why))?;
+        if matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2) && err == ErrorCode::Ok {
+            set_watches(conn, zxid, request, &caught_up, model, watches).or_else(|why| broken("C5", what(), why))?;
             return Ok(None);
         }
-        let has_body = header.err == ErrorCode::Ok || !body.is_empty();
-        let response = match has_body.then(|| Response::decode(p.op, body)).transpose() {
-            Ok(response) => response,
-            Err(e) => return broken("C2", what(), format!("its body does not decode: {e}")),
-        };
-        match model.check_read(header.zxid, id, &[], &request, header.err, response.as_ref()) {
+        match model.check_read(zxid, id, &[], request, err, body) {
             Ok(judged) => self.reads += u64::from(judged),
             Err(why) => return broken("C3", what(), why),
         }
-        arm(conn, header, &request, model, watches);
+        arm(reply, model, watches);
         Ok(None)
     }
 }
 
+impl Session {
+    /// A header names this zxid.
+    fn sees(&mut self, id: SessionId, zxid: Zxid, model: &Model, what: impl Fn() -> String) -> Checked {
+        if zxid < self.seen {
+            return broken("C3", what(), format!("session {id} has seen {}", self.seen));
+        }
+        if zxid > model.last() {
+            return broken("C3", what(), format!("decided so far: {}", model.last()));
+        }
+        self.seen = zxid;
+        Ok(())
+    }
+}
+
 /// The watch that a successful read has armed.
-fn arm(conn: u64, header: &ReplyHeader, request: &Request<'_>, model: &Model, watches: &mut Watches) {
-    let ok = header.err == ErrorCode::Ok;
-    let (path, mode) = match request {
+fn arm(reply: &Reply<'_>, model: &Model, watches: &mut Watches) {
+    let Reply { conn, zxid, err, .. } = *reply;
+    let ok = err == ErrorCode::Ok;
+    let (path, mode) = match reply.request {
         Request::GetData { path, watch: true } if ok => (path, Mode::Data),
-        Request::Exists { path, watch: true } if ok || header.err == ErrorCode::NoNode => (path, Mode::Data),
+        Request::Exists { path, watch: true } if ok || err == ErrorCode::NoNode => (path, Mode::Data),
         Request::GetChildren { path, watch: true } | Request::GetChildren2 { path, watch: true } if ok => {
             (path, Mode::Child)
         }
@@ -261,7 +289,7 @@ fn arm(conn: u64, header: &ReplyHeader, request: &Request<'_>, model: &Model, wa
         _ => return,
     };
     if let Some(path) = path {
-        watches.arm(conn, path, mode, header.zxid, model);
+        watches.arm(conn, path, mode, zxid, model);
     }
 }
 
@@ -310,39 +338,35 @@ fn set_watches(
 
 type Judgement = Result<Option<Zxid>, (&'static str, String)>;
 
-fn judge_write(session: &mut Session, p: &Pending, header: &ReplyHeader, body: &[u8]) -> Judgement {
+fn judge_write(session: &mut Session, p: &Pending, reply: &Reply<'_>) -> Judgement {
     let Some(write) = session.writes.remove(&p.xid) else {
         return Err(("C2", format!("no write with xid {} is known", p.xid)));
     };
     let Some((zxid, outcomes, multi)) = write.decided else {
         // Undecodable bodies get no transaction (8.3).
-        let refused = matches!(header.err, ErrorCode::MarshallingError | ErrorCode::Unimplemented);
+        let refused = matches!(reply.err, ErrorCode::MarshallingError | ErrorCode::Unimplemented);
         if refused {
             return Ok(None);
         }
         return Err(("U1", format!("the write (op {}) is not decided", p.op)));
     };
-    if zxid != header.zxid {
+    if zxid != reply.zxid {
         return Err(("C2", format!("the write was decided at {zxid}")));
     }
-    let wrong = |got: String| Err(("C2", format!("the reply is {got}, the model says {outcomes:?}")));
-    if let (false, [Outcome::Error(code)]) = (multi, outcomes.as_slice()) {
-        return if *code == header.err { Ok(Some(zxid)) } else { wrong(format!("{:?}", header.err)) };
-    }
-    if header.err != ErrorCode::Ok {
-        return wrong(format!("{:?}", header.err));
-    }
-    let response = Response::decode(p.op, body).map_err(|e| ("C2", format!("its body does not decode: {e}")))?;
-    let fine = match (&response, outcomes.as_slice()) {
-        (Response::Multi(results), outcomes) if multi => {
+    let fine = match (reply.body, outcomes.as_slice()) {
+        (_, [Outcome::Error(code)]) if !multi => *code == reply.err,
+        _ if reply.err != ErrorCode::Ok => false,
+        (Some(Response::Multi(results)), outcomes) if multi => {
             results.len() == outcomes.len() && results.iter().zip(outcomes).all(|(r, o)| part_matches(r, o))
         }
-        (Response::Created { path, stat }, [Outcome::Created(p, s)]) => **path == **p && stat.is_none_or(|x| x == *s),
-        (Response::Stat(got), [Outcome::Stat(want)]) => got == want,
-        (Response::Empty, [Outcome::Done]) => true,
+        (Some(Response::Created { path, stat }), [Outcome::Created(p, s)]) => {
+            **path == **p && stat.is_none_or(|x| x == *s)
+        }
+        (Some(Response::Stat(got)), [Outcome::Stat(want)]) => got == want,
+        (None | Some(Response::Empty), [Outcome::Done]) => true,
         _ => false,
     };
-    if fine { Ok(Some(zxid)) } else { wrong(format!("{response:?}")) }
+    if fine { Ok(Some(zxid)) } else { Err(("C2", format!("the model says {outcomes:?}"))) }
 }
 
 fn part_matches(result: &MultiResult<'_>, outcome: &Outcome) -> bool {

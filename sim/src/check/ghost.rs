@@ -55,6 +55,8 @@ pub(super) struct Server {
     pub(super) snapshot: bool,
     /// Its disk has lost or spoiled something that was durable: recovery may report less.
     pub(super) excused: bool,
+    /// Its disk has refused an operation: it may end by itself.
+    pub(super) failing: bool,
     /// UPTODATE came in this term.
     pub(super) serves: bool,
     /// Sessions whose expiry it has announced in this term.
@@ -94,6 +96,7 @@ impl Ghost {
                 resync: None,
                 snapshot: false,
                 excused: false,
+                failing: false,
                 serves: false,
                 expired: BTreeSet::new(),
             })
@@ -183,6 +186,11 @@ impl Ghost {
     /// Whether this history holds everything that was ever decided.
     pub(super) fn complete(&self, end: At) -> bool {
         self.decided_part(end) == self.tip
+    }
+
+    /// Reports that the histories of initial disks begin with.
+    pub(super) fn open_before(&mut self, n: usize, epoch: Epoch) {
+        self.opened.insert(epoch, (n, ROOT));
     }
 
     /// Server `n` has a durable log that ends at `to`: keeps the numbers of copies.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quorate_core::event::Health;
 use quorate_core::ids::{Epoch, Zxid};
 
-use super::ghost::{At, Ghost, ROOT};
+use super::ghost::{At, Ghost};
 use super::{Checked, broken};
 
 /// A leader proposes.
@@ -179,16 +179,4 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
     s.resync = None;
     s.snapshot = false;
     Ok(())
-}
-
-/// The disk was emptied.
-pub(super) fn wiped(g: &mut Ghost, n: usize) {
-    g.set_durable(n, ROOT);
-    let s = &mut g.servers[n];
-    s.logged = ROOT;
-    s.applied = ROOT;
-    (s.accepted, s.current, s.promised) = (0, 0, 0);
-    s.excused = true;
-    s.resync = None;
-    s.snapshot = false;
 }

@@ -14,21 +14,21 @@
 mod clients;
 mod epochs;
 mod ghost;
+mod liveness;
 mod log;
 mod order;
 mod session;
+mod start;
 mod tree;
 mod watch;
 
-use std::fmt;
-
-use bytes::Bytes;
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
-use quorate_core::wire::client::{EventKind, ReplyHeader};
 
 use crate::model::Model;
-use clients::Clients;
+use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
+use crate::spec::RunSpec;
+use clients::{Clients, Reply};
 use ghost::Ghost;
 use watch::Watches;
 
@@ -47,27 +47,6 @@ type Checked = Result<(), Broken>;
 
 fn broken<T>(invariant: &'static str, happened: String, known: String) -> Result<T, Broken> {
     Err(Broken { invariant, happened, known })
-}
-
-/// A broken property, when and where.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Violation {
-    /// Virtual time, ms.
-    pub at_ms: Millis,
-    /// At which server, if at one.
-    pub server: Option<Sid>,
-    /// What.
-    pub broken: Broken,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {} ms", self.broken.invariant, self.at_ms)?;
-        if let Some(sid) = self.server {
-            write!(f, ", server {sid}")?;
-        }
-        write!(f, ": {}; but {}", self.broken.happened, self.broken.known)
-    }
 }
 
 /// How much a run did: a run that did nothing proves nothing.
@@ -92,24 +71,32 @@ pub struct Checks {
     watches: Watches,
     commits: u64,
     terms: u64,
+    healed: liveness::Healed,
     /// A disk has lost or spoiled durable bytes at some time: copies are not counted from then on.
     damage: bool,
+    /// Ids that are not reported.
+    skip: Vec<String>,
 }
 
 impl Checks {
-    /// For these servers (id, whether it votes), in the order in which the world numbers them.
+    /// For the servers and the initial disks of this run.
     #[must_use]
-    pub fn new(servers: &[(Sid, bool)], extended_types: bool) -> Self {
-        let model = Model::new(extended_types);
-        Self {
-            ghost: Ghost::new(servers.iter().copied(), model.digest()),
+    pub fn new(spec: &RunSpec) -> Self {
+        let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
+        let model = Model::new(false);
+        let mut checks = Self {
+            ghost: Ghost::new(servers, model.digest()),
             model,
             clients: Clients::default(),
             watches: Watches::default(),
             commits: 0,
             terms: 0,
+            healed: liveness::Healed::default(),
             damage: false,
-        }
+            skip: spec.checks.skip.clone(),
+        };
+        checks.start_from(spec);
+        checks
     }
 
     /// What has happened so far.
@@ -128,8 +115,8 @@ impl Checks {
         &self.model
     }
 
-    /// Server `n` reports something. `mono`: its own monotonic clock, ms.
-    pub fn event(&mut self, n: usize, mono: Millis, event: &Event) -> Result<(), Broken> {
+    /// Server `n` reports something at virtual time `now`, ms.
+    fn event(&mut self, n: usize, now: Millis, event: &Event) -> Checked {
         let g = &mut self.ghost;
         match event {
             Event::Applied { zxid, hash, digest } => order::applied(g, n, *zxid, *hash, *digest),
@@ -145,7 +132,7 @@ impl Checks {
                 self.decide(at)
             }
             Event::Established { epoch, last_logged } => {
-                epochs::established(g, n, *epoch, mono)?;
+                epochs::established(g, n, *epoch, now)?;
                 let at = order::established(g, n, *epoch, *last_logged)?;
                 self.terms += 1;
                 self.decide(at)
@@ -175,7 +162,7 @@ impl Checks {
                 Ok(())
             }
             Event::SessionExpired { session, idle_ms, timeout_ms } => {
-                session::expired(g, n, *session, *idle_ms, *timeout_ms, mono)
+                session::expired(g, n, *session, *idle_ms, *timeout_ms, now)
             }
             Event::DigestMismatch { zxid, ours, theirs } => broken(
                 "D1",
@@ -223,60 +210,35 @@ impl Checks {
         Ok(())
     }
 
-    /// The process of server `n` ended: a crash, a halt, a power cut.
-    pub fn stopped(&mut self, n: usize) {
+    /// The process of server `n` ended.
+    fn stopped(&mut self, n: usize, how: &Down<'_>) -> Checked {
         let s = &mut self.ghost.servers[n];
         s.role = Role::Recovering;
         s.term = 0;
         s.leads = None;
         s.serves = false;
         s.expired.clear();
-    }
-
-    /// The disk of server `n` has lost or spoiled what was durable, or fails: recovery may find less, or refuse.
-    pub fn disk_fault(&mut self, n: usize) {
-        self.damage = true;
-        self.ghost.servers[n].excused = true;
-    }
-
-    /// The disk of server `n` is empty now.
-    pub fn wiped(&mut self, n: usize) {
-        self.damage = true;
-        log::wiped(&mut self.ghost, n);
-    }
-
-    /// Server `n` ended by itself.
-    pub fn halted(&mut self, n: usize, halt: &Halt) -> Result<(), Broken> {
-        let excused = self.ghost.servers[n].excused;
-        self.stopped(n);
-        match halt {
-            Halt::Shutdown => Ok(()),
-            _ if excused => Ok(()),
-            halt => broken("U3", format!("it ends: {halt:?}"), "no fault has touched its disk".into()),
+        match how {
+            Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
+            Down::Halt(_) if s.excused || s.failing => Ok(()),
+            Down::Halt(halt) => broken("U3", format!("it ends: {halt:?}"), "no fault has touched its disk".into()),
         }
     }
 
-    /// A client's handshake succeeded on connection `conn`, a number that is used once.
-    pub fn attached(&mut self, conn: u64, session: SessionId) {
-        self.clients.attached(conn, session);
-        self.watches.open(conn);
+    fn disk(&mut self, n: usize, fault: DiskFault) {
+        let s = &mut self.ghost.servers[n];
+        match fault {
+            DiskFault::Lasting => {
+                s.excused = true;
+                self.damage = true;
+            }
+            DiskFault::Error | DiskFault::Full => s.failing = true,
+            DiskFault::Slow => {}
+        }
     }
-    /// A client's connection is gone.
-    pub fn detached(&mut self, conn: u64) {
-        self.clients.detached(conn);
-        self.watches.close(conn);
-    }
-    /// A client sends a request.
-    pub fn asked(&mut self, conn: u64, xid: i32, op: i32, body: &Bytes) -> Result<(), Broken> {
-        self.clients.asked(conn, xid, op, body)
-    }
-    /// A client reads a watch event.
-    pub fn notified(&mut self, conn: u64, zxid: Zxid, kind: EventKind, path: &str) -> Result<(), Broken> {
-        self.clients.event(conn, zxid, kind, path, &mut self.watches)
-    }
-    /// A client reads a reply.
-    pub fn replied(&mut self, conn: u64, header: &ReplyHeader, body: &[u8]) -> Result<(), Broken> {
-        let done = self.clients.replied(conn, header, body, &self.model, &mut self.watches)?;
+
+    fn replied(&mut self, reply: &Reply<'_>) -> Checked {
+        let done = self.clients.replied(reply, &self.model, &mut self.watches)?;
         let g = &self.ghost;
         if let Some(zxid) = done
             && !self.damage
@@ -287,5 +249,56 @@ impl Checks {
             return broken("U1", format!("a client is told that {zxid} is done"), second);
         }
         Ok(())
+    }
+
+    fn judge(&mut self, o: &Observation<'_>) -> Checked {
+        match &o.what {
+            Obs::Server { node, event } => self.event(*node, o.time_ms, event),
+            Obs::Stopped { node, how } => self.stopped(*node, how),
+            Obs::Disk { node, fault } => {
+                self.disk(*node, *fault);
+                Ok(())
+            }
+            Obs::Healed { .. } => {
+                self.healed();
+                Ok(())
+            }
+            Obs::Attached { conn, session, fresh, .. } => {
+                self.watches.open(*conn);
+                self.clients.attached(*conn, *session, *fresh, &self.model)
+            }
+            Obs::Detached { conn, .. } => {
+                self.clients.detached(*conn);
+                self.watches.close(*conn);
+                Ok(())
+            }
+            Obs::Asked { conn, xid, request, .. } => {
+                self.clients.asked(*conn, *xid, request);
+                Ok(())
+            }
+            Obs::Replied { conn, xid, request, zxid, err, body, .. } => {
+                self.replied(&Reply { conn: *conn, xid: *xid, request, zxid: *zxid, err: *err, body: *body })
+            }
+            Obs::Ponged { conn, zxid, .. } => self.clients.ponged(*conn, *zxid, &self.model, &mut self.watches),
+            Obs::Watch { conn, zxid, kind, path, .. } => {
+                self.clients.event(*conn, *zxid, *kind, path, &mut self.watches)
+            }
+            Obs::Started { .. } | Obs::Fault(_) | Obs::Refused { .. } | Obs::End => Ok(()),
+        }
+    }
+}
+
+impl Check for Checks {
+    fn observe(&mut self, what: &Observation<'_>) -> Result<(), Violation> {
+        let Err(b) = self.judge(what) else { return Ok(()) };
+        if self.skip.iter().any(|id| id == b.invariant) {
+            return Ok(());
+        }
+        let node = match what.what {
+            Obs::Server { node, .. } | Obs::Stopped { node, .. } | Obs::Attached { node, .. } => Some(node),
+            _ => None,
+        };
+        let text = format!("{}; but {}", b.happened, b.known);
+        Err(Violation { invariant: b.invariant, at_ms: what.time_ms, node, text })
     }
 }
