@@ -50,6 +50,65 @@ pub fn locate(text: &str, path: &str) -> Position {
     Position { line, column }
 }
 
+/// The field that holds this place, as `a.b[2].c`: for errors that come with a position only. `text` need not be valid.
+#[must_use]
+pub fn field_at(text: &str, line: usize, column: usize) -> String {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let end = (start + column).min(text.len());
+    let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+    let mut open: Vec<Step> = Vec::new();
+    let mut key = true;
+    loop {
+        scan.blank();
+        if scan.at >= end {
+            break;
+        }
+        match scan.peek() {
+            b'{' => {
+                open.push(Step::Key(String::new()));
+                key = true;
+                scan.at += 1;
+            }
+            b'[' => {
+                open.push(Step::Index(0));
+                key = false;
+                scan.at += 1;
+            }
+            b'}' | b']' => {
+                scan.at += 1;
+                if scan.at < end {
+                    open.pop();
+                }
+            }
+            b'"' => {
+                let text = scan.string();
+                if let (Some(Step::Key(k)), true) = (open.last_mut(), key) {
+                    *k = text;
+                    key = false;
+                }
+            }
+            b',' => {
+                scan.at += 1;
+                match open.last_mut() {
+                    Some(Step::Index(i)) if scan.at < end => *i += 1,
+                    Some(Step::Key(_)) => key = true,
+                    _ => {}
+                }
+            }
+            _ => scan.at += 1,
+        }
+    }
+    let mut out = String::new();
+    for step in open {
+        match step {
+            Step::Key(k) if out.is_empty() || k.is_empty() => out.push_str(&k),
+            Step::Key(k) => out = format!("{out}.{k}"),
+            Step::Index(i) => out = format!("{out}[{i}]"),
+        }
+    }
+    out
+}
+
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -1,6 +1,8 @@
 //! Where a run begins: the histories that initial disks hold.
 
+use bytes::Bytes;
 use quorate_core::ids::Zxid;
+use quorate_core::zab::payload_hash;
 
 use super::Checks;
 use super::ghost::ROOT;
@@ -23,4 +25,13 @@ impl Checks {
             }
         }
     }
+}
+
+fn parse_zxid(text: &str) -> Option<Zxid> {
+    let (epoch, counter) = text.split_once('.')?;
+    Some(Zxid::new(epoch.parse().ok()?, counter.parse().ok()?))
+}
+
+fn initial_record(_zxid: Zxid) -> Bytes {
+    Bytes::new()
 }
