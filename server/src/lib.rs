@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod process;
 pub mod serve;
 pub mod signals;
+pub mod sim;
 pub mod time_text;
 pub mod version;
 pub mod views;
