@@ -23,7 +23,7 @@ mod tree;
 mod watch;
 
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
-use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
+use quorate_core::ids::{Millis, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
