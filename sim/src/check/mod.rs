@@ -301,4 +301,8 @@ impl Check for Checks {
         let text = format!("{}; but {}", b.happened, b.known);
         Err(Violation { invariant: b.invariant, at_ms: what.time_ms, node, text })
     }
+
+    fn excuse(&self, core: &[usize]) -> Option<String> {
+        self.out_of_reach(core)
+    }
 }
