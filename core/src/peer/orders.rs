@@ -14,9 +14,9 @@ use crate::session::Origin;
 use crate::wire::packet::ForwardedRequest;
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnHeader, encode_record};
+use crate::wire::txnlog::Record;
 use crate::zab::Effect;
 use crate::zab::confirm::SyncOrigin;
-use crate::wire::txnlog::Record;
 
 /// One request on its way into the total order.
 struct Order<'a> {
@@ -90,8 +90,7 @@ impl Peer {
                 ids: order.ids,
                 origin: order.origin,
             };
-            let outcome =
-                p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
+            let outcome = p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
             match outcome {
                 Outcome::Txn => {}
                 Outcome::Dropped => return,
@@ -180,7 +179,10 @@ impl Peer {
                 self.with_primary(now, out, |p, ctx| {
                     let valid = p.tracker.revalidate(ctx.now.mono_ms, session, timeout, Origin::Learner(from));
                     p.zab.revalidated(link, session, valid, ctx);
-                });
+                    valid
+                })
+                .filter(|valid| *valid)
+                .inspect(|_| self.front.session_moved(session));
             }
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
@@ -245,8 +247,7 @@ impl Peer {
     /// Sessions that own ephemerals but are in no session table are closed at the start of a term (storage-format 8.5).
     pub(super) fn close_orphans(&mut self, now: Now, out: &mut Outbox) {
         let sessions = self.tree.sessions();
-        let orphans: Vec<SessionId> =
-            self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
+        let orphans: Vec<SessionId> = self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
         for session in orphans {
             if let State::Leading(p) | State::Standalone(p) = &mut self.state {
                 p.tracker.add(now.mono_ms, session, 0, None);

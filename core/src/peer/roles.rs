@@ -21,13 +21,7 @@ use crate::zab::leader::Leader;
 use crate::zab::learner::Learner;
 
 impl Peer {
-    pub(super) fn on_disk(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        result: Result<DiskReply, DiskError>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn on_disk(&mut self, now: Now, ticket: Ticket, result: Result<DiskReply, DiskError>, out: &mut Outbox) {
         let mut events = core::mem::take(&mut self.disk_events);
         let mut loader = Loader { tree: &mut self.tree, history: &mut self.history };
         self.disk.on_disk(now, ticket, result, &mut loader, out, &mut events);

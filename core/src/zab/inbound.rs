@@ -1,10 +1,10 @@
 //! LEADING: the packets that learners send.
 
 use crate::error::CloseReason;
-use crate::ids::{LinkId, Zxid};
-use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
-use crate::jute::Reader;
 use crate::ids::SessionId;
+use crate::ids::{LinkId, Zxid};
+use crate::jute::Reader;
+use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
 use crate::wire::records::{Id, op};
 use crate::zab::confirm::SyncOrigin;
 use crate::zab::handler::{Handler, Stage};

@@ -11,9 +11,9 @@ use crate::jute::Put;
 use crate::mutant::Mutant;
 use crate::quorum::Tally;
 use crate::wire::packet::kind;
+use crate::wire::txnlog::Record;
 use crate::zab::confirm::{Confirm, SyncOrigin};
 use crate::zab::handler::{Feed, Handler, Stage};
-use crate::wire::txnlog::Record;
 use crate::zab::sync::{Plan, plan};
 use crate::zab::{Ctx, Effect, payload_hash};
 
@@ -138,7 +138,11 @@ impl Leader {
     /// End of the history that this leader knows: its initial one and its proposals.
     #[must_use]
     pub fn last_known(&self) -> Zxid {
-        if self.last_proposed.counter() == 0 || self.last_proposed < self.initial { self.initial } else { self.last_proposed }
+        if self.last_proposed.counter() == 0 || self.last_proposed < self.initial {
+            self.initial
+        } else {
+            self.last_proposed
+        }
     }
     /// Proposals not decided yet.
     #[must_use]
@@ -278,7 +282,8 @@ impl Leader {
         self.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
         self.last_proposed = Zxid::new(self.epoch, 0);
         self.newleader.add(ctx.verifier, self.me);
-        let links: Vec<LinkId> = self.handlers.iter().filter(|(_, h)| h.stage == Stage::Waiting).map(|(l, _)| *l).collect();
+        let links: Vec<LinkId> =
+            self.handlers.iter().filter(|(_, h)| h.stage == Stage::Waiting).map(|(l, _)| *l).collect();
         for link in links {
             self.with_handler(link, ctx, |leader, h, ctx| {
                 leader.start_sync(h, ctx);
@@ -412,14 +417,7 @@ impl Leader {
     }
 
     /// Records of the log on disk arrived for a learner. `gap`: they do not follow what was asked for.
-    pub fn log_records(
-        &mut self,
-        reader: ReaderId,
-        records: &[Record],
-        end: bool,
-        gap: bool,
-        ctx: &mut Ctx<'_>,
-    ) {
+    pub fn log_records(&mut self, reader: ReaderId, records: &[Record], end: bool, gap: bool, ctx: &mut Ctx<'_>) {
         let Some(link) = self.reader_link(reader) else { return };
         self.with_handler(link, ctx, |leader, h, ctx| {
             if let Stage::Feeding(Feed::Probe(_)) = h.stage {

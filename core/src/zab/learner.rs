@@ -102,7 +102,13 @@ pub struct Learner {
 impl Learner {
     /// A server that will follow `leader` at `address`.
     #[must_use]
-    pub fn new(leader: Sid, address: alloc::sync::Arc<str>, observer: bool, leader_empty: bool, ctx: &mut Ctx<'_>) -> Self {
+    pub fn new(
+        leader: Sid,
+        address: alloc::sync::Arc<str>,
+        observer: bool,
+        leader_empty: bool,
+        ctx: &mut Ctx<'_>,
+    ) -> Self {
         let timing = &ctx.cfg.timing;
         let limit = if timing.connect_limit > 0 { timing.connect_limit } else { timing.init_limit };
         let mut learner = Self {
@@ -593,20 +599,8 @@ impl Learner {
 
     fn on_live(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
         match p.kind {
-            kind::PROPOSAL => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.log_last(ctx);
-                    if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
-                        self.ack_up_to(p.zxid, ctx);
-                    }
-                }
-            }
-            kind::INFORM => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.log_last(ctx);
-                    self.commit(p.zxid, ctx)?;
-                }
-            }
+            kind::PROPOSAL => self.on_proposal(p, ctx)?,
+            kind::INFORM => self.on_inform(p, ctx)?,
             kind::COMMIT => self.commit(p.zxid, ctx)?,
             kind::UPTODATE if matches!(self.stage, Stage::Acked) => {
                 self.stage = Stage::Up;
@@ -614,11 +608,9 @@ impl Learner {
                 self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
                 ctx.effects.push(Effect::UpToDate);
             }
-            kind::PING => {
-                if self.is_up() {
-                    let touches = self.touches.drain();
-                    self.send(ctx, kind::PING, p.zxid, Some(&touches));
-                }
+            kind::PING if self.is_up() => {
+                let touches = self.touches.drain();
+                self.send(ctx, kind::PING, p.zxid, Some(&touches));
             }
             kind::REVALIDATE => {
                 let mut r = Reader::new(p.data.unwrap_or_default());
@@ -632,6 +624,24 @@ impl Learner {
             }
             // Java logs unknown types and goes on (quorum-protocol section 3); so do we.
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_proposal(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if self.take(p.zxid, p.data, ctx)? {
+            self.log_last(ctx);
+            if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
+                self.ack_up_to(p.zxid, ctx);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_inform(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if self.take(p.zxid, p.data, ctx)? {
+            self.log_last(ctx);
+            self.commit(p.zxid, ctx)?;
         }
         Ok(())
     }
