@@ -31,7 +31,7 @@ fn create_request(path: &str, flags: i32) -> Request<'_> {
         data: Some(b"".as_slice()),
         acl: Some(vec![Acl::world(perm::ALL)]),
         flags,
-        ttl: None,
+        ttl: 0,
     })
 }
 

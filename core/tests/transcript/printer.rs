@@ -10,7 +10,7 @@ use quorate_core::wire::client::{
 };
 use quorate_core::wire::notification::{Hello, Notification, VoterState};
 use quorate_core::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind, kind_name};
-use quorate_core::wire::records::{Acl, StatPersisted, op};
+use quorate_core::wire::records::{Acl, StatPersisted};
 use quorate_core::wire::snapshot::{SnapSink, StreamDecoder};
 
 use crate::transcript::files;

@@ -8,7 +8,7 @@ use quorate_core::ids::{Sid, Zxid};
 
 use crate::transcript::files;
 use crate::transcript::party::Client;
-use crate::transcript::printer::{self, CATEGORIES, zxid};
+use crate::transcript::printer::{CATEGORIES, zxid};
 use crate::transcript::world::{World, address, lane_of, port_number};
 
 /// The words of a command behind its name: plain ones, and `key=value`.
@@ -251,8 +251,9 @@ fn state(w: &mut World, name: &str) -> String {
 
 fn tree(w: &mut World, name: &str) -> String {
     let peer = w.server(name).peer.as_ref().expect("the server runs");
-    let mut names = peer.tree().child_names("/");
-    names.sort();
+    let root = peer.tree().node("/").expect("there is always a root");
+    let mut names: Vec<&str> = root.children().collect();
+    names.sort_unstable();
     format!("{name} at {}: {}", peer.applied_zxid(), names.join(" "))
 }
 
