@@ -1,5 +1,6 @@
 //! The server around the core: configuration, command line, what operators see.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
