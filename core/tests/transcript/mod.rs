@@ -10,7 +10,7 @@
 //! | command | effect |
 //! | --- | --- |
 //! | `config tick=2000 init=10 ...` | settings of the servers that `ensemble` makes (see `script::configure`) |
-//! | `ensemble 1 2 3 [observer 4]` | members; nothing runs yet. `ensemble` alone with one number and `alone` makes a server without one |
+//! | `ensemble 1 2 3 [observer 4]` | members; nothing runs yet. `alone 1` makes a server without an ensemble |
 //! | `seed 1 [snapshot R...] [log R...] [accepted E] [current E]` | its directory holds these; a range R is `0x100000001..3` |
 //! | `start 1 2` `kill 1` `crash 1` | begins; the process dies; the power is lost, and with it what was not made durable |
 //! | `time 200` | so many ms pass, with everything that is due |
@@ -23,7 +23,8 @@
 //! | `raw 9 -> 1 quorum KIND ...` | a packet (`script::packet` has the arguments); the connection is opened when there is none |
 //! | `raw 9 -> 1 election hello [sid=N]` or `STATE leader=N zxid=Z epoch=E round=R` | the same for notifications |
 //! | `raw 9 -> 1 PORT bytes HEX` | any bytes |
-//! | `raw 9 listen PORT` `raw 9 -x 1 PORT` | accepts connections; closes the newest one |
+//! | `elect 9 for 1 [epoch=E]` | every other member tells 1 that 9 leads them |
+| `raw 9 listen PORT` `raw 9 -x 1 PORT` | accepts connections; closes the newest one |
 //! | `client a connect 1 [timeout=N]` `client a reconnect 2` | a new session; the same session somewhere else |
 //! | `client a create /x` `set` `get` `delete` `sync` `ping` `close` `broken` `drop` | a request; `broken` is a create cut short; `drop` closes the connection |
 //! | `admin 1 snapshot` | an operator's command |

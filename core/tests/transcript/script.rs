@@ -77,6 +77,7 @@ fn ranges(zxids: &[Zxid]) -> String {
 pub struct Script {
     base: PeerConfig,
     pub config_text: String,
+    members: Vec<String>,
     pub clients: BTreeMap<String, Client>,
 }
 
@@ -85,7 +86,7 @@ impl Default for Script {
         let mut base = PeerConfig { trace: true, ..PeerConfig::default() };
         base.timing.tick_ms = 2000;
         base.storage.prealloc_bytes = 0;
-        Self { base, config_text: String::new(), clients: BTreeMap::new() }
+        Self { base, config_text: String::new(), members: Vec::new(), clients: BTreeMap::new() }
     }
 }
 
@@ -133,6 +134,12 @@ impl Script {
             }
             "remove" => w.server(words[1]).disk.remove(&file(words[2])),
             "raw" => self.raw_command(w, &words[1..]),
+            "elect" => self.elect(w, words[1], words[3], &args),
+            "alone" => {
+                let mut cfg = self.base.clone();
+                cfg.sid = Sid(words[1].parse().expect("servers are numbered"));
+                w.add_server(words[1], cfg);
+            }
             "client" => self.client(w, words[1], words[2], &Args::new(&words[3..])),
             "admin" => {
                 let command = match words[2] {
@@ -191,6 +198,7 @@ impl Script {
         members.sort_by_key(|m| m.sid);
         let ensemble = Ensemble { members, version: 0 };
         self.config_text = ensemble.text();
+        self.members = ensemble.members.iter().map(|m| m.sid.to_string()).collect();
         for member in &ensemble.members {
             let mut cfg = self.base.clone();
             cfg.sid = member.sid;
@@ -217,6 +225,22 @@ impl Script {
             }
             other => panic!("raw {other:?}"),
         }
+    }
+
+    /// Every other member is played by the script: `leader` leads them, and says so to `server`.
+    fn elect(&mut self, w: &mut World, leader: &str, server: &str, args: &Args<'_>) {
+        let quiet = std::mem::replace(&mut w.quiet, true);
+        self.raw_command(w, &[leader, "listen", "quorum"]);
+        let vote = [format!("leader={leader}"), format!("epoch={}", args.number("epoch", 0))];
+        for party in self.members.clone().iter().filter(|m| *m != server) {
+            if w.find_party(party, server, Port::Election).is_none() {
+                self.raw_command(w, &[party, "->", server, "election", "hello"]);
+            }
+            let state = if party == leader { "LEADING" } else { "FOLLOWING" };
+            self.raw_command(w, &[party, "->", server, "election", state, &vote[0], &vote[1]]);
+        }
+        w.quiet = quiet;
+        w.run();
     }
 
     fn report(&self, w: &mut World, what: &str, names: &[&str]) {
