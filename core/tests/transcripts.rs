@@ -3,6 +3,8 @@
 //! A snapshot claims "this is what the protocol says". After a change look at each difference, then
 //! `INSTA_UPDATE=always cargo test -p quorate-core --test transcripts`.
 
+#![allow(unreachable_pub)] // Nothing is outside of a test.
+
 mod transcript;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +34,11 @@ fn transcripts() {
                 assert_eq!(transcript, transcript::run(&text), "{name}: the same script, the same transcript");
                 settings.bind(|| insta::assert_snapshot!(name.as_str(), transcript));
             });
-            catch_unwind(check).is_err().then_some(name)
+            let ended = catch_unwind(check);
+            if ended.is_err() {
+                eprintln!("that was {name}");
+            }
+            ended.is_err().then_some(name)
         })
         .collect();
     assert!(failed.is_empty(), "transcripts that differ or fail: {failed:?}");

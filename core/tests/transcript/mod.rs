@@ -24,7 +24,7 @@
 //! | `raw 9 -> 1 election hello [sid=N]` or `STATE leader=N zxid=Z epoch=E round=R` | the same for notifications |
 //! | `raw 9 -> 1 PORT bytes HEX` | any bytes |
 //! | `elect 9 for 1 [epoch=E]` | every other member tells 1 that 9 leads them |
-| `raw 9 listen PORT` `raw 9 -x 1 PORT` | accepts connections; closes the newest one |
+//! | `raw 9 listen PORT` `raw 9 -x 1 PORT` | accepts connections; closes the newest one |
 //! | `client a connect 1 [timeout=N]` `client a reconnect 2` | a new session; the same session somewhere else |
 //! | `client a create /x` `set` `get` `delete` `sync` `ping` `close` `broken` `drop` | a request; `broken` is a create cut short; `drop` closes the connection |
 //! | `admin 1 snapshot` | an operator's command |
