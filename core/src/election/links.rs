@@ -150,7 +150,11 @@ impl Links {
     }
 
     fn flush(remote: &mut Remote, link: LinkId, what: &Announcement, config: &Bytes, out: &mut Outbox) {
-        remote.dirty = false;
+        // Before the first election there is nothing to say (2.4: the database is loaded before voting).
+        remote.dirty = what.round == 0;
+        if remote.dirty {
+            return;
+        }
         // Text of a large ensemble is shared, not copied.
         let inline = config.len() <= 1024;
         remote.undrained += out.send_with(link, |buf| {
