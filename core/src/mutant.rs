@@ -32,6 +32,8 @@ pub enum Mutant {
     K19,
     /// A checksum error in the middle of the log is taken for its end.
     K21,
+    /// A snapshot gets its name before its content is durable.
+    K23,
     /// A sequential suffix is made from the number of present children.
     K24,
     /// DIFF by range test instead of membership test.
@@ -61,6 +63,7 @@ impl Mutant {
         ("K18", Self::K18),
         ("K19", Self::K19),
         ("K21", Self::K21),
+        ("K23", Self::K23),
         ("K24", Self::K24),
         ("B01", Self::B01),
         ("B13", Self::B13),
