@@ -136,9 +136,12 @@ impl Script {
             (Port::Quorum, kind) => self.packet(party, kind, args, &mut bytes),
             (Port::Client, _) => panic!("scripted clients are made with `client`"),
         }
-        let (c, e) = w
-            .find_party(party, server, port)
-            .unwrap_or_else(|| (w.open(party, LinkId::default(), port, server), 0));
+        let live = w.find_party(party, server, port);
+        if live.is_none() && !w.listens(server, port) {
+            w.say(&format!("{server} refuses"));
+            return;
+        }
+        let (c, e) = live.unwrap_or_else(|| (w.open(party, LinkId::default(), port, server), 0));
         send_unseen(w, c, e, &bytes);
     }
 

@@ -277,7 +277,7 @@ impl World {
         self.held.contains(&key)
     }
 
-    fn listens(&self, name: &str, port: Port) -> bool {
+    pub fn listens(&self, name: &str, port: Port) -> bool {
         let scripted = self.listening.contains(&(name.into(), port_number(port)));
         scripted || self.servers.get(name).is_some_and(|s| s.peer.is_some() && s.listening.contains(&port_number(port)))
     }
