@@ -40,6 +40,10 @@ fn config(profile: &Value) -> PeerConfig {
         extended_types: on("zookeeper.extendedTypesEnabled"),
         enforce_quota: on("zookeeper.enforceQuota"),
         super_digest: props["zookeeper.DigestAuthenticationProvider.superDigest"].as_str().map(Into::into),
+        enforced_auth: match props["zookeeper.enforce.auth.schemes"].as_str() {
+            Some(schemes) if on("zookeeper.enforce.auth.enabled") => schemes.split(',').map(Into::into).collect(),
+            _ => Vec::new(),
+        },
         ..Features::default()
     };
     PeerConfig { sid: Sid(1), timing, features, seed: 7, ..PeerConfig::default() }
@@ -237,6 +241,7 @@ macro_rules! vectors {
 vectors!(
     acl,
     create,
+    ensemble_auth,
     ensemble_multi,
     handshake,
     malformed,
