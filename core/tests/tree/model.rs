@@ -291,6 +291,8 @@ impl Model {
             assert_eq!(tree.all_children_number(path), below + usize::from(path.is_empty()), "{path}");
         }
         assert_eq!(tree.digest(), self.digest());
+        let sizes = self.nodes.iter().map(|(path, node)| path.len() + node.data.as_ref().map_or(0, Vec::len));
+        assert_eq!(tree.data_size(), sizes.sum::<usize>());
         let sessions: BTreeMap<i64, i32> = tree.sessions().iter().map(|(id, timeout)| (id.0, *timeout)).collect();
         assert_eq!(sessions, self.sessions);
         for owner in tree.ephemeral_sessions() {
