@@ -1,5 +1,6 @@
 //! The server around the core: configuration, command line, what operators see.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
@@ -12,6 +13,7 @@ pub mod metrics;
 pub mod process;
 pub mod serve;
 pub mod signals;
+pub mod sim;
 pub mod time_text;
 pub mod version;
 pub mod views;

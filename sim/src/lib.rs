@@ -3,9 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod draw;
+pub mod json_position;
+pub mod model;
 pub mod observe;
 pub mod rng;
+pub mod scenario;
 pub mod spec;
 pub mod workload;
 

@@ -13,7 +13,8 @@ use crate::tree::DataTree;
 use crate::wire::records::{Acl, StatPersisted};
 use crate::wire::snapshot::SnapSink;
 use crate::wire::txn::{Txn, decode_record};
-use crate::zab::history::{History, Record};
+use crate::wire::txnlog::Record;
+use crate::zab::history::History;
 use crate::zab::payload_hash;
 
 /// Takes what recovery reads: snapshots into the tree, log records into the tail.
@@ -122,6 +123,12 @@ impl Peer {
             self.walk = Some(Walk { zxid, since: now.mono_ms, complete: false });
         }
         let Some(walk) = &mut self.walk else { return };
+        if !walk.complete && !self.tree.is_walking() {
+            // The tree was replaced under it.
+            self.walk = None;
+            self.disk.snapshot_abort(out);
+            return;
+        }
         let chunk = self.cfg.storage.chunk_bytes;
         while !walk.complete && self.disk.snapshot_backlog() < chunk * 2 {
             let mut bytes = Vec::with_capacity(chunk.min(64 << 10));
@@ -137,9 +144,8 @@ impl Peer {
     /// A snapshot holds decided state only, and none is taken while the tree is being replaced.
     fn may_walk(&self) -> bool {
         match &self.state {
-            State::Leading(p) => p.zab.established(),
             State::Following(l) => l.is_up(),
-            State::Standalone(_) => true,
+            State::Leading(_) | State::Standalone(_) => true,
             State::Looking { .. } => self.disk.is_first_start(),
             State::Recovering | State::Settling | State::Stopped => false,
         }

@@ -399,7 +399,11 @@ impl Peer {
         if let State::Leading(p) | State::Standalone(p) = &self.state
             && p.zab.established()
         {
-            assert_eq!(self.history.last(), p.zab.last_known(), "an established leader's history ends with its proposals");
+            assert_eq!(
+                self.history.last(),
+                p.zab.last_known(),
+                "an established leader's history ends with its proposals"
+            );
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::session::Origin;
 use crate::wire::packet::ForwardedRequest;
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnHeader, encode_record};
+use crate::wire::txnlog::Record;
 use crate::zab::Effect;
 use crate::zab::confirm::SyncOrigin;
-use crate::zab::history::Record;
 
 /// One request on its way into the total order.
 struct Order<'a> {
@@ -35,9 +35,10 @@ impl Peer {
         let mut effects = core::mem::take(&mut self.front_effects);
         for effect in effects.list.drain(..) {
             match effect {
-                FrontEffect::Submit { link, session, cxid, op, body } => {
+                FrontEffect::Submit { link, session, cxid, op, body, ids } => {
                     let body = &effects.arena[body];
-                    self.submit(now, link, session, cxid, op, body, out);
+                    let order = Order { origin: Origin::Local, link: Some(link), session, cxid, op, body, ids: &ids };
+                    self.submit(now, link, &order, out);
                 }
                 FrontEffect::Revalidate { session, timeout, .. } => self.revalidate(now, session, timeout, out),
                 FrontEffect::Touch { session, timeout } => self.touch(now, session, timeout),
@@ -51,32 +52,18 @@ impl Peer {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn submit(
-        &mut self,
-        now: Now,
-        link: LinkId,
-        session: SessionId,
-        cxid: i32,
-        op: i32,
-        body: &[u8],
-        out: &mut Outbox,
-    ) {
-        if op == op::SYNC
+    fn submit(&mut self, now: Now, link: LinkId, order: &Order<'_>, out: &mut Outbox) {
+        if order.op == op::SYNC
             && self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Client(link), ctx)).is_some()
         {
             return;
         }
         if let State::Following(_) = &self.state {
-            let ids: Vec<Id<'static>> = self.front.identities(link).to_vec();
-            self.with_learner(now, out, |l, ctx| {
-                l.forward(&ForwardedRequest { session, cxid, op, body }, &ids, ctx);
-            });
+            let Order { session, cxid, op, body, ids, .. } = *order;
+            self.with_learner(now, out, |l, ctx| l.forward(&ForwardedRequest { session, cxid, op, body }, ids, ctx));
             return;
         }
-        let ids = self.front.take_identities(link);
-        self.order(now, &Order { origin: Origin::Local, link: Some(link), session, cxid, op, body, ids: &ids }, out);
-        self.front.give_identities(link, ids);
+        self.order(now, order, out);
     }
 
     /// Gives a request its place: one transaction, proposed. Only at an established leader or a server alone.
@@ -103,8 +90,7 @@ impl Peer {
                 ids: order.ids,
                 origin: order.origin,
             };
-            let outcome =
-                p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
+            let outcome = p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
             match outcome {
                 Outcome::Txn => {}
                 Outcome::Dropped => return,
@@ -193,7 +179,10 @@ impl Peer {
                 self.with_primary(now, out, |p, ctx| {
                     let valid = p.tracker.revalidate(ctx.now.mono_ms, session, timeout, Origin::Learner(from));
                     p.zab.revalidated(link, session, valid, ctx);
-                });
+                    valid
+                })
+                .filter(|valid| *valid)
+                .inspect(|_| self.front.session_moved(session));
             }
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
@@ -212,11 +201,6 @@ impl Peer {
             Effect::Revalidated(session, valid) => {
                 let (front, mut ctx) = self.front_ctx(now, out);
                 front.revalidated(session, valid, &mut ctx);
-            }
-            Effect::Reload => {
-                if matches!(self.state, State::Settling) {
-                    self.reload(out);
-                }
             }
         }
     }
@@ -263,8 +247,7 @@ impl Peer {
     /// Sessions that own ephemerals but are in no session table are closed at the start of a term (storage-format 8.5).
     pub(super) fn close_orphans(&mut self, now: Now, out: &mut Outbox) {
         let sessions = self.tree.sessions();
-        let orphans: Vec<SessionId> =
-            self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
+        let orphans: Vec<SessionId> = self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
         for session in orphans {
             if let State::Leading(p) | State::Standalone(p) = &mut self.state {
                 p.tracker.add(now.mono_ms, session, 0, None);

@@ -21,13 +21,7 @@ use crate::zab::leader::Leader;
 use crate::zab::learner::Learner;
 
 impl Peer {
-    pub(super) fn on_disk(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        result: Result<DiskReply, DiskError>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn on_disk(&mut self, now: Now, ticket: Ticket, result: Result<DiskReply, DiskError>, out: &mut Outbox) {
         let mut events = core::mem::take(&mut self.disk_events);
         let mut loader = Loader { tree: &mut self.tree, history: &mut self.history };
         self.disk.on_disk(now, ticket, result, &mut loader, out, &mut events);
@@ -65,19 +59,30 @@ impl Peer {
                 self.with_primary(now, out, |p, ctx| p.zab.epoch_current(ctx));
                 self.with_learner(now, out, |l, ctx| l.epoch_current(ctx));
             }
-            DiskEvent::Truncated { ok } => self.with_learner(now, out, |l, ctx| l.truncated(ok, ctx)),
+            DiskEvent::Truncated { ok } => match &self.state {
+                State::Settling => self.tail_dropped(out),
+                _ => self.with_learner(now, out, |l, ctx| l.truncated(ok, ctx)),
+            },
             DiskEvent::IncomingProgress => self.with_learner(now, out, |l, ctx| l.incoming_drained(ctx)),
             DiskEvent::Installed(_) => self.with_learner(now, out, |l, ctx| l.installed(ctx)),
             DiskEvent::SnapshotDone { zxid, bytes } => {
                 let took_ms = self.walk.take().map_or(0, |w| now.mono_ms - w.since);
                 out.event(Event::SnapshotTaken { zxid, bytes, took_ms });
             }
+            // The walk goes on at the end of this step.
             DiskEvent::SnapshotProgress => {}
+            DiskEvent::SnapshotFailed => {
+                self.walk = None;
+                self.tree.cancel_walk();
+            }
             DiskEvent::LogRecords { reader, records, end, gap } => {
                 self.with_primary(now, out, |p, ctx| p.zab.log_records(reader, &records, end, gap, ctx));
             }
             DiskEvent::SnapData { reader, bytes, end } => {
                 self.with_primary(now, out, |p, ctx| p.zab.snapshot_data(reader, bytes, end, ctx));
+            }
+            DiskEvent::ReaderFailed { reader } => {
+                self.with_primary(now, out, |p, ctx| p.zab.reader_failed(reader, ctx));
             }
             DiskEvent::FsyncTook(ms) => out.event(Event::FsyncTook(ms)),
             DiskEvent::Warning(text) => out.event(Event::Warning(text)),
@@ -101,12 +106,24 @@ impl Peer {
             health: r.health,
         });
         self.front.set_id_floor(self.tree.sessions().keys().next_back().copied(), now);
-        if self.cfg.ensemble.is_none() {
+        if self.stopping {
+            self.state = State::Settling;
+        } else if self.cfg.ensemble.is_none() {
             self.stand_alone(now, r, out);
+        } else if self.cfg.mutants.has(Mutant::K09) && r.last_logged > r.committed_hint {
+            self.state = State::Settling;
+            self.disk.truncate(r.committed_hint, out);
         } else {
             self.look(now, out);
         }
         self.walk_wanted |= !r.has_snapshot;
+    }
+
+    /// Planted bug K09: the undecided tail is gone from the log.
+    fn tail_dropped(&mut self, out: &mut Outbox) {
+        let to = self.disk.last_logged();
+        out.event(Event::Truncated(to));
+        self.history.truncate(to);
     }
 
     // ----- LOOKING -----------------------------------------------------------------------------------------------

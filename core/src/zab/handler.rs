@@ -8,7 +8,7 @@ use crate::event::Outbox;
 use crate::ids::{Epoch, LinkId, Millis, Sid, Zxid};
 use crate::wire::inbuf::InBuf;
 use crate::wire::packet::kind;
-use crate::zab::history::Record;
+use crate::wire::txnlog::Record;
 use crate::zab::{send_packet, send_record};
 
 /// Where the bytes of a learner's catching up come from.
@@ -56,7 +56,9 @@ pub struct Handler {
     pub sid: Option<Sid>,
     /// It does not vote by its own word.
     pub observer: bool,
-    /// It said that its tail is doubtful (our own marker behind the LearnerInfo).
+    /// It is a Quorate server (our own marker behind the LearnerInfo).
+    pub ours: bool,
+    /// It said that its tail is doubtful.
     pub doubtful: bool,
     /// How far.
     pub stage: Stage,
@@ -92,6 +94,7 @@ impl Handler {
             inbuf: InBuf::default(),
             sid: None,
             observer: false,
+            ours: false,
             doubtful: false,
             stage: Stage::Info,
             peer_last: Zxid::ZERO,

@@ -2,18 +2,8 @@
 
 use alloc::collections::VecDeque;
 
-use bytes::Bytes;
-
 use crate::ids::Zxid;
-
-/// One logged transaction: the payload of its log record and of its PROPOSAL. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Record {
-    /// Its id.
-    pub zxid: Zxid,
-    /// Header, body, digest.
-    pub payload: Bytes,
-}
+use crate::wire::txnlog::Record;
 
 /// Where a learner's newest zxid lies in a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,11 +164,8 @@ impl History {
         if zxid < self.floor {
             return Place::Below;
         }
-        let (held, before) = if zxid > self.applied {
-            Self::find(&self.tail, zxid)
-        } else {
-            Self::find(&self.window, zxid)
-        };
+        let (held, before) =
+            if zxid > self.applied { Self::find(&self.tail, zxid) } else { Self::find(&self.window, zxid) };
         if held || zxid == self.applied {
             return Place::Held;
         }
@@ -203,6 +190,8 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn z(epoch: i64, counter: u32) -> Zxid {

@@ -1,14 +1,15 @@
 //! LEADING: the packets that learners send.
 
 use crate::error::CloseReason;
-use crate::ids::{LinkId, Zxid};
-use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
-use crate::jute::Reader;
 use crate::ids::SessionId;
+use crate::ids::{LinkId, Zxid};
+use crate::jute::Reader;
+use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
 use crate::wire::records::{Id, op};
 use crate::zab::confirm::SyncOrigin;
 use crate::zab::handler::{Handler, Stage};
 use crate::zab::leader::Leader;
+use crate::zab::learner::{FLAG_DOUBTFUL, MARKER};
 use crate::zab::{Ctx, Effect, packet_max};
 
 impl Leader {
@@ -76,10 +77,13 @@ impl Leader {
         if info.config_version > version {
             return Err(CloseReason::Misbehaved("learner has a newer configuration than this leader"));
         }
-        let marked = p.data.is_some_and(|d| d.len() > 20);
+        let mut extra = Reader::new(p.data.unwrap_or_default().get(20..).unwrap_or_default());
+        let ours = extra.i32() == Ok(MARKER);
+        let flags = extra.i32().unwrap_or_default();
         h.sid = Some(info.sid);
         h.observer = p.kind == kind::OBSERVERINFO;
-        h.doubtful = marked;
+        h.ours = ours;
+        h.doubtful = ours && flags & FLAG_DOUBTFUL != 0;
         h.accepted = p.zxid.epoch();
         // A newer connection of the same server replaces the older one.
         let old: Option<LinkId> = self.handlers.values().find(|o| o.sid == h.sid).map(|o| o.link);

@@ -11,9 +11,9 @@ use crate::jute::Put;
 use crate::mutant::Mutant;
 use crate::quorum::Tally;
 use crate::wire::packet::kind;
+use crate::wire::txnlog::Record;
 use crate::zab::confirm::{Confirm, SyncOrigin};
 use crate::zab::handler::{Feed, Handler, Stage};
-use crate::zab::history::Record;
 use crate::zab::sync::{Plan, plan};
 use crate::zab::{Ctx, Effect, payload_hash};
 
@@ -45,6 +45,8 @@ struct Outstanding {
 #[derive(Debug)]
 pub struct Leader {
     me: Sid,
+    /// Without an ensemble.
+    alone: bool,
     pub(crate) phase: Phase,
     pub(crate) epoch: Epoch,
     /// End of the initial history.
@@ -101,6 +103,7 @@ impl Leader {
         let initial = ctx.history.last();
         Self {
             me: ctx.cfg.sid,
+            alone: ctx.cfg.ensemble.is_none(),
             phase,
             epoch: 0,
             initial,
@@ -135,7 +138,11 @@ impl Leader {
     /// End of the history that this leader knows: its initial one and its proposals.
     #[must_use]
     pub fn last_known(&self) -> Zxid {
-        if self.last_proposed.counter() == 0 || self.last_proposed < self.initial { self.initial } else { self.last_proposed }
+        if self.last_proposed.counter() == 0 || self.last_proposed < self.initial {
+            self.initial
+        } else {
+            self.last_proposed
+        }
     }
     /// Proposals not decided yet.
     #[must_use]
@@ -195,8 +202,8 @@ impl Leader {
         h.stage = Stage::AckEpoch;
         let mut data = Vec::with_capacity(8);
         data.put_i32(crate::wire::packet::LearnerInfo::PROTOCOL);
-        if h.doubtful {
-            // Tells the learner that this leader knows what its marker means; others read four bytes.
+        if h.ours {
+            // Tells the learner that this leader knows what its flags mean; others read four bytes.
             data.put_i32(super::learner::MARKER);
         }
         h.send(ctx.out, kind::LEADERINFO, Zxid::new(epoch, 0), Some(&data));
@@ -212,6 +219,12 @@ impl Leader {
             }
         }
         h.stage = Stage::EpochPending;
+        let late = !matches!(self.phase, Phase::Gathering);
+        if late && h.accepted > self.epoch && h.sid.is_some_and(|sid| ctx.verifier.is_voter(sid)) {
+            // It can never follow this term: only a new epoch lets it back in (quorum-protocol 4, step 2).
+            ctx.effects.push(Effect::StepDown("a voter has promised a newer epoch"));
+            return;
+        }
         self.fix_epoch(ctx);
         if !matches!(self.phase, Phase::Gathering | Phase::Fixing) {
             Self::announce(h, self.epoch, ctx);
@@ -269,7 +282,8 @@ impl Leader {
         self.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
         self.last_proposed = Zxid::new(self.epoch, 0);
         self.newleader.add(ctx.verifier, self.me);
-        let links: Vec<LinkId> = self.handlers.iter().filter(|(_, h)| h.stage == Stage::Waiting).map(|(l, _)| *l).collect();
+        let links: Vec<LinkId> =
+            self.handlers.iter().filter(|(_, h)| h.stage == Stage::Waiting).map(|(l, _)| *l).collect();
         for link in links {
             self.with_handler(link, ctx, |leader, h, ctx| {
                 leader.start_sync(h, ctx);
@@ -291,7 +305,11 @@ impl Leader {
             return;
         }
         let end = self.history_end(ctx);
-        match plan(ctx.history, end, h.peer_last, ctx.cfg.mutants) {
+        if let Some(sid) = h.sid {
+            // What it acknowledged on an earlier connection may be cut from its log by this synchronisation.
+            self.outstanding.iter_mut().for_each(|o| o.acks.remove(ctx.verifier, sid));
+        }
+        match plan(ctx.history, end, h.peer_last, h.ours, ctx.cfg.mutants) {
             Plan::Diff { from } => {
                 self.chosen(h, SyncKind::Diff, from, ctx);
                 h.send(ctx.out, kind::DIFF, end, None);
@@ -374,6 +392,19 @@ impl Leader {
         });
     }
 
+    /// A file that a learner is fed from cannot be read.
+    pub fn reader_failed(&mut self, reader: ReaderId, ctx: &mut Ctx<'_>) {
+        let Some(link) = self.reader_link(reader) else { return };
+        self.with_handler(link, ctx, |leader, h, ctx| {
+            if let Stage::Feeding(Feed::Probe(_)) = h.stage {
+                ctx.disk.close_reader(reader);
+                leader.start_snap(h, ctx);
+                return Ok(());
+            }
+            Err(CloseReason::Refused("a file of this server that the learner needs cannot be read"))
+        });
+    }
+
     /// Goes on from `h.sent`: from memory if what follows is held there, otherwise from the log on disk.
     fn feed_from_log(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
         if h.sent >= ctx.history.floor() {
@@ -386,14 +417,7 @@ impl Leader {
     }
 
     /// Records of the log on disk arrived for a learner. `gap`: they do not follow what was asked for.
-    pub fn log_records(
-        &mut self,
-        reader: ReaderId,
-        records: &[Record],
-        end: bool,
-        gap: bool,
-        ctx: &mut Ctx<'_>,
-    ) {
+    pub fn log_records(&mut self, reader: ReaderId, records: &[Record], end: bool, gap: bool, ctx: &mut Ctx<'_>) {
         let Some(link) = self.reader_link(reader) else { return };
         self.with_handler(link, ctx, |leader, h, ctx| {
             if let Stage::Feeding(Feed::Probe(_)) = h.stage {
@@ -472,10 +496,14 @@ impl Leader {
 
     // ----- broadcast ---------------------------------------------------------------------------------------------
 
-    /// The zxid of the next proposal; `None` when the counter is used up and a new epoch is needed (Z17).
+    /// The zxid of the next proposal; `None` when the counter is used up and a new epoch is needed (Z17). A server alone has
+    /// nobody to ask for one: it goes on in the next epoch by itself.
     #[must_use]
     pub fn next_zxid(&self) -> Option<Zxid> {
-        (self.last_proposed.counter() < u32::MAX - 1).then(|| self.last_proposed.next())
+        if self.last_proposed.counter() < u32::MAX - 1 {
+            return Some(self.last_proposed.next());
+        }
+        self.alone.then(|| Zxid::new(self.last_proposed.epoch() + 1, 1))
     }
 
     /// Proposes what [`Leader::next_zxid`] was prepared for.
@@ -483,9 +511,10 @@ impl Leader {
         assert!(self.established(), "only an established leader proposes");
         assert_eq!(Some(record.zxid), self.next_zxid(), "ZAB: local primary order");
         self.last_proposed = record.zxid;
+        self.epoch = record.zxid.epoch();
         if ctx.cfg.trace {
             let hash = payload_hash(&record.payload);
-            ctx.out.event(Event::Proposed { zxid: record.zxid, hash });
+            ctx.out.event(Event::Proposed { zxid: record.zxid, hash, record: record.payload.clone() });
             ctx.out.event(Event::Logged { zxid: record.zxid, hash });
         }
         ctx.disk.append(record.zxid, record.payload.clone());
@@ -690,8 +719,13 @@ impl Leader {
         if now >= self.next_ping {
             self.next_ping = now + timing.tick_ms / 2;
             let last = self.last_proposed;
+            let in_round = self.confirm.in_round();
             for h in self.handlers.values_mut().filter(|h| h.forwarding()) {
                 h.ping(ctx.out, last);
+                if in_round && h.stage == Stage::Up && !h.observer && h.confirm_at.is_none() {
+                    // It has come back since the round began.
+                    h.confirm_at = Some(h.pings.0);
+                }
             }
         }
         if now >= self.next_check {

@@ -16,12 +16,14 @@ use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, kind};
 use crate::wire::records::{Id, op};
 use crate::wire::snapshot::StreamDecoder;
 use crate::wire::txn::decode_record;
-use crate::zab::history::Record;
+use crate::wire::txnlog::Record;
 use crate::zab::{Ctx, Effect, packet_max, payload_hash, send_packet};
 
-/// Says "my tail is doubtful" behind a LearnerInfo, and "I know what that means" behind a LEADERINFO. Other implementations
-/// read neither.
+/// Says "this is Quorate" behind a LearnerInfo (flags follow) and behind a LEADERINFO. Other implementations read neither.
 pub(crate) const MARKER: i32 = 0x5152_5431;
+
+/// Flag behind the marker: the tail of this learner's log is doubtful.
+pub(crate) const FLAG_DOUBTFUL: i32 = 1;
 
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
@@ -87,6 +89,10 @@ pub struct Learner {
     sync_committed: Zxid,
     /// A snapshot was received in this term and is not installed yet.
     snap: Option<Zxid>,
+    /// The tree stands above what is left of the log: it must be read from disk again.
+    reload: bool,
+    /// The driver was told to stop reading from the leader.
+    paused: bool,
     /// Newest zxid acknowledged.
     acked: Zxid,
     /// Sessions heard of since the last PING.
@@ -96,7 +102,13 @@ pub struct Learner {
 impl Learner {
     /// A server that will follow `leader` at `address`.
     #[must_use]
-    pub fn new(leader: Sid, address: alloc::sync::Arc<str>, observer: bool, leader_empty: bool, ctx: &mut Ctx<'_>) -> Self {
+    pub fn new(
+        leader: Sid,
+        address: alloc::sync::Arc<str>,
+        observer: bool,
+        leader_empty: bool,
+        ctx: &mut Ctx<'_>,
+    ) -> Self {
         let timing = &ctx.cfg.timing;
         let limit = if timing.connect_limit > 0 { timing.connect_limit } else { timing.init_limit };
         let mut learner = Self {
@@ -115,6 +127,8 @@ impl Learner {
             leader_empty,
             sync_committed: Zxid::ZERO,
             snap: None,
+            reload: false,
+            paused: false,
             acked: Zxid::ZERO,
             touches: TouchTable::new(),
         };
@@ -142,6 +156,7 @@ impl Learner {
         self.tries += 1;
         self.inbuf = InBuf::default();
         self.undrained = 0;
+        self.paused = false;
         self.stage = Stage::Connecting { retry_at: None };
         self.link = Some(ctx.out.connect(Port::Quorum, &self.address));
     }
@@ -203,9 +218,8 @@ impl Learner {
         let version = ctx.cfg.ensemble.as_ref().map_or(0, |e| e.version);
         let info = LearnerInfo { sid: ctx.cfg.sid, protocol: LearnerInfo::PROTOCOL, config_version: version };
         let mut data = info.encode();
-        if ctx.disk.health() == Health::Doubtful {
-            data.put_i32(MARKER);
-        }
+        data.put_i32(MARKER);
+        data.put_i32(if ctx.disk.health() == Health::Doubtful { FLAG_DOUBTFUL } else { 0 });
         let packet_kind = if self.observer { kind::OBSERVERINFO } else { kind::FOLLOWERINFO };
         let accepted = Zxid::new(ctx.disk.accepted_epoch(), 0);
         self.stage = Stage::LeaderInfo;
@@ -250,6 +264,18 @@ impl Learner {
         if let Err(why) = result {
             self.close(why, ctx);
         }
+        self.flow(ctx);
+    }
+
+    /// Stops reading while what arrived cannot be handled, and goes on when it can: nothing piles up without bound.
+    fn flow(&mut self, ctx: &mut Ctx<'_>) {
+        let chunk = ctx.cfg.limits.snap_chunk_bytes;
+        let most = if self.paused { chunk } else { chunk * 2 };
+        let full = (self.blocked() && self.inbuf.len() > most)
+            || (self.snap.is_some() && ctx.disk.incoming_backlog() > most * 2);
+        let Some(link) = self.link.filter(|_| full != self.paused) else { return };
+        self.paused = full;
+        ctx.out.push(if full { Action::Pause(link) } else { Action::Resume(link) });
     }
 
     /// Goes on with packets that waited for the disk.
@@ -319,7 +345,8 @@ impl Learner {
                 if self.clean && ctx.history.last() != Zxid::ZERO {
                     return Err(CloseReason::Misbehaved("DIFF offered where a whole snapshot was asked for"));
                 }
-                self.begin_history(ctx);
+                // A leader of ours names less than what is here when the rest is not decided yet.
+                self.begin_history(p.zxid, ctx);
             }
             kind::TRUNC => {
                 self.stage = Stage::Cutting(p.zxid);
@@ -346,15 +373,15 @@ impl Learner {
         let tree_ok = ctx.history.truncate(to);
         if !tree_ok {
             // The tree holds more than was ever decided (a snapshot of another implementation, ZOOKEEPER-4837).
-            self.lost("the tree stands above the cut", ctx);
-            ctx.effects.push(Effect::Reload);
+            self.reload = true;
+            self.close(CloseReason::Refused("the tree stands above the cut"), ctx);
             return;
         }
         if !ok && !ctx.cfg.mutants.has(Mutant::K08) {
             self.ask_clean("the cut did not end at a common transaction", ctx);
             return;
         }
-        self.begin_history(ctx);
+        self.begin_history(to, ctx);
         self.unblocked(ctx);
     }
 
@@ -363,33 +390,24 @@ impl Learner {
         let zxid = *zxid;
         let (used, body, done) = decoder.feed(bytes, ctx.tree).map_err(CloseReason::Undecodable)?;
         ctx.disk.incoming_bytes(Bytes::copy_from_slice(&bytes[..body]), ctx.out);
-        if let Some(link) = self.link
-            && ctx.disk.incoming_backlog() > ctx.cfg.limits.snap_chunk_bytes * 4
-        {
-            ctx.out.push(Action::Pause(link));
-        }
         if done {
             ctx.tree.finish_load(zxid);
             ctx.history.reset(zxid);
             ctx.out.event(Event::TreeReplaced { zxid, digest: ctx.tree.digest() });
-            self.begin_history(ctx);
+            self.begin_history(zxid, ctx);
         }
         Ok(used)
     }
 
     /// Received snapshot bytes reached the disk.
     pub fn incoming_drained(&mut self, ctx: &mut Ctx<'_>) {
-        if let Some(link) = self.link
-            && self.snap.is_some()
-            && ctx.disk.incoming_backlog() <= ctx.cfg.limits.snap_chunk_bytes * 2
-        {
-            ctx.out.push(Action::Resume(link));
-        }
+        self.flow(ctx);
     }
 
-    fn begin_history(&mut self, ctx: &mut Ctx<'_>) {
-        self.sync_committed = ctx.history.last();
-        self.acked = ctx.history.last();
+    /// `decided`: the leader calls everything up to here committed.
+    fn begin_history(&mut self, decided: Zxid, ctx: &mut Ctx<'_>) {
+        self.sync_committed = ctx.history.last().min(decided).max(ctx.history.applied());
+        self.acked = self.sync_committed;
         self.stage = Stage::History;
     }
 
@@ -581,20 +599,8 @@ impl Learner {
 
     fn on_live(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
         match p.kind {
-            kind::PROPOSAL => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.log_last(ctx);
-                    if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
-                        self.ack_up_to(p.zxid, ctx);
-                    }
-                }
-            }
-            kind::INFORM => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.log_last(ctx);
-                    self.commit(p.zxid, ctx)?;
-                }
-            }
+            kind::PROPOSAL => self.on_proposal(p, ctx)?,
+            kind::INFORM => self.on_inform(p, ctx)?,
             kind::COMMIT => self.commit(p.zxid, ctx)?,
             kind::UPTODATE if matches!(self.stage, Stage::Acked) => {
                 self.stage = Stage::Up;
@@ -602,11 +608,9 @@ impl Learner {
                 self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
                 ctx.effects.push(Effect::UpToDate);
             }
-            kind::PING => {
-                if self.is_up() {
-                    let touches = self.touches.drain();
-                    self.send(ctx, kind::PING, p.zxid, Some(&touches));
-                }
+            kind::PING if self.is_up() => {
+                let touches = self.touches.drain();
+                self.send(ctx, kind::PING, p.zxid, Some(&touches));
             }
             kind::REVALIDATE => {
                 let mut r = Reader::new(p.data.unwrap_or_default());
@@ -620,6 +624,24 @@ impl Learner {
             }
             // Java logs unknown types and goes on (quorum-protocol section 3); so do we.
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_proposal(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if self.take(p.zxid, p.data, ctx)? {
+            self.log_last(ctx);
+            if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
+                self.ack_up_to(p.zxid, ctx);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_inform(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if self.take(p.zxid, p.data, ctx)? {
+            self.log_last(ctx);
+            self.commit(p.zxid, ctx)?;
         }
         Ok(())
     }
@@ -721,6 +743,10 @@ impl Learner {
         }
         if self.snap.take().is_some() {
             ctx.disk.incoming_abort(ctx.out);
+            return true;
+        }
+        // A cut that is still under way ends on the disk; memory learns of it by reading again.
+        if self.reload || matches!(self.stage, Stage::Cutting(_)) {
             return true;
         }
         // History that was received but never handed to the log is forgotten (ZOOKEEPER-5094).

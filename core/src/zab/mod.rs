@@ -22,7 +22,8 @@ use crate::quorum::Verifier;
 use crate::tree::DataTree;
 use crate::wire::packet::{Packet, kind};
 use crate::wire::records::Id;
-use history::{History, Record};
+use crate::wire::txnlog::Record;
+use history::History;
 
 /// What a role may touch while it handles one input.
 #[derive(Debug)]
@@ -92,8 +93,6 @@ pub enum Effect {
     Revalidated(SessionId, bool),
     /// Learner: the leader's answer to the oldest sync.
     SyncReply,
-    /// Learner: the tree stands above what remains after a cut; it must be read from disk again.
-    Reload,
 }
 
 /// Effects of one input, with the bytes that they speak of.
@@ -123,8 +122,7 @@ const COPY_MAX: usize = 4096;
 /// Sends a packet that carries a transaction. Returns the bytes queued.
 pub(crate) fn send_record(out: &mut Outbox, link: LinkId, packet_kind: i32, record: &Record) -> usize {
     if record.payload.len() <= COPY_MAX {
-        return out
-            .send_with(link, |buf| Packet::new(packet_kind, record.zxid, Some(&record.payload)).encode(buf));
+        return out.send_with(link, |buf| Packet::new(packet_kind, record.zxid, Some(&record.payload)).encode(buf));
     }
     let head = out.send_with(link, |buf| {
         buf.put_i32(packet_kind);

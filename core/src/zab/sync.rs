@@ -26,13 +26,13 @@ pub enum Plan {
     Snap,
 }
 
-/// Decides for a learner whose newest logged zxid is `peer`.
+/// Decides for a learner whose newest logged zxid is `peer`; `end` is the newest decided one here. `ours`: it is a Quorate server.
 ///
 /// A zxid counts as common only when it is *found* in the history (B01, ZOOKEEPER-4352). A cut is offered only within the
 /// epoch of `peer`: both servers hold that epoch's proposals without holes from its first one, so the newest entry of that
 /// epoch here is in the learner's log too. Everything else gets a snapshot.
 #[must_use]
-pub fn plan(history: &History, end: Zxid, peer: Zxid, mutants: Mutants) -> Plan {
+pub fn plan(history: &History, end: Zxid, peer: Zxid, ours: bool, mutants: Mutants) -> Plan {
     if peer == Zxid::NONE {
         return Plan::Snap;
     }
@@ -41,7 +41,9 @@ pub fn plan(history: &History, end: Zxid, peer: Zxid, mutants: Mutants) -> Plan 
     }
     match history.place(peer) {
         Place::Held if peer <= end => Plan::Diff { from: peer },
-        // Held but proposed in this term and undecided: the learner has it from this leader; what is common ends at `end`.
+        // Proposed in this term and undecided: the learner has it from this leader, and may have acknowledged it. Nothing is cut
+        // from a Quorate learner, which takes as decided only what DIFF names; others know a cut to what is decided.
+        Place::Held if ours => Plan::Diff { from: peer },
         Place::Held => Plan::Trunc { to: end },
         Place::Below => Plan::LogThenSnap { from: peer },
         Place::Foreign { prev } => {
@@ -64,7 +66,7 @@ pub fn plan(history: &History, end: Zxid, peer: Zxid, mutants: Mutants) -> Plan 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zab::history::Record;
+    use crate::wire::txnlog::Record;
     use bytes::Bytes;
 
     fn z(epoch: i64, counter: u32) -> Zxid {
@@ -83,7 +85,7 @@ mod tests {
     fn the_decision_table() {
         let h = history(&[z(1, 1), z(1, 2), z(1, 3), z(3, 1), z(3, 2)]);
         let end = z(3, 2);
-        let plan = |peer| plan(&h, end, peer, Mutants::default());
+        let plan = |peer| plan(&h, end, peer, true, Mutants::default());
         assert_eq!(plan(z(3, 2)), Plan::Diff { from: z(3, 2) });
         assert_eq!(plan(z(1, 2)), Plan::Diff { from: z(1, 2) });
         assert_eq!(plan(z(0, 0)), Plan::Diff { from: z(0, 0) });
@@ -102,6 +104,6 @@ mod tests {
             h.commit_to(z(1, i));
             h.applied_first();
         }
-        assert_eq!(plan(&h, z(1, 3), z(1, 1), Mutants::default()), Plan::LogThenSnap { from: z(1, 1) });
+        assert_eq!(plan(&h, z(1, 3), z(1, 1), true, Mutants::default()), Plan::LogThenSnap { from: z(1, 1) });
     }
 }

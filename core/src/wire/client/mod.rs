@@ -1,5 +1,6 @@
 //! The client port: frames, handshake, headers, events (client-protocol sections 1 to 3).
 
+mod change;
 mod reply;
 mod request;
 pub mod words;
@@ -10,6 +11,7 @@ use crate::error::{DecodeError, ErrorCode};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{JStr, Put, Reader, frame};
 
+pub use change::{Change, SharedAcl};
 pub use reply::{MultiResult, Response};
 pub use request::{Create, MultiHeader, Request, Undecodable, check_body};
 

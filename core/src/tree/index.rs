@@ -1,0 +1,104 @@
+//! From a path to its znode: one keyed hash of the whole path, one probe, then the names are compared up to the root.
+
+use alloc::vec::Vec;
+use core::hash::Hasher;
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+use super::arena::{Arena, NodeId};
+
+/// The index is cut into parts that grow one by one: rehashing a part is short, rehashing everything would be a pause.
+const PARTS: usize = 64;
+
+/// Finds znodes by path. The root is not in it.
+#[derive(Debug)]
+pub(super) struct PathIndex {
+    key: (u64, u64),
+    parts: Vec<HashTable<NodeId>>,
+}
+
+/// The 64 bits that the table wants: its low bits are the bucket, its highest seven the tag.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+const fn part(hash: u32) -> usize {
+    hash as usize >> 26
+}
+
+impl PathIndex {
+    /// Clients choose paths: the key is secret to them.
+    pub(super) fn new(key: (u64, u64)) -> Self {
+        Self { key, parts: (0..PARTS).map(|_| HashTable::new()).collect() }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.parts.iter_mut().for_each(|part| *part = HashTable::new());
+    }
+
+    pub(super) fn hash(&self, path: &str) -> u32 {
+        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        hasher.write(path.as_bytes());
+        hasher.finish() as u32
+    }
+
+    /// The znode with this path; "" and "/" are the root.
+    pub(super) fn find(&self, path: &str, nodes: &Arena) -> Option<NodeId> {
+        if path.is_empty() || path == "/" {
+            return Some(NodeId::ROOT);
+        }
+        let hash = self.hash(path);
+        let found =
+            self.parts[part(hash)].find(spread(hash), |id| nodes.get(*id).hash == hash && is_at(nodes, *id, path));
+        found.copied()
+    }
+
+    /// Adds a znode whose hash is set and whose path is not in the index.
+    pub(super) fn insert(&mut self, id: NodeId, nodes: &Arena) {
+        let hash = nodes.get(id).hash;
+        self.parts[part(hash)].insert_unique(spread(hash), id, |other| spread(nodes.get(*other).hash));
+    }
+
+    pub(super) fn remove(&mut self, id: NodeId, nodes: &Arena) {
+        let hash = nodes.get(id).hash;
+        let entry = self.parts[part(hash)].find_entry(spread(hash), |other| *other == id);
+        entry.expect("every znode is in the index").remove();
+    }
+}
+
+/// Whether this znode has this path.
+fn is_at(nodes: &Arena, mut id: NodeId, path: &str) -> bool {
+    let mut rest = path.as_bytes();
+    while id != NodeId::ROOT {
+        let node = nodes.get(id);
+        let Some(above) = rest.strip_suffix(node.name_bytes()).and_then(|rest| rest.strip_suffix(b"/")) else {
+            return false;
+        };
+        rest = above;
+        id = node.parent;
+    }
+    rest.is_empty()
+}
+
+/// Appends the path of a znode; the root's is "".
+pub(super) fn push_path(nodes: &Arena, id: NodeId, out: &mut Vec<u8>) {
+    let above = |id: NodeId| if id == NodeId::ROOT { None } else { Some(nodes.get(id)) };
+    let mut len = 0;
+    let mut at = id;
+    while let Some(node) = above(at) {
+        len += 1 + node.name_bytes().len();
+        at = node.parent;
+    }
+    let start = out.len();
+    out.resize(start + len, b'/');
+    let mut end = out.len();
+    at = id;
+    while let Some(node) = above(at) {
+        let name = node.name_bytes();
+        out[end - name.len()..end].copy_from_slice(name);
+        end -= name.len() + 1;
+        at = node.parent;
+    }
+    debug_assert_eq!(end, start);
+}

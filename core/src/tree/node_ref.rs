@@ -1,0 +1,120 @@
+//! Reading one znode.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::DataTree;
+use super::arena::{Arena, Node, NodeId};
+use super::index::push_path;
+use crate::wire::client::SharedAcl;
+use crate::wire::records::{Acl, Owner, Stat, StatPersisted};
+
+/// A znode of a tree.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeRef<'a> {
+    pub(super) tree: &'a DataTree,
+    pub(super) node: &'a Node,
+    pub(super) id: NodeId,
+}
+
+impl<'a> NodeRef<'a> {
+    /// What clients see.
+    #[must_use]
+    pub fn stat(&self) -> Stat {
+        wire_stat(self.node, self.tree.extended_types)
+    }
+    /// What snapshots and the digest see.
+    #[must_use]
+    pub fn persisted(&self) -> StatPersisted {
+        self.node.persisted()
+    }
+    /// Data; null is not empty.
+    #[must_use]
+    pub fn data(&self) -> Option<&'a [u8]> {
+        self.node.data()
+    }
+    /// The access control list.
+    #[must_use]
+    pub fn acl(&self) -> &'a [Acl<'static>] {
+        self.tree.acls.get(self.node.acl)
+    }
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_acl(&self) -> &'a SharedAcl {
+        self.tree.acls.get(self.node.acl)
+    }
+    /// Number of direct children.
+    #[must_use]
+    pub const fn num_children(&self) -> u32 {
+        self.node.children
+    }
+    /// Names of the direct children, oldest first (after a restart: in the order of the snapshot).
+    pub fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        Children { nodes: &self.tree.nodes, next: self.node.first_child }
+    }
+    /// Persistent, ephemeral, container or TTL.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        Owner::of(self.node.owner, self.tree.extended_types)
+    }
+    /// What it adds to the tree's digest: [`super::node_digest`] of it.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.node.crc as u64
+    }
+    /// [`super::content_crc`] of it; 0 where the digest does not count.
+    #[must_use]
+    pub const fn content_crc(&self) -> u32 {
+        self.node.content_crc
+    }
+    /// Its path; the root's is "/".
+    #[must_use]
+    pub fn path(&self) -> String {
+        path_text(&self.tree.nodes, self.id)
+    }
+}
+
+struct Children<'a> {
+    nodes: &'a Arena,
+    next: NodeId,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = &'a str;
+    fn next(&mut self) -> Option<&'a str> {
+        if self.next.is_none() {
+            return None;
+        }
+        let node = self.nodes.get(self.next);
+        self.next = node.next;
+        Some(node.name())
+    }
+}
+
+/// What clients see of a znode (client-protocol 5.1).
+pub(super) fn wire_stat(node: &Node, extended_types: bool) -> Stat {
+    let children = node.children as i32;
+    Stat {
+        czxid: node.czxid,
+        mzxid: node.mzxid,
+        ctime: node.ctime,
+        mtime: node.mtime,
+        version: node.version,
+        cversion: node.cversion.wrapping_mul(2).wrapping_sub(children),
+        aversion: node.aversion,
+        ephemeral_owner: Owner::of(node.owner, extended_types).on_wire(),
+        data_length: i32::try_from(node.data_len()).unwrap_or(i32::MAX),
+        num_children: children,
+        pzxid: node.pzxid,
+    }
+}
+
+/// The path of a znode; the root's is "/".
+pub(super) fn path_text(nodes: &Arena, id: NodeId) -> String {
+    if id == NodeId::ROOT {
+        return "/".into();
+    }
+    let mut bytes = Vec::new();
+    push_path(nodes, id, &mut bytes);
+    String::from_utf8(bytes).expect("names are text")
+}
