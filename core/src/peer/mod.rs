@@ -148,6 +148,13 @@ impl Peer {
 
     /// Handles one input. Bad input answers or closes its own link; a broken invariant panics.
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
+        self.gather(now, input, out);
+        self.flush(now, out);
+    }
+
+    /// As [`Peer::step`], but what goes to the log waits for [`Peer::flush`]: a driver that has many inputs at hand hands them
+    /// all over and flushes once. Until it does, nothing of them is acknowledged.
+    pub fn gather(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
         if matches!(self.state, State::Stopped) {
             return;
         }
@@ -160,9 +167,15 @@ impl Peer {
         self.run_due(now, out);
         self.settle(now, out);
         self.continue_walk(now, out);
-        self.disk.flush(now, out);
         self.report_role(out);
         self.assert_invariants();
+    }
+
+    /// Hands what was gathered to the log, unless an fsync is in flight: then it goes with the next one.
+    pub fn flush(&mut self, now: Now, out: &mut Outbox) {
+        if !matches!(self.state, State::Stopped) {
+            self.disk.flush(now, out);
+        }
     }
 
     /// When [`Peer::step`] must be called again even if nothing happens; ms of the monotonic clock.
