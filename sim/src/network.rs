@@ -148,6 +148,11 @@ impl Network {
             .any(|b| b.from[from as usize] && b.to[to as usize] && b.port.is_none_or(|only| only == port))
     }
 
+    /// True `n` times in a thousand.
+    pub(crate) fn chance(&mut self, n: u64) -> bool {
+        self.stream.permille(n)
+    }
+
     /// A one-way delay.
     pub(crate) fn delay(&mut self, from: u32, to: u32) -> Micros {
         let (f, t) = (from as usize, to as usize);
@@ -203,7 +208,7 @@ impl Network {
         if bytes.is_empty() || !conn.ends[d].alive {
             return None;
         }
-        let (from, to) = (conn.ends[d].host, conn.ends[1 - d].host);
+        let (from, to, asking) = (conn.ends[d].host, conn.ends[1 - d].host, conn.asking);
         let dir = &mut conn.dirs[d];
         dir.sent += bytes.len() as u64;
         if dir.sent_at == now
@@ -226,7 +231,7 @@ impl Network {
         dir.last = dir.last.max(now + delay);
         let at = dir.last;
         dir.chunks.push_back((at, chunk));
-        (!dir.armed && !dir.stalled && !dir.unread).then(|| {
+        (!asking && !dir.armed && !dir.stalled && !dir.unread).then(|| {
             dir.armed = true;
             dir.chunks.front().map_or(at, |(first, _)| *first)
         })
