@@ -32,12 +32,16 @@ pub enum Mutant {
     K19,
     /// A checksum error in the middle of the log is taken for its end.
     K21,
+    /// A snapshot gets its name before its content is durable.
+    K23,
     /// A sequential suffix is made from the number of present children.
     K24,
     /// DIFF by range test instead of membership test.
     B01,
     /// The current epoch is written before the history that it vouches for.
     B13,
+    /// A write is accepted after the close of its session was queued (ZOOKEEPER-1208).
+    B53,
     /// Watch events are queued after the reply that shows the new value.
     K18,
 }
@@ -59,9 +63,11 @@ impl Mutant {
         ("K18", Self::K18),
         ("K19", Self::K19),
         ("K21", Self::K21),
+        ("K23", Self::K23),
         ("K24", Self::K24),
         ("B01", Self::B01),
         ("B13", Self::B13),
+        ("B53", Self::B53),
     ];
 
     /// The planted bug with this catalogue id.

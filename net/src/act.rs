@@ -16,6 +16,7 @@ use crate::listeners::{any_address, explain};
 use crate::machine::{Ended, Host, Machine};
 use crate::resolver::{Answer, Asker};
 use crate::settings::Bind;
+use crate::table::canonical;
 use crate::timers::{PortKey, Timer};
 
 /// Connections accepted on one port in one turn.
@@ -53,7 +54,7 @@ impl<M: Machine, H: Host<M>> Driver<M, H> {
                     io.listeners.close(PortKey::of(*port));
                 }
                 Action::FourLetter { link, word } => {
-                    let reply = host.four_letter(now, machine, *link, *word);
+                    let reply = host.four_letter(now, machine, io.links.remote(*link), *word);
                     io.links.send(*link, |l, spares| l.out.copy(reply.text.as_bytes(), spares));
                     io.close(*link, &CloseReason::Done, now.mono_ms);
                     io.late.extend(reply.command.map(Late::Admin));
@@ -156,7 +157,7 @@ impl<M: Machine, H: Host<M>> Driver<M, H> {
         let port = key.port();
         prepare(&stream, self.io.settings.ports.keep_alive(port));
         // A listener of both families shows IPv4 clients as mapped addresses; they are counted and checked as what they are.
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        let remote = canonical(remote);
         match self.io.links.accept(port, stream, self.io.poll.registry()) {
             Ok(link) => self.link_event(link, LinkEvent::Opened { port, remote }),
             Err(e) => warn!("a connection from {remote} was dropped: {e}"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::event::Event as Readiness;
 use mio::{Events, Poll, Token, Waker};
 use quorate_core::event::{AdminCommand, Input, LinkEvent, Outbox};
-use quorate_core::ids::{LinkId, Millis};
+use quorate_core::ids::{LinkId, Millis, Now};
 use tracing::warn;
 
 use crate::clock::Clock;
@@ -76,8 +76,8 @@ pub struct Driver<M, H> {
 }
 
 impl<M: Machine, H: Host<M>> Driver<M, H> {
-    /// Starts the lanes. Nothing is opened before [`Driver::run`].
-    pub fn new(machine: M, host: H, settings: Settings) -> io::Result<Self> {
+    /// Makes the machine, by the clock that it will see, and starts the lanes. Nothing is opened before [`Driver::run`].
+    pub fn new(make: impl FnOnce(Now) -> M, host: H, settings: Settings) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let io = Io {
@@ -100,7 +100,7 @@ impl<M: Machine, H: Host<M>> Driver<M, H> {
             shutdown_at: None,
             next_tick: 0,
         };
-        Ok(Self { machine, host, out: Outbox::new(), io })
+        Ok(Self { machine: make(io.clock.now()), host, out: Outbox::new(), io })
     }
 
     /// For other threads.
@@ -119,7 +119,10 @@ impl<M: Machine, H: Host<M>> Driver<M, H> {
         while self.io.ended.is_none() {
             self.turn(&mut events);
         }
-        self.farewell(&mut events);
+        // A server that could not begin leaves its disk alone.
+        if let Some(Ended::Halt(_)) = self.io.ended {
+            self.farewell(&mut events);
+        }
         self.io.lanes.stop(LANES_LIMIT);
         self.io.ended.unwrap_or(Ended::ShutdownTimeout)
     }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use quorate_core::event::{AdminCommand, Event, Halt, Input, Outbox, Port};
-use quorate_core::ids::{LinkId, Millis, Now};
+use quorate_core::ids::{Millis, Now};
+use quorate_core::peer::Peer;
 
 /// A state machine of inputs and actions: a server's `Peer`, or a script in a test.
 pub trait Machine {
@@ -19,6 +20,18 @@ pub trait Machine {
     fn next_deadline(&self) -> Option<Millis>;
 }
 
+impl Machine for Peer {
+    fn start(&mut self, now: Now, out: &mut Outbox) {
+        Self::start(self, now, out);
+    }
+    fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
+        Self::step(self, now, input, out);
+    }
+    fn next_deadline(&self) -> Option<Millis> {
+        Self::next_deadline(self)
+    }
+}
+
 /// The answer to a four-letter word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FourLetterReply {
@@ -32,8 +45,8 @@ pub struct FourLetterReply {
 pub trait Host<M> {
     /// The machine reports an event.
     fn event(&mut self, now: Now, event: &Event);
-    /// Somebody asked a four-letter word.
-    fn four_letter(&mut self, now: Now, machine: &M, link: LinkId, word: [u8; 4]) -> FourLetterReply;
+    /// Somebody asked a four-letter word; his address, where it can be known still.
+    fn four_letter(&mut self, now: Now, machine: &M, asker: Option<SocketAddr>, word: [u8; 4]) -> FourLetterReply;
     /// A port is open now.
     fn listening(&mut self, port: Port, address: SocketAddr) {
         let (_, _) = (port, address);

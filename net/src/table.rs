@@ -101,6 +101,11 @@ impl Links {
     pub(crate) fn is_open(&self, id: LinkId) -> bool {
         self.slot(id).and_then(|slot| self.slots[slot].as_ref()).is_some_and(Link::is_open)
     }
+    /// The other end.
+    pub(crate) fn remote(&self, id: LinkId) -> Option<SocketAddr> {
+        let stream = self.slots[self.slot(id)?].as_ref()?.stream.as_ref()?;
+        stream.peer_addr().ok().map(canonical)
+    }
     /// Whether a link has something to send, whether or not the core knows it still.
     pub(crate) fn any_queued(&self) -> bool {
         self.slots.iter().flatten().any(|l| !l.out.is_empty())
@@ -215,4 +220,9 @@ fn register(link: &mut Link, slot: usize, registry: &Registry) -> io::Result<()>
         Some(stream) => registry.register(stream, Token(slot + FIRST_TOKEN), Interest::READABLE | Interest::WRITABLE),
         None => Ok(()),
     }
+}
+
+/// An IPv4 address as such, also where the socket is of both families.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

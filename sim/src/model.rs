@@ -264,9 +264,13 @@ impl Model {
         for part in parts {
             decoded.push(Txn::decode(part.kind, &mut Reader::new(part.body)).map_err(|e| e.to_string())?);
         }
-        let errors = decoded.iter().filter(|t| matches!(t, Txn::Error(_))).count();
-        if errors > 0 && errors < decoded.len() {
-            return Err("a multi of which one part failed and another did not".into());
+        if decoded.iter().any(|t| matches!(t, Txn::Error(_))) {
+            // One part failed: none takes effect, those before it answer 0.
+            applied.outcomes = decoded
+                .iter()
+                .map(|t| Outcome::Error(if let Txn::Error(code) = t { *code } else { ErrorCode::Ok }))
+                .collect();
+            return Ok(());
         }
         for txn in &decoded {
             self.single(header, txn, applied)?;

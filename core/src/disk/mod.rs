@@ -1,5 +1,29 @@
 //! Log, snapshots, epoch files, watermark: durable state, recovery and group commit, out of [`DiskOp`] primitives.
 
+//!
+//! Everything is a composition of primitives; what survives a crash between two of them is recovery's to understand. Promises
+//! (epochs), cuts and installations are tasks: sequences of steps on the log lane, one at a time.
+
+mod epochs;
+mod files;
+mod incoming;
+mod io;
+mod log;
+mod own;
+mod purge;
+mod readers;
+mod recover;
+mod scan;
+mod settle;
+mod snapwriter;
+mod state;
+mod stream;
+mod truncate;
+mod watermark;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,10 +31,11 @@ use bytes::Bytes;
 
 use crate::config::PeerConfig;
 use crate::error::DiskError;
-use crate::event::{DiskReply, Halt, Health, Outbox};
+use crate::event::{DiskOp, DiskReply, Halt, Health, Outbox};
 use crate::ids::{Epoch, Millis, Now, Ticket, Zxid};
 use crate::wire::snapshot::SnapSink;
 use crate::wire::txnlog::Record;
+use io::{Done, Io, Job, LogJob, Task};
 
 /// Where recovery puts what it reads.
 pub trait RecoverySink: SnapSink {
@@ -113,20 +138,125 @@ pub enum DiskEvent {
     Fatal(Halt),
 }
 
+/// Longest payload that recovery takes for a record, at least: a bound against nonsense, not a limit of requests.
+const RECORD_MAX: usize = 16 << 20;
+
+fn record_max(cfg: &PeerConfig) -> usize {
+    RECORD_MAX.max(cfg.limits.frame_max + cfg.limits.frame_extra + 4096)
+}
+
+/// Where the disk is in its life.
+#[derive(Debug)]
+enum Phase {
+    New,
+    /// A reload waits for what is on its way.
+    Draining,
+    Recovering(Box<recover::Recovery>),
+    Ready,
+}
+
 /// The durable state of one server.
 #[derive(Debug)]
 pub struct Disk {
-    _cfg: PeerConfig,
+    cfg: PeerConfig,
+    jobs: BTreeMap<Ticket, Job>,
+    phase: Phase,
+    /// It failed: nothing goes out any more, and nothing that comes in counts.
+    dead: bool,
+    now: Millis,
+    /// Our record as it was last handed to a task.
+    state: state::State,
+    /// What is durable of it.
+    accepted: Epoch,
+    current: Epoch,
+    health: Health,
+    /// The trust must be written.
+    trust_dirty: bool,
+    first_start: bool,
+    tasks: io::Tasks,
+    log: log::Log,
+    mark: watermark::Watermark,
+    files: files::Files,
+    /// Steps that clear damage away before anything is written behind it.
+    stale: Option<Vec<Vec<DiskOp>>>,
+    cleaning: bool,
+    own: Option<snapwriter::SnapWriter>,
+    own_digest: u64,
+    own_renaming: bool,
+    /// Records and bytes of log when it began: they count again when it fails.
+    own_since: (u64, u64),
+    snapshot_retry: Option<Millis>,
+    due_permille: u64,
+    draws: u64,
+    incoming: Option<incoming::Incoming>,
+    cut: Option<truncate::Cut>,
+    readers: BTreeMap<ReaderId, readers::Reader>,
+    next_reader: u64,
+    purge: Option<purge::Purge>,
+    /// Events that arose where they could not be told.
+    late: Vec<DiskEvent>,
 }
 
-#[allow(missing_docs, clippy::missing_const_for_fn, unused_variables)]
+/// The bytes that a read answered with.
+fn into_bytes(result: Result<DiskReply, DiskError>) -> Result<Bytes, DiskError> {
+    match result? {
+        DiskReply::Data(bytes) => Ok(bytes),
+        _ => unreachable!("a read answers with bytes"),
+    }
+}
+
 impl Disk {
+    /// A disk that has not been read. Nothing happens before [`Disk::start`].
     #[must_use]
     pub fn new(cfg: &PeerConfig) -> Self {
-        Self { _cfg: cfg.clone() }
+        let mut disk = Self {
+            cfg: cfg.clone(),
+            jobs: BTreeMap::new(),
+            phase: Phase::New,
+            dead: false,
+            now: 0,
+            state: state::State::default(),
+            accepted: 0,
+            current: 0,
+            health: Health::Intact,
+            trust_dirty: false,
+            first_start: false,
+            tasks: io::Tasks::default(),
+            log: log::Log::new(&cfg.storage),
+            mark: watermark::Watermark::default(),
+            files: files::Files::default(),
+            stale: None,
+            cleaning: false,
+            own: None,
+            own_digest: 0,
+            own_renaming: false,
+            own_since: (0, 0),
+            snapshot_retry: None,
+            due_permille: 0,
+            draws: 0,
+            incoming: None,
+            cut: None,
+            readers: BTreeMap::new(),
+            next_reader: 0,
+            purge: None,
+            late: Vec::new(),
+        };
+        disk.draw_due();
+        disk
     }
-    pub fn start(&mut self, out: &mut Outbox) {}
-    pub fn reload(&mut self, out: &mut Outbox) {}
+
+    fn record_max(&self) -> usize {
+        record_max(&self.cfg)
+    }
+
+    /// Reads what is there; [`DiskEvent::Recovered`] or [`DiskEvent::Fatal`] follows.
+    pub fn start(&mut self, out: &mut Outbox) {
+        let mut jobs = core::mem::take(&mut self.jobs);
+        self.begin_recovery(&mut Io { out, jobs: &mut jobs });
+        self.jobs = jobs;
+    }
+
+    /// A disk operation ended. What recovery reads goes to `sink`, what the Peer must know to `events`.
     pub fn on_disk(
         &mut self,
         now: Now,
@@ -136,70 +266,268 @@ impl Disk {
         out: &mut Outbox,
         events: &mut Vec<DiskEvent>,
     ) {
+        self.now = self.now.max(now.mono_ms);
+        if let Some(job) = self.jobs.remove(&ticket)
+            && !self.dead
+        {
+            let mut jobs = core::mem::take(&mut self.jobs);
+            let mut io = Io { out, jobs: &mut jobs };
+            let handled = self.handle(ticket, job, result, sink, &mut io, events);
+            self.jobs = jobs;
+            events.append(&mut self.late);
+            if let Err(halt) = handled {
+                self.dead = true;
+                events.push(DiskEvent::Fatal(halt));
+            }
+        }
+        if !self.dead {
+            self.go_on(out);
+        }
     }
+
+    fn handle(
+        &mut self,
+        ticket: Ticket,
+        job: Job,
+        result: Result<DiskReply, DiskError>,
+        sink: &mut dyn RecoverySink,
+        io: &mut Io<'_>,
+        events: &mut Vec<DiskEvent>,
+    ) -> Result<(), Halt> {
+        match job {
+            Job::List(_) | Job::Small(_) | Job::Stream(_) => self.read_ended(ticket, job, result, sink, io, events)?,
+            Job::Log(job) => self.log_ended(job, result.map(|_| ()), events)?,
+            Job::Task { absent_ok } => {
+                let fail = |e| Halt::Disk(format!("the disk failed where a promise was to be written: {e:?}"));
+                if let Some(done) = self.tasks.ended(result.map(|_| ()), absent_ok, io).map_err(fail)? {
+                    self.task_done(done, io, events);
+                }
+            }
+            Job::Watermark(job) => {
+                if self.mark.ended(job, result.is_ok()) {
+                    let text = "the watermark cannot be written: a torn log will be harder to tell from a damaged one";
+                    events.push(DiskEvent::Warning(text.into()));
+                }
+            }
+            Job::Own(id, bytes) => self.own_ended(id, bytes, result.map(|_| ()), io, events),
+            Job::Incoming(id, bytes) => self.incoming_ended(id, bytes, result.map(|_| ()), io, events)?,
+            Job::Reader(id) => {
+                let bytes = result.map(|r| if let DiskReply::Data(bytes) = r { Some(bytes) } else { None });
+                self.reader_ended(id, bytes, io, events);
+            }
+            Job::Nobody => {}
+        }
+        Ok(())
+    }
+
+    fn read_ended(
+        &mut self,
+        ticket: Ticket,
+        job: Job,
+        result: Result<DiskReply, DiskError>,
+        sink: &mut dyn RecoverySink,
+        io: &mut Io<'_>,
+        events: &mut Vec<DiskEvent>,
+    ) -> Result<(), Halt> {
+        if !matches!(self.phase, Phase::Recovering(_)) {
+            if let Job::Stream(id) = job
+                && !self.cut_streamed(ticket, id, &result, io)
+            {
+                self.purge_streamed(ticket, id, result, io, events);
+            }
+            return Ok(());
+        }
+        let Phase::Recovering(mut r) = core::mem::replace(&mut self.phase, Phase::New) else { return Ok(()) };
+        let handled = match job {
+            Job::List(i) => self.listed(&mut r, i, result, sink, io),
+            Job::Small(i) => self.small_read(&mut r, i, result, sink, io),
+            Job::Stream(id) => {
+                self.streamed(&mut r, ticket, id, result, sink, io);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        self.phase = Phase::Recovering(r);
+        handled
+    }
+
+    fn log_ended(
+        &mut self,
+        job: LogJob,
+        result: Result<(), DiskError>,
+        events: &mut Vec<DiskEvent>,
+    ) -> Result<(), Halt> {
+        match (job, result) {
+            (LogJob::Extend, _) | (LogJob::Step, Ok(())) => Ok(()),
+            (_, Err(e)) => Err(Halt::Disk(format!("the transaction log cannot be written: {e:?}"))),
+            (LogJob::Group, Ok(())) => {
+                let c = self.log.committed(&mut self.files.logs);
+                self.mark.advance(c.file, c.last, c.end, c.sum);
+                events.push(DiskEvent::FsyncTook(self.now - c.since));
+                events.push(DiskEvent::Durable(c.last));
+                Ok(())
+            }
+        }
+    }
+
+    fn task_done(&mut self, done: Done, io: &mut Io<'_>, events: &mut Vec<DiskEvent>) {
+        match done {
+            Done::Accepted(epoch) => {
+                self.accepted = self.accepted.max(epoch);
+                events.push(DiskEvent::AcceptedDurable(epoch));
+            }
+            Done::Intent(epoch) => events.push(DiskEvent::IntentDurable(epoch)),
+            Done::Current(epoch) => {
+                self.current = self.current.max(epoch);
+                self.accepted = self.accepted.max(epoch);
+                if self.health == Health::Empty {
+                    // Synchronised with a leader, or one itself: its empty history is the ensemble's.
+                    self.health = Health::Intact;
+                }
+                events.push(DiskEvent::CurrentDurable(epoch));
+            }
+            Done::Health => {}
+            Done::Cleaned => self.cleaning = false,
+            Done::Recovered | Done::Resumed => self.recovery_written(done, io, events),
+            Done::Truncated { last, ok } => self.truncated(last, ok, events),
+            Done::Installed(zxid) => self.installed(zxid, events),
+        }
+    }
+
+    /// What waited for something else to end.
+    fn go_on(&mut self, out: &mut Outbox) {
+        let mut jobs = core::mem::take(&mut self.jobs);
+        let mut io = Io { out, jobs: &mut jobs };
+        if matches!(self.phase, Phase::Ready) {
+            self.mark.pump(self.now, &mut io);
+        }
+        self.continue_cut(&mut io);
+        if self.cut.is_none() && !self.own_renaming {
+            self.install(&mut io);
+        }
+        self.jobs = jobs;
+        self.drained(out);
+    }
+
+    /// When [`Disk::tick`] has something to do; ms of the monotonic clock.
+    #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
-        None
+        if self.dead || !matches!(self.phase, Phase::Ready) {
+            return None;
+        }
+        let retry = self.snapshot_retry.filter(|at| *at > self.now);
+        match (self.mark.next_deadline(), retry) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
-    pub fn tick(&mut self, now: Now, out: &mut Outbox) {}
-    pub fn append(&mut self, zxid: Zxid, payload: Bytes) {}
-    pub fn flush(&mut self, now: Now, out: &mut Outbox) {}
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Now, out: &mut Outbox) {
+        self.now = self.now.max(now.mono_ms);
+        if !self.dead && matches!(self.phase, Phase::Ready) {
+            self.mark.pump(self.now, &mut Io { out, jobs: &mut self.jobs });
+        }
+    }
+
+    /// Hands a record to the log. It goes out with the next [`Disk::flush`]; [`DiskEvent::Durable`] follows.
+    pub fn append(&mut self, zxid: Zxid, payload: Bytes) {
+        if !self.dead {
+            self.log.append(zxid, &payload);
+        }
+    }
+
+    /// Sends what was appended on its way, unless an earlier group is on its way: then it gathers. Call it after every step.
+    pub fn flush(&mut self, now: Now, out: &mut Outbox) {
+        self.now = self.now.max(now.mono_ms);
+        let ready = matches!(self.phase, Phase::Ready | Phase::Draining);
+        if self.dead || !ready {
+            return;
+        }
+        let mut io = Io { out, jobs: &mut self.jobs };
+        if core::mem::take(&mut self.trust_dirty) {
+            let [write, rename] = epochs::write_state(&self.state);
+            self.tasks.push(Task::new(Done::Health).step(write).step(rename), &mut io);
+        }
+        if self.log.has_buffered()
+            && let Some(steps) = self.stale.take()
+        {
+            self.cleaning = true;
+            let lower = self.mark.lower(watermark::Mark::default());
+            let task = steps.into_iter().fold(Task::new(Done::Cleaned).step(lower), Task::step);
+            let last = self.log.durable;
+            self.files.logs.retain(|f| f.first <= last);
+            self.files.snaps.retain(|s| s.zxid <= last && s.trusted);
+            self.tasks.push(task, &mut io);
+        }
+        let installing = self.incoming.as_ref().is_some_and(incoming::Incoming::is_installing);
+        let held = self.cleaning || installing || self.cut.as_ref().is_some_and(|c| !c.is_waiting());
+        if !held {
+            self.log.flush(self.now, &mut self.files.logs, &mut io);
+        }
+    }
+
+    /// Newest zxid handed to the log, or the snapshot's.
+    #[must_use]
     pub fn last_logged(&self) -> Zxid {
-        Zxid::ZERO
+        self.log.last
     }
+    /// Newest zxid that is durable, as is everything before it.
+    #[must_use]
     pub fn durable(&self) -> Zxid {
-        Zxid::ZERO
+        self.log.durable
     }
+    /// Whether something is on its way that decides what a restart would find.
+    #[must_use]
     pub fn is_busy(&self) -> bool {
-        false
+        let moving = self.cut.is_some() || self.incoming.is_some() || self.trust_dirty;
+        !matches!(self.phase, Phase::Ready) || moving || !self.log.is_quiet() || !self.tasks.is_idle()
     }
+    /// Whether the directory was empty at the start and holds no snapshot yet.
+    #[must_use]
     pub fn is_first_start(&self) -> bool {
-        false
+        self.first_start
     }
+    /// How far this disk can be trusted.
+    #[must_use]
     pub fn health(&self) -> Health {
-        Health::Intact
+        self.health
     }
+    /// The durable promise.
+    #[must_use]
     pub fn accepted_epoch(&self) -> Epoch {
-        0
+        self.accepted
     }
+    /// The durable currentEpoch.
+    #[must_use]
     pub fn current_epoch(&self) -> Epoch {
-        0
+        self.current
     }
-    pub fn write_accepted(&mut self, epoch: Epoch, out: &mut Outbox) {}
-    pub fn write_intent(&mut self, epoch: Epoch, out: &mut Outbox) {}
-    pub fn write_current(&mut self, epoch: Epoch, out: &mut Outbox) {}
-    pub fn synchronised(&mut self) {}
-    pub fn committed_hint(&mut self, zxid: Zxid) {}
-    pub fn truncate(&mut self, to: Zxid, out: &mut Outbox) {}
-    pub fn incoming_begin(&mut self, zxid: Zxid, out: &mut Outbox) {}
-    pub fn incoming_bytes(&mut self, bytes: Bytes, out: &mut Outbox) {}
-    pub fn incoming_backlog(&self) -> usize {
-        0
+
+    /// A leader has synchronised this server and all of it is durable: what was damaged or doubtful is repaired. Written with
+    /// the next [`Disk::flush`].
+    pub fn synchronised(&mut self) {
+        if self.health != Health::Intact || matches!(self.state.trust, state::Trust::Damaged | state::Trust::Doubtful) {
+            self.health = Health::Intact;
+            self.state.trust = state::Trust::Trusted;
+            self.trust_dirty = true;
+        }
     }
-    pub fn incoming_finish(&mut self, digest: u64, out: &mut Outbox) {}
-    pub fn incoming_abort(&mut self, out: &mut Outbox) {}
-    pub fn snapshot_due(&self) -> bool {
-        false
+
+    /// Everything up to this zxid is committed; a restart will know it, if not too recent.
+    pub fn committed_hint(&mut self, zxid: Zxid) {
+        self.mark.committed(zxid);
     }
-    pub fn snapshot_begin(&mut self, zxid: Zxid, digest: u64, out: &mut Outbox) {}
-    pub fn snapshot_bytes(&mut self, bytes: Bytes, out: &mut Outbox) {}
-    pub fn snapshot_backlog(&self) -> usize {
-        0
-    }
-    pub fn snapshot_finish(&mut self, out: &mut Outbox) {}
-    pub fn snapshot_abort(&mut self, out: &mut Outbox) {}
+
+    /// Size of the newest finished snapshot in bytes; 0 without one.
+    #[must_use]
     pub fn newest_snapshot_bytes(&self) -> u64 {
-        0
+        self.files.newest_trusted().map_or(0, |s| s.bytes)
     }
+
+    /// Bytes of the log files that hold what follows `after`.
+    #[must_use]
     pub fn log_bytes_since(&self, after: Zxid) -> u64 {
-        0
+        self.files.logs.iter().skip(self.files.log_from(after)).map(|f| f.end).sum()
     }
-    pub fn open_log(&mut self, after: Zxid, out: &mut Outbox) -> ReaderId {
-        ReaderId(0)
-    }
-    pub fn open_snapshot(&mut self, out: &mut Outbox) -> Option<(ReaderId, Zxid)> {
-        None
-    }
-    pub fn read_next(&mut self, reader: ReaderId, out: &mut Outbox) {}
-    pub fn close_reader(&mut self, reader: ReaderId) {}
-    pub fn purge(&mut self, out: &mut Outbox) {}
 }

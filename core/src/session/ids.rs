@@ -1,7 +1,9 @@
 //! Where new session ids come from (client-protocol 2.2).
 
+use alloc::collections::BTreeMap;
+
 use crate::config::PeerConfig;
-use crate::ids::{Millis, Now, SessionId};
+use crate::ids::{Millis, Now, SessionId, Sid};
 use crate::mutant::{Mutant, Mutants};
 
 const LOW_56: i64 = (1 << 56) - 1;
@@ -33,6 +35,13 @@ impl IdSource {
         let mut source = Self { server: byte << 56, next: 0, mutants: cfg.mutants };
         source.next = source.base(now.wall_ms);
         source
+    }
+
+    /// The newest of `sessions` whose id was given away by the server `sid`: what [`IdSource::raise`] wants to know.
+    #[must_use]
+    pub fn newest<T>(sid: Sid, sessions: &BTreeMap<SessionId, T>) -> Option<SessionId> {
+        let first = (sid.0 & 0xff) << 56;
+        sessions.range(SessionId(first)..=SessionId(first | LOW_56)).next_back().map(|(session, _)| *session)
     }
 
     /// Ids given away from now on are above `newest`, if that is one of this server's, and not below the wall clock.
@@ -73,7 +82,6 @@ impl IdSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Sid;
 
     fn at(wall_ms: Millis) -> Now {
         Now { mono_ms: 0, wall_ms }
@@ -116,6 +124,15 @@ mod tests {
         // Raising never lowers.
         ids.raise(None, at(0));
         assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0001));
+    }
+
+    #[test]
+    fn the_newest_of_this_servers_sessions_is_found_among_all() {
+        let ids = [0x0100_0000_0009_0000, 0x0200_0000_0001_0000, 0x0200_0000_0002_0000, 0x0300_0000_0005_0000, -1];
+        let sessions: BTreeMap<SessionId, ()> = ids.iter().map(|id| (SessionId(*id), ())).collect();
+        assert_eq!(IdSource::newest(Sid(2), &sessions), Some(SessionId(ids[2])));
+        assert_eq!(IdSource::newest(Sid(0x1ff), &sessions), Some(SessionId(-1)));
+        assert_eq!(IdSource::newest(Sid(9), &sessions), None);
     }
 
     #[test]

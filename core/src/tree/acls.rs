@@ -1,6 +1,5 @@
 //! The ACL table: every distinct list once, counted, so that a znode holds four bytes.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
@@ -117,9 +116,4 @@ impl AclTable {
             self.purge(id);
         }
     }
-}
-
-/// A list that grants nothing: for a znode whose list a fuzzy snapshot does not hold; replay brings it.
-pub(super) fn closed() -> SharedAcl {
-    Arc::from([Acl::world(0)])
 }

@@ -28,6 +28,8 @@ const UNCOUNTED: u32 = 1 << 30;
 /// The place is free.
 const VACANT: u32 = 1 << 29;
 const NAME_LEN: u32 = VACANT - 1;
+/// A longer name is no name.
+pub(super) const MAX_NAME: usize = NAME_LEN as usize;
 
 /// A znode: 120 bytes and one allocation for name and data together.
 #[derive(Debug)]
@@ -111,7 +113,8 @@ impl Node {
     }
 
     fn set_content(&mut self, name: &[u8], data: Option<&[u8]>) {
-        let len = u32::try_from(name.len()).ok().filter(|n| *n <= NAME_LEN).expect("a path is shorter than a frame");
+        assert!(name.len() <= MAX_NAME, "checked where a path is taken apart");
+        let len = name.len() as u32;
         let bytes = data.unwrap_or_default();
         let mut blob = Vec::with_capacity(name.len() + bytes.len());
         blob.extend_from_slice(name);

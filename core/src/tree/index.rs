@@ -6,7 +6,7 @@ use core::hash::Hasher;
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
-use super::arena::{Arena, NodeId};
+use super::arena::{Arena, Node, NodeId};
 
 /// The index is cut into parts that grow one by one: rehashing a part is short, rehashing everything would be a pause.
 const PARTS: usize = 64;
@@ -81,24 +81,26 @@ fn is_at(nodes: &Arena, mut id: NodeId, path: &str) -> bool {
     rest.is_empty()
 }
 
+/// A znode and its ancestors, without the root.
+fn upward(nodes: &Arena, id: NodeId) -> impl Iterator<Item = &Node> {
+    let below_root = |id: NodeId| if id == NodeId::ROOT { None } else { Some(nodes.get(id)) };
+    core::iter::successors(below_root(id), move |node| below_root(node.parent))
+}
+
+/// Length of the path of a znode in bytes; the root's is 0.
+pub(super) fn path_len(nodes: &Arena, id: NodeId) -> usize {
+    upward(nodes, id).map(|node| 1 + node.name_bytes().len()).sum()
+}
+
 /// Appends the path of a znode; the root's is "".
 pub(super) fn push_path(nodes: &Arena, id: NodeId, out: &mut Vec<u8>) {
-    let above = |id: NodeId| if id == NodeId::ROOT { None } else { Some(nodes.get(id)) };
-    let mut len = 0;
-    let mut at = id;
-    while let Some(node) = above(at) {
-        len += 1 + node.name_bytes().len();
-        at = node.parent;
-    }
     let start = out.len();
-    out.resize(start + len, b'/');
+    out.resize(start + path_len(nodes, id), b'/');
     let mut end = out.len();
-    at = id;
-    while let Some(node) = above(at) {
+    for node in upward(nodes, id) {
         let name = node.name_bytes();
         out[end - name.len()..end].copy_from_slice(name);
         end -= name.len() + 1;
-        at = node.parent;
     }
     debug_assert_eq!(end, start);
 }

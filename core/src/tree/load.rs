@@ -36,6 +36,20 @@ impl DataTree {
         self.load_quotas();
         self.last_zxid = zxid;
     }
+
+    /// The number here of a list in the snapshot, with one use more.
+    fn loaded_acl(&mut self, id: i64) -> u32 {
+        let known = self.loading.as_ref().and_then(|loading| loading.acls.get(&id)).copied();
+        let number = if id == OPEN_ID { Some(acls::OPEN) } else { known };
+        match number {
+            Some(number) => {
+                self.acls.retain(number);
+                number
+            }
+            // Fuzzy: the list came into use after the table was written. Replay brings it; until then nobody gets in.
+            None => self.acls.acquire(&[Acl::world(0)]),
+        }
+    }
 }
 
 impl SnapSink for DataTree {
@@ -54,15 +68,8 @@ impl SnapSink for DataTree {
     }
 
     fn node(&mut self, path: &str, data: Option<&[u8]>, acl: i64, stat: &StatPersisted) -> Result<(), &'static str> {
-        let known = self.loading.as_ref().and_then(|loading| loading.acls.get(&acl)).copied();
-        let acl = match (acl, known) {
-            (OPEN_ID, _) => acls::OPEN,
-            (_, Some(number)) => number,
-            // Fuzzy: the list came into use after the table was written. Replay brings it; until then nobody gets in.
-            (_, None) => self.acls.acquire(&acls::closed()),
-        };
         if path.is_empty() || path == "/" {
-            self.acls.retain(acl);
+            let acl = self.loaded_acl(acl);
             self.set_acl(NodeId::ROOT, acl);
             self.set_data(NodeId::ROOT, "", data, |node| node.set_stat(stat));
             return Ok(());
@@ -71,7 +78,7 @@ impl SnapSink for DataTree {
         if self.find(path).is_some() {
             return Err("a znode twice");
         }
-        self.acls.retain(acl);
+        let acl = self.loaded_acl(acl);
         self.attach(parent, path, name, data, acl, stat);
         Ok(())
     }

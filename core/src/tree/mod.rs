@@ -18,6 +18,7 @@ mod walk;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use core::fmt;
 
 pub use crate::wire::client::{Change, SharedAcl};
 pub use applied::{Applied, Changes, OpResult};
@@ -38,7 +39,6 @@ use walk::Walk;
 pub const CONFIG_NODE: &str = "/zookeeper/config";
 
 /// The replicated state of one server.
-#[derive(Debug)]
 pub struct DataTree {
     extended_types: bool,
     nodes: Arena,
@@ -50,8 +50,22 @@ pub struct DataTree {
     quotas: Quotas,
     last_zxid: Zxid,
     digest: u64,
+    /// Of all paths and data.
+    bytes: usize,
     walk: Option<Walk>,
     loading: Option<Loading>,
+}
+
+impl fmt::Debug for DataTree {
+    /// Not every znode.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataTree")
+            .field("last_zxid", &self.last_zxid)
+            .field("nodes", &self.nodes.len())
+            .field("sessions", &self.sessions.len())
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
 }
 
 impl DataTree {
@@ -69,6 +83,7 @@ impl DataTree {
             quotas: Quotas::default(),
             last_zxid: Zxid::ZERO,
             digest: 0,
+            bytes: 0,
             walk: None,
             loading: None,
         };
@@ -93,6 +108,7 @@ impl DataTree {
         self.quotas = Quotas::default();
         self.last_zxid = Zxid::ZERO;
         self.digest = 0;
+        self.bytes = 0;
         self.walk = None;
         self.loading = None;
         self.acls.retain(acls::OPEN);
@@ -136,6 +152,12 @@ impl DataTree {
     #[must_use]
     pub const fn node_count(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Bytes of all paths and data (`approximate_data_size`).
+    #[must_use]
+    pub const fn data_size(&self) -> usize {
+        self.bytes
     }
 
     /// Number of ephemeral znodes.

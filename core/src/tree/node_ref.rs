@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::DataTree;
 use super::arena::{Arena, Node, NodeId};
@@ -10,7 +11,7 @@ use crate::wire::client::SharedAcl;
 use crate::wire::records::{Acl, Owner, Stat, StatPersisted};
 
 /// A znode of a tree.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct NodeRef<'a> {
     pub(super) tree: &'a DataTree,
     pub(super) node: &'a Node,
@@ -71,6 +72,13 @@ impl<'a> NodeRef<'a> {
     #[must_use]
     pub fn path(&self) -> String {
         path_text(&self.tree.nodes, self.id)
+    }
+}
+
+impl fmt::Debug for NodeRef<'_> {
+    /// Not the tree around it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeRef").field("path", &self.path()).field("stat", &self.stat()).finish()
     }
 }
 

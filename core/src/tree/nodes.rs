@@ -1,7 +1,8 @@
 //! Changing znodes: every change goes through here, so that digest, indexes and the walk of a snapshot never miss one.
 
-use super::arena::{Node, NodeId};
+use super::arena::{MAX_NAME, Node, NodeId};
 use super::digest::{content_crc, is_counted, stat_digest};
+use super::index::path_len;
 use super::{DataTree, reap};
 use crate::ids::SessionId;
 use crate::wire::records::{Owner, StatPersisted};
@@ -9,7 +10,7 @@ use crate::wire::records::{Owner, StatPersisted};
 impl DataTree {
     /// The parent and the name that make this path; `None` when it is no path of a child or the parent is missing.
     pub(super) fn place<'p>(&self, path: &'p str) -> Option<(NodeId, &'p str)> {
-        let (parent, name) = path.rsplit_once('/').filter(|(_, name)| !name.is_empty())?;
+        let (parent, name) = path.rsplit_once('/').filter(|(_, name)| !name.is_empty() && name.len() <= MAX_NAME)?;
         self.find(parent).map(|parent| (parent, name))
     }
 
@@ -32,6 +33,7 @@ impl DataTree {
         }
         self.index.insert(id, &self.nodes);
         self.link(parent, id);
+        self.bytes += path.len() + self.nodes.get(id).data_len();
         self.count_content(id, path);
         if let Some(session) = self.ephemeral_owner(id) {
             self.ephemerals.entry(session).or_default().insert(id);
@@ -58,6 +60,7 @@ impl DataTree {
         self.index.remove(id, &self.nodes);
         self.unlink(id);
         let node = self.nodes.get(id);
+        self.bytes -= path_len(&self.nodes, id) + node.data_len();
         self.digest = self.digest.wrapping_sub(node.crc.into());
         self.acls.release(node.acl);
         self.nodes.remove(id);
@@ -133,10 +136,12 @@ impl DataTree {
     /// Changes data and stat of a znode.
     pub(super) fn set_data(&mut self, id: NodeId, path: &str, data: Option<&[u8]>, change: impl FnOnce(&mut Node)) {
         self.touch(id);
+        self.bytes -= self.nodes.get(id).data_len();
         self.recount(id, |node| {
             node.set_data(data);
             change(node);
         });
+        self.bytes += self.nodes.get(id).data_len();
         self.count_content(id, path);
     }
 

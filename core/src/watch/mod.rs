@@ -4,6 +4,8 @@ mod list;
 mod manager;
 mod mode;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use list::WatchTotals;
 pub use manager::WatchManager;

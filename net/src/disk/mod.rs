@@ -168,9 +168,8 @@ impl Lanes {
         self.outbound.broken.load(Ordering::Acquire)
     }
 
-    /// Lets both lanes end what they have, for so long at most: a disk may hang.
+    /// Lets both lanes end what they were given, for so long at most: a disk may hang.
     pub fn stop(&mut self, limit: Duration) {
-        self.submit();
         let until = Instant::now() + limit;
         for lane in [&mut self.log, &mut self.bulk] {
             lock(&lane.shared.inbox).closed = true;

@@ -31,7 +31,7 @@ pub(crate) enum Seen {
 }
 
 type First = Box<dyn FnOnce(&mut Outbox) + Send>;
-pub(crate) type Rule = Box<dyn FnMut(&Seen, &mut Outbox) + Send>;
+type Rule = Box<dyn FnMut(&Seen, &mut Outbox) + Send>;
 
 /// Answers by a rule and reports what it saw.
 pub(crate) struct Script {
@@ -71,7 +71,8 @@ pub(crate) struct Quiet(Sender<Seen>);
 
 impl Host<Script> for Quiet {
     fn event(&mut self, _: Now, _: &Event) {}
-    fn four_letter(&mut self, _: Now, _: &Script, _: LinkId, word: [u8; 4]) -> FourLetterReply {
+    fn four_letter(&mut self, _: Now, _: &Script, asker: Option<SocketAddr>, word: [u8; 4]) -> FourLetterReply {
+        assert!(asker.is_some_and(|a| a.ip().is_loopback()));
         FourLetterReply {
             text: format!("answer to {}", String::from_utf8_lossy(&word)),
             command: Some(AdminCommand::ResetStats),
@@ -129,7 +130,7 @@ impl World {
         let machine = Script { first: Some(Box::new(first)), rule: Box::new(rule), seen: sender.clone(), deadline };
         let limits = Limits { shutdown_ms: 200, ..Limits::default() };
         let settings = Settings { ports, dirs: dirs(&dir), limits };
-        let driver = Driver::new(machine, Quiet(sender), settings).unwrap();
+        let driver = Driver::new(|_| machine, Quiet(sender), settings).unwrap();
         let remote = driver.remote();
         let thread = thread::spawn(move || driver.run());
         Self { seen, remote, dir, thread: Some(thread) }

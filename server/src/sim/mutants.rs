@@ -15,7 +15,8 @@ use crate::serve::print;
 #[must_use]
 pub fn mutants(options: &Mutants) -> SimExit {
     let known: Vec<&str> = Mutant::ALL.iter().map(|(id, _)| *id).collect();
-    let chosen: Vec<&str> = if options.only.is_empty() { known } else { options.only.iter().map(String::as_str).collect() };
+    let chosen: Vec<&str> =
+        if options.only.is_empty() { known } else { options.only.iter().map(String::as_str).collect() };
     let stop = Stop::on_signals();
     let mut survivors = 0;
     for id in chosen {

@@ -65,13 +65,15 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool
     }));
     let took = began.elapsed();
     match result {
-        Ok(outcome) => Ran {
-            seed: spec.seed,
-            verdict: verdict_of(&outcome),
-            violation: outcome.violation.clone(),
-            outcome: Some(outcome),
-            took,
-        },
+        Ok(mut outcome) => {
+            // The world has caught it; the hook knows where it was.
+            let place = LAST_PANIC.with(|last| last.borrow_mut().take());
+            if let (Some(v), Some(place)) = (outcome.violation.as_mut().filter(|v| v.invariant == "panic"), place) {
+                v.text = place;
+            }
+            let (verdict, violation) = (verdict_of(&outcome), outcome.violation.clone());
+            Ran { seed: spec.seed, verdict, violation, outcome: Some(outcome), took }
+        }
         Err(_) => {
             let text = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "a panic".into());
             let violation = Violation { invariant: "panic", at_ms: 0, node: None, text };

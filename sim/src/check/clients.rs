@@ -130,7 +130,7 @@ impl Clients {
 
     /// A ping was answered.
     pub(super) fn ponged(&mut self, conn: u64, zxid: Zxid, model: &Model, watches: &mut Watches) -> Checked {
-        let Some(c) = self.conns.get(&conn) else { return Ok(()) };
+        let Some(c) = self.conns.get(&conn) else { return unknown(conn) };
         let Some(session) = self.sessions.get_mut(&c.session.0) else { return Ok(()) };
         session.sees(c.session, zxid, model, || format!("a ping is answered at {zxid} on connection {conn}"))?;
         watches.replied(conn, zxid)
@@ -208,7 +208,7 @@ impl Clients {
         watches: &mut Watches,
     ) -> Result<Option<Zxid>, super::Broken> {
         let Reply { conn, xid, request, zxid, err, body } = *reply;
-        let Some(c) = self.conns.get_mut(&conn) else { return Ok(None) };
+        let Some(c) = self.conns.get_mut(&conn) else { return unknown(conn) };
         let what = || format!("{request:?}, xid {xid} on connection {conn}, is answered at {zxid}: {err:?} {body:?}");
         let Some(p) = c.pending.pop_front() else {
             return broken("C1", what(), "every request has its reply already".into());
@@ -261,6 +261,11 @@ impl Session {
         self.seen = zxid;
         Ok(())
     }
+}
+
+/// The world speaks of a connection that it has never reported as attached: a mistake of the simulator.
+fn unknown<T>(conn: u64) -> Result<T, super::Broken> {
+    broken("harness", format!("something arrives on connection {conn}"), "no such connection is attached".into())
 }
 
 /// The watch that a successful read has armed.

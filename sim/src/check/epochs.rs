@@ -2,7 +2,7 @@
 //!
 //! When: as a server reports an epoch durable, sends ACKEPOCH, begins an election, is established, or has recovered. O(1).
 
-use quorate_core::event::Role;
+use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Millis, Zxid};
 
 use super::ghost::{At, Ghost};
@@ -79,6 +79,7 @@ pub(super) fn established(g: &mut Ghost, n: usize, epoch: Epoch, now: Millis) ->
         return broken("Z3", format!("established in epoch {epoch}"), format!("ACKEPOCH({}) was sent", s.promised));
     }
     s.term = epoch;
+    s.health = Health::Intact;
     s.leads = Some(now);
     Ok(())
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use quorate_core::event::Role;
+use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Millis, SessionId, Sid, Zxid};
 
 /// Index of a proposal in [`Ghost`]. [`ROOT`] stands before the first.
@@ -57,6 +57,8 @@ pub(super) struct Server {
     pub(super) excused: bool,
     /// Its disk has refused an operation: it may end by itself.
     pub(super) failing: bool,
+    /// What recovery said of its disk, until a leader has synchronised it.
+    pub(super) health: Health,
     /// UPTODATE came in this term.
     pub(super) serves: bool,
     /// Sessions whose expiry it has announced in this term.
@@ -97,6 +99,7 @@ impl Ghost {
                 snapshot: false,
                 excused: false,
                 failing: false,
+                health: Health::Intact,
                 serves: false,
                 expired: BTreeSet::new(),
             })

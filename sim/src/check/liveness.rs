@@ -2,6 +2,7 @@
 //!
 //! When: only when the run loop asks, after faults have stopped and a core of servers is whole and connected. O(servers).
 
+use quorate_core::event::Health;
 use quorate_core::ids::SessionId;
 
 use super::{Broken, Checks};
@@ -62,6 +63,20 @@ impl Checks {
             }
         }
         None
+    }
+
+    /// Why a core cannot come back: what is needed is out of its reach.
+    pub(super) fn out_of_reach(&self, core: &[usize]) -> Option<String> {
+        let g = &self.ghost;
+        let tip = g.zxid(g.tip);
+        if !core.iter().any(|n| g.servers[*n].voter && g.contains(g.servers[*n].durable, g.tip)) {
+            return Some(format!("no voter of the core has {tip}, which was decided"));
+        }
+        let voters = core.iter().filter(|n| g.servers[**n].voter);
+        let sound = voters.clone().filter(|n| !matches!(g.servers[**n].health, Health::Damaged | Health::Doubtful));
+        let (whole, sound) = (voters.count() as u32, sound.count() as u32);
+        (sound < g.majority() && whole < g.voters)
+            .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))
     }
 
     /// L5: a session that lives although nobody has used it for longer than it may. The world knows which are in use.

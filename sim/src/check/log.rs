@@ -120,6 +120,7 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
     s.term = epoch;
     s.resync = None;
     s.excused = false;
+    s.health = Health::Intact;
     Ok(())
 }
 
@@ -127,6 +128,10 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
 pub(super) fn truncated(g: &mut Ghost, n: usize, to: Zxid) -> Checked {
     let end = g.servers[n].logged;
     let cut = g.cut(end, to);
+    if cut != end && g.servers[n].resync.is_none() {
+        let second = format!("no leader has asked for a cut; it ended at {}", g.zxid(end));
+        return broken("Z10", format!("its log is cut at {to}"), second);
+    }
     removes_nothing_decided(g, n, cut, || format!("its log is cut at {to}"))?;
     g.servers[n].logged = cut;
     let durable = g.servers[n].durable;
@@ -178,5 +183,6 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
     let s = &mut g.servers[n];
     s.resync = None;
     s.snapshot = false;
+    s.health = health;
     Ok(())
 }

@@ -23,7 +23,7 @@ mod tree;
 mod watch;
 
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
-use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
+use quorate_core::ids::{Millis, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
@@ -300,5 +300,9 @@ impl Check for Checks {
         };
         let text = format!("{}; but {}", b.happened, b.known);
         Err(Violation { invariant: b.invariant, at_ms: what.time_ms, node, text })
+    }
+
+    fn excuse(&self, core: &[usize]) -> Option<String> {
+        self.out_of_reach(core)
     }
 }

@@ -94,6 +94,7 @@ impl Model {
             Txn::Error(ErrorCode::SessionMoved) => return Ok(()),
             Txn::Error(ErrorCode::SessionExpired) if !self.is_alive(session) => return Ok(()),
             Txn::CloseSession { .. } if matches!(request, Request::CloseSession) => return Ok(()),
+            Txn::CreateSession { .. } if matches!(request, Request::CreateSession { .. }) => return Ok(()),
             _ => {}
         }
         if !self.is_alive(session) {
@@ -140,23 +141,15 @@ fn explain_multi(
             break;
         }
     }
-    if let Some(Err(code)) = wants.last() {
-        let (code, at) = (*code, wants.len() - 1);
-        wants = (0..parts.len())
-            .map(|i| match i.cmp(&at) {
-                std::cmp::Ordering::Less => Err(ErrorCode::Ok),
-                std::cmp::Ordering::Equal => Err(code),
-                std::cmp::Ordering::Greater => Err(ErrorCode::RuntimeInconsistency),
-            })
-            .collect();
-    }
+    // What came before the failing op stays in the record; nothing of it takes effect.
+    wants.resize_with(parts.len(), || Err(ErrorCode::RuntimeInconsistency));
     if subs.len() != wants.len() {
         return Err(format!("a multi of {} ops became {} parts", wants.len(), subs.len()));
     }
     for (i, (want, sub)) in wants.iter().zip(subs).enumerate() {
         let SubTxn { kind, body } = sub;
         let txn = Txn::decode(*kind, &mut Reader::new(body)).map_err(|e| format!("part {i}: {e}"))?;
-        matches(want, &txn).map_err(|e| format!("part {i} of a multi, {:?}: {e}", parts[i]))?;
+        matches(want, &txn).map_err(|e| format!("part {i} of {parts:?}: {e}"))?;
     }
     Ok(())
 }

@@ -107,7 +107,9 @@ impl Model {
                 .map(|s| Answer::Names(self.names(path.as_deref().unwrap_or("/"), at), Some(s))),
             Request::GetAllChildrenNumber { path } if known(path) => {
                 let prefix = path.as_deref().unwrap_or_default().trim_end_matches('/');
-                readable(path, perm::READ).map(|_| Answer::Number(self.below(&format!("{prefix}/"), at)))
+                // The empty path counts the root too (5.5).
+                let root = i32::from(path.as_deref() == Some(""));
+                readable(path, perm::READ).map(|_| Answer::Number(self.below(&format!("{prefix}/"), at) + root))
             }
             Request::GetEphemerals { prefix } => {
                 let prefix = prefix.as_deref().unwrap_or_default();

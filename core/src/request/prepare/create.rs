@@ -8,7 +8,7 @@ use crate::error::ErrorCode;
 use crate::ids::Millis;
 use crate::mutant::Mutant;
 use crate::request::prepare::ops::{len, text};
-use crate::request::prepare::projection::{Node, View};
+use crate::request::prepare::projection::{Node, Place, View};
 use crate::request::prepare::{Step, paths};
 use crate::tree::{content_crc, is_counted};
 use crate::wire::client::Create;
@@ -98,14 +98,15 @@ impl Step<'_> {
         }
         let list = self.fix_up(c.acl.as_deref())?;
         let above = paths::parent(path);
-        let (_, parent) = self.get(above);
+        let (parent_place, parent) = self.get(above);
         let parent = parent.ok_or(ErrorCode::NoNode)?;
         self.require(&parent, perm::CREATE)?;
         let path = if form.sequential { Cow::Owned(self.numbered(path, &parent)) } else { Cow::Borrowed(path) };
         if !paths::is_valid(&path) {
             return Err(ErrorCode::BadArguments);
         }
-        if self.get(&path).1.is_some() {
+        let (place, node) = self.get(&path);
+        if node.is_some() {
             return Err(ErrorCode::NodeExists);
         }
         if let Owner::Session(_) = Owner::of(parent.stat().ephemeral_owner, self.rules.extended_types) {
@@ -116,7 +117,7 @@ impl Step<'_> {
         }
         let parent = parent.node();
         let acl = self.share(&list);
-        let parent_cversion = self.grow(above, parent);
+        let parent_cversion = self.grow(parent_place, above, parent);
         let node = Node {
             stat: self.newborn(form.mode),
             children: 0,
@@ -124,7 +125,6 @@ impl Step<'_> {
             content_crc: if is_counted(&path) { content_crc(&path, c.data) } else { 0 },
             acl,
         };
-        let (place, _) = self.flying.get(self.tree, &path);
         self.flying.put(place, &path, self.zxid, Some(node));
         Txn::Create { path, data: c.data, acl: list, mode: form.mode, parent_cversion }.encode(form.kind, out);
         Ok(())
@@ -140,12 +140,12 @@ impl Step<'_> {
     }
 
     /// One child more. Returns the parent's counter after that, as the transaction tells it: applying only ever raises it.
-    fn grow(&mut self, path: &str, mut parent: Node) -> i32 {
+    fn grow(&mut self, place: Place, path: &str, mut parent: Node) -> i32 {
         let counter = parent.stat.cversion.wrapping_add(1);
-        parent.stat.cversion = parent.stat.cversion.max(counter);
-        parent.stat.pzxid = self.zxid;
+        if counter > parent.stat.cversion {
+            (parent.stat.cversion, parent.stat.pzxid) = (counter, self.zxid);
+        }
         parent.children += 1;
-        let (place, _) = self.flying.get(self.tree, path);
         self.flying.put(place, path, self.zxid, Some(parent));
         counter
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::error::ErrorCode;
 use crate::ids::Millis;
-use crate::request::prepare::projection::{Place, View};
+use crate::request::prepare::projection::{Node, Place, View};
 use crate::request::prepare::{Step, paths};
 use crate::tree::{acl, content_crc, is_counted};
 use crate::wire::client::SharedAcl;
@@ -20,15 +20,18 @@ impl Step<'_> {
         if !paths::has_place(path) || paths::is_reserved(path) {
             return Err(ErrorCode::BadArguments);
         }
-        let (_, parent) = self.get(paths::parent(path));
-        self.require(&parent.ok_or(ErrorCode::NoNode)?, perm::DELETE)?;
+        let above = paths::parent(path);
+        let (parent_place, parent) = self.get(above);
+        let parent = parent.ok_or(ErrorCode::NoNode)?;
+        self.require(&parent, perm::DELETE)?;
         let (place, node) = self.get(path);
         let node = node.ok_or(ErrorCode::NoNode)?;
         expect_version(node.stat().version, version)?;
         if node.children() > 0 {
             return Err(ErrorCode::NotEmpty);
         }
-        self.remove(place, path);
+        let parent = parent.node();
+        self.remove((place, path), (parent_place, above), parent);
         Txn::Delete { path: Cow::Borrowed(path) }.encode(op::DELETE, out);
         Ok(())
     }
@@ -47,7 +50,10 @@ impl Step<'_> {
         if !self.is_due(&node) {
             return Err(ErrorCode::BadVersion);
         }
-        self.remove(place, path);
+        let above = paths::parent(path);
+        let (parent_place, parent) = self.get(above);
+        let parent = parent.ok_or(ErrorCode::NoNode)?.node();
+        self.remove((place, path), (parent_place, above), parent);
         Txn::Delete { path: Cow::Borrowed(path) }.encode(op::DELETE_CONTAINER, out);
         Ok(())
     }
@@ -64,14 +70,11 @@ impl Step<'_> {
         }
     }
 
-    fn remove(&mut self, place: Place, path: &str) {
-        self.flying.put(place, path, self.zxid, None);
-        let above = paths::parent(path);
-        let (place, parent) = self.flying.get(self.tree, above);
-        let mut parent = parent.expect("a znode has a parent").node();
+    fn remove(&mut self, gone: (Place, &str), above: (Place, &str), mut parent: Node) {
+        self.flying.put(gone.0, gone.1, self.zxid, None);
         parent.children -= 1;
         parent.stat.pzxid = self.zxid;
-        self.flying.put(place, above, self.zxid, Some(parent));
+        self.flying.put(above.0, above.1, self.zxid, Some(parent));
     }
 
     pub(super) fn set_data(

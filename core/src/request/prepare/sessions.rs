@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::error::ErrorCode;
 use crate::ids::SessionId;
+use crate::mutant::Mutant;
 use crate::request::prepare::projection::View;
 use crate::request::prepare::{Failure, Incoming, Preparer, Rules, paths};
 use crate::session::{Origin, Standing, Tracker};
@@ -21,12 +22,14 @@ impl Rules {
             Origin::Local => Failure::Dropped,
             Origin::Learner(_) => Failure::Logged(ErrorCode::SessionExpired),
         };
-        if incoming.session == SessionId::NONE {
+        if incoming.session == SessionId::NONE && incoming.origin == Origin::Local {
+            // The leader itself.
             return Ok(false);
         }
         match tracker.check(incoming.session, incoming.origin) {
             Standing::Good => Ok(true),
             Standing::Moved => Err(Failure::Logged(ErrorCode::SessionMoved)),
+            Standing::Closing if self.mutants.has(Mutant::B53) => Ok(true),
             Standing::Closing => Err(gone),
             Standing::Unknown if self.local_sessions && self.may_be_local(incoming) => Ok(false),
             Standing::Unknown => Err(gone),
