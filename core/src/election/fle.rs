@@ -171,6 +171,10 @@ impl Fle {
 
     /// A notification arrived.
     pub fn on_notification(&mut self, now: Millis, n: &Arrival) -> Reaction {
+        if self.round == 0 {
+            // The log is still being read: there is no vote to give, or to compare with.
+            return Reaction::Nothing;
+        }
         if !self.verifier.is_voter(n.sid) {
             // Observers and strangers are told where we stand; nothing of theirs counts.
             return if n.state == VoterState::Looking { Reaction::Answer(n.sid) } else { Reaction::Nothing };

@@ -91,7 +91,8 @@ impl Peer {
             }
         }
         if let State::Leading(p) | State::Standalone(p) = &mut self.state {
-            if p.zab.established() {
+            // The initial history was prepared by nobody here.
+            if header.zxid > p.zab.initial() {
                 p.prepare.applied(header.zxid, &self.tree);
             }
             if matches!(txn, Txn::CloseSession { .. }) {

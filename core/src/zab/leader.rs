@@ -130,6 +130,11 @@ impl Leader {
     pub fn established(&self) -> bool {
         self.phase == Phase::Broadcast
     }
+    /// End of the history that this term began with.
+    #[must_use]
+    pub const fn initial(&self) -> Zxid {
+        self.initial
+    }
     /// Newest zxid proposed in this term, or the end of the initial history.
     #[must_use]
     pub fn last_proposed(&self) -> Zxid {

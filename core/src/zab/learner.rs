@@ -561,6 +561,8 @@ impl Learner {
         ctx.out.event(Event::NewLeaderAcked { epoch: self.epoch, last_logged });
         ctx.effects.push(Effect::EpochKnown(self.epoch));
         self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
+        // What the synchronisation called committed needs no acknowledgement (quorum-protocol 5.4, step 3).
+        self.acked = self.acked.max(self.sync_committed);
         self.ack_durable(ctx);
         self.unblocked(ctx);
     }
