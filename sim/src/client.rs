@@ -36,7 +36,6 @@ enum State {
 /// A request in flight.
 #[derive(Debug)]
 struct Asked {
-    xid: i32,
     /// Header and body.
     frame: Vec<u8>,
     at: Micros,
@@ -247,7 +246,7 @@ impl Client {
         let (conn, client, session) = (self.conn_name, self.number, self.session);
         let seq = lent.watcher.tell(Obs::Asked { conn, client, session, xid, request });
         lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("asks s{} #{xid} {request:?}", self.node + 1));
-        self.asked.push_back(Asked { xid, frame, at: lent.now, seq });
+        self.asked.push_back(Asked { frame, at: lent.now, seq });
         self.spoke = lent.now;
     }
 

@@ -91,6 +91,14 @@ impl Plans {
     }
 }
 
+impl Plans {
+    /// The fault period ends: nothing new, and what holds holds for ever.
+    pub(crate) fn stop(&mut self) {
+        self.over = true;
+        self.active.clear();
+    }
+}
+
 /// Number of the server with this name.
 pub(crate) fn server(name: &str) -> Option<usize> {
     name.strip_prefix('s')?.parse::<usize>().ok()?.checked_sub(1)

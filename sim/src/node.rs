@@ -235,6 +235,8 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life
             retain_count: 3,
             purge_interval_ms: tick * 50,
             chunk_bytes: 4 << 10,
+            // Initial disks hold logs without snapshots.
+            trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
         features: Features::default(),

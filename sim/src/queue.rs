@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use crate::network::ConnId;
 
 /// Virtual time since the start of a run, microseconds.
-pub type Micros = u64;
+pub(crate) type Micros = u64;
 
 /// Something planned. Plans are never taken back: each carries what it needs to recognise that it is void.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -347,7 +347,7 @@ impl<'a> World<'a> {
         }
         for (conn, side) in held {
             if cut {
-                let under_way = self.net.get(conn).map_or(0, |_| self.net.under_way(conn, side));
+                let under_way = self.net.under_way(conn, side);
                 let keep = self.nodes[n].crash_stream.below(under_way + 1);
                 self.net.cut(conn, side, keep);
             }

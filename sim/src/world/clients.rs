@@ -78,7 +78,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn client_closed(&mut self, c: usize) {
+    pub(crate) fn client_closed(&mut self, c: usize) {
         self.with_client(c, |client, lent| client.closed(lent));
     }
 }

@@ -102,8 +102,14 @@ impl World<'_> {
         if !conn.asking {
             return;
         }
-        conn.ends[0].alive = false;
         let end = conn.ends[0];
+        if self.hangs(end.host) {
+            // A process that stands still hears of it later.
+            self.queue.push(self.now + 10_000, Plan::Refuse(id));
+            return;
+        }
+        let Some(conn) = self.net.get(id) else { return };
+        conn.ends[0].alive = false;
         self.net.release(id);
         self.tell_closed(end);
     }
@@ -266,7 +272,8 @@ impl World<'_> {
         }
         if !receiver.opened {
             conn.ends[1 - d].opened = true;
-            self.tell_opened(id, receiver, conn_port(self.net.get(id).map(|c| c.port)));
+            let port = conn.port;
+            self.tell_opened(id, receiver, port);
             return true;
         }
         if dir.unread {
@@ -385,8 +392,4 @@ impl World<'_> {
             self.list_drain(host, id, 0);
         }
     }
-}
-
-fn conn_port(port: Option<Port>) -> Port {
-    port.unwrap_or(Port::Quorum)
 }
