@@ -3,7 +3,8 @@
 //! The others keep what they have for ever. What is still owed the checks know; this file knows when it is due, and how a run
 //! winds down: work until enough is done, then silence, then the end of all sessions.
 
-use crate::observe::{Obs, Verdict, Violation};
+use crate::network::Block;
+use crate::observe::{Down, Obs, Verdict, Violation};
 use crate::queue::{Micros, Plan};
 use crate::rng::{Purpose, Stream};
 use crate::spec::Core;
@@ -52,6 +53,7 @@ impl World<'_> {
         for n in &core {
             self.heal_node(*n);
         }
+        self.abandon(&core);
         let attachable: Vec<usize> = core.iter().copied().filter(|n| self.attachable.contains(n)).collect();
         if !attachable.is_empty() {
             self.attachable = attachable;
@@ -61,6 +63,29 @@ impl World<'_> {
         self.watcher.line(format_args!("##"), format_args!("healed: {}", crate::fault::names(&core)));
         self.progress = Progress { core, healed_at: self.now, ..Progress::default() };
         self.plan_judge();
+    }
+
+    /// Servers outside the core are dead or badly connected from now on: the core must do without them.
+    fn abandon(&mut self, core: &[usize]) {
+        let mut stream = Stream::new(self.spec.seed, Purpose::Core, 1);
+        for n in (0..self.nodes.len()).filter(|n| !core.contains(n)) {
+            let all = vec![true; self.nodes.len() + self.clients.len()];
+            let this = (0..all.len()).map(|h| h == n).collect::<Vec<bool>>();
+            let (mut from, mut to) = (this.clone(), all.clone());
+            match stream.below(4) {
+                0 => {
+                    self.stop(n, Down::Kill);
+                    self.nodes[n].booting = false;
+                    continue;
+                }
+                // It hears nothing, and goes on talking.
+                1 => std::mem::swap(&mut from, &mut to),
+                // It hears everything, and nobody hears it.
+                2 => {}
+                _ => self.net.blocks.push(Block { id: 0, from: all, to: this, port: None }),
+            }
+            self.net.blocks.push(Block { id: 0, from, to, port: None });
+        }
     }
 
     fn plan_judge(&mut self) {
