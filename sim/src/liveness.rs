@@ -124,6 +124,9 @@ impl World<'_> {
             return;
         }
         if let Some(left_at) = self.progress.left_at {
+            if let Some(waiting) = self.cannot_leave(left_at) {
+                return self.not_alive(waiting);
+            }
             if owed.is_none() && self.clients.iter().all(crate::client::Client::is_gone) {
                 match self.watcher.check().undead() {
                     None => return self.finish(),
@@ -144,6 +147,19 @@ impl World<'_> {
             }
         }
         self.plan_judge();
+    }
+
+    /// A client that cannot end its session for longer than it takes to find a server and get an answer.
+    fn cannot_leave(&self, left_at: Micros) -> Option<Violation> {
+        let [_, longest] = self.spec.timing.session_ms;
+        let bound = self.ticks(2 * longest / self.spec.timing.tick_ms.max(1) + 6 * self.spec.timing.sync_limit + 20);
+        let waiting = self.clients.iter().position(|c| !c.is_gone())?;
+        (self.now > left_at + bound).then(|| Violation {
+            invariant: "L3",
+            at_ms: 0,
+            node: None,
+            text: format!("client {} gets no answer to its closeSession; but the core is whole", waiting + 1),
+        })
     }
 
     /// Whether this should have been there by now.
