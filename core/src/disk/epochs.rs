@@ -43,10 +43,10 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Epoch> {
 
 impl Disk {
     fn epoch_task(&mut self, tmp: &str, file: &str, epoch: Epoch, done: Done, io: &mut Io<'_>) {
-        let [mut write, rename_state] = write_state(&self.state);
+        let [write, rename_state] = write_state(&self.state);
         let [write_java, rename_java] = write_epoch(tmp, file, epoch);
-        write.extend(write_java);
-        self.tasks.push(Task::new(done).step(write).step(rename_state).step(rename_java), io);
+        // Not before the record is in place: Java's temporary file may be the intent that explains the log.
+        self.tasks.push(Task::new(done).step(write).step(rename_state).step(write_java).step(rename_java), io);
     }
 
     /// Makes the promise durable that no leader of an epoch before this one will be followed; [`super::DiskEvent::AcceptedDurable`]

@@ -21,7 +21,7 @@ use crate::disk::{Disk, DiskEvent};
 use crate::election::{Decision, Election};
 use crate::event::{AdminCommand, Event, Halt, Input, LinkEvent, Outbox, Port, Role};
 use crate::front::{Front, FrontCtx, FrontEffects};
-use crate::ids::{LinkId, Millis, Now, Zxid};
+use crate::ids::{Epoch, LinkId, Millis, Now, Zxid};
 use crate::quorum::Verifier;
 use crate::request::prepare::Preparer;
 use crate::session::{Expiry, Tracker};
@@ -93,6 +93,8 @@ pub struct Peer {
     reported: (Role, i64),
     /// Planted bug K14: a learner's own clock decides expiry.
     own_expiry: Option<Expiry>,
+    /// The newest epoch promised to anybody, as this server heard in an earlier term of its own.
+    newest_promise: Epoch,
     looking_for: Millis,
     started_ms: Millis,
     elections: u64,
@@ -128,6 +130,7 @@ impl Peer {
             stopping: false,
             reported: (Role::Recovering, 0),
             own_expiry,
+            newest_promise: 0,
             looking_for: 0,
             started_ms: now.mono_ms,
             elections: 0,

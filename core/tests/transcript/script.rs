@@ -387,9 +387,13 @@ fn disk_lane(w: &mut World, what: &str, words: &[&str]) {
             w.wake_disk(name, lane, usize::MAX);
         }
         _ => {
-            for _ in 0..words.get(2).map_or(1, |n| n.parse().expect("a number of operations")) {
-                w.disk_done(name, lane);
+            let until = words.get(2).map_or(String::new(), |_| words[3..].join(" "));
+            loop {
+                let done = w.disk_done(name, lane).unwrap_or_else(|| panic!("nothing that begins with {until:?} came"));
                 w.run();
+                if done.starts_with(&until) {
+                    break;
+                }
             }
         }
     }
