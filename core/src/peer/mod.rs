@@ -14,6 +14,7 @@ mod roles;
 mod view;
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::config::PeerConfig;
@@ -84,6 +85,8 @@ pub struct Peer {
     front_effects: FrontEffects,
     disk_events: Vec<DiskEvent>,
     applied: Applied,
+    /// Confirmed syncs of clients of this server that wait until everything up to this zxid is applied, oldest first.
+    syncs: VecDeque<(Zxid, Option<LinkId>)>,
     /// Where a transaction is built before it is shared.
     scratch: Vec<u8>,
     walk: Option<Walk>,
@@ -123,6 +126,7 @@ impl Peer {
             front_effects: FrontEffects::default(),
             disk_events: Vec::new(),
             applied: Applied::default(),
+            syncs: VecDeque::new(),
             scratch: Vec::new(),
             walk: None,
             walk_wanted: false,
@@ -394,6 +398,7 @@ impl Peer {
             if !self.apply_ready(now, out) {
                 break;
             }
+            self.answer_syncs(now, out);
         }
         self.maybe_stop(out);
     }

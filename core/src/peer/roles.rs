@@ -278,6 +278,7 @@ impl Peer {
         let (front, mut ctx) = self.front_ctx(now, out);
         front.stop_serving(&mut ctx);
         self.effects.clear();
+        self.syncs.clear();
         if reload {
             self.reload(out);
         }
