@@ -267,8 +267,9 @@ impl Leader {
             if (current, last) > self.summary {
                 return Err(CloseReason::Misbehaved("learner has a newer history than the leader"));
             }
-            // An empty server may have lost what it promised: it counts only where everybody is as empty.
-            let empty = last == Zxid::ZERO && current == 0;
+            // An empty server may have lost what it promised: it counts only where everybody is as empty. One of ours says
+            // whether an operator has vouched for it (the file `initialize`).
+            let empty = if h.ours { h.empty } else { last == Zxid::ZERO && current == 0 };
             if !empty || self.as_empty() {
                 self.promised.add(ctx.verifier, sid);
                 if !h.doubtful {

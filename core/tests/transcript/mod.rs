@@ -15,6 +15,7 @@
 //! | `start 1 2` `kill 1` `crash 1` | begins; the process dies; the power is lost, and with it what was not made durable |
 //! | `time 200` | so many ms pass, with everything that is due |
 //! | `cut 1 2` `heal 1 2` | connections break and are refused; they are possible again |
+//! | `break 1 2 [port]` | connections break, and may be made again at once |
 //! | `hold 1 -> 2 [port]` `release 1 -> 2 [port]` | bytes of this direction wait; `<->` is both directions |
 //! | `hold disk 1 log` `step disk 1 log [until OP]` `release disk 1 log` | operations of the lane `log` or `bulk` wait; one happens, or all up to the first whose line begins with OP |
 //! | `sweep 1 log` | the lane is held: for each of its operations in turn, what a restart finds when power is lost behind it |

@@ -261,7 +261,7 @@ pub fn quorum(p: &Packet<'_>) -> String {
             let mut rest = Reader::new(data.get(20..).unwrap_or_default());
             if rest.i32() == Ok(super::MARKER) {
                 let flags = rest.i32().unwrap_or_default();
-                line += if flags & 1 == 0 { " (Quorate)" } else { " (Quorate, doubtful)" };
+                line += [" (Quorate)", " (Quorate, doubtful)", " (Quorate, empty)"][flags as usize];
             }
             line
         }

@@ -118,8 +118,9 @@ impl Script {
             "time" => w.advance(words[1].parse().expect("time takes ms")),
             "cut" => {
                 w.cut.insert((words[1].into(), words[2].into()));
-                w.break_between(words[1], words[2]);
+                w.break_between(words[1], words[2], None);
             }
+            "break" => w.break_between(words[1], words[2], words.get(3).map(|p| port(p))),
             "heal" => w.cut.retain(|(a, b)| !(words[1..].contains(&a.as_str()) && words[1..].contains(&b.as_str()))),
             "hold" | "release" | "step" if words[1] == "disk" => disk_lane(w, words[0], &words[2..]),
             "hold" | "release" => hold(w, words[0] == "hold", &words[1..]),

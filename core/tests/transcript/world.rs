@@ -361,8 +361,11 @@ impl World {
     }
 
     /// Everything between two names breaks, in both directions at once.
-    pub fn break_between(&mut self, a: &str, b: &str) {
+    pub fn break_between(&mut self, a: &str, b: &str, port: Option<Port>) {
         for c in 0..self.conns.len() {
+            if port.is_some_and(|p| p != self.conns[c].port) {
+                continue;
+            }
             let names = [self.conns[c].ends[0].name.clone(), self.conns[c].ends[1].name.clone()];
             if names == [a, b] || names == [b, a] {
                 for e in 0..2 {
