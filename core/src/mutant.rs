@@ -40,7 +40,7 @@ pub enum Mutant {
     B01,
     /// The current epoch is written before the history that it vouches for.
     B13,
-    /// A write is accepted after the close of its session was queued (ZOOKEEPER-1208).
+    /// A request is accepted after its session's close was queued.
     B53,
     /// Watch events are queued after the reply that shows the new value.
     K18,

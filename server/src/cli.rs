@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::bench::GROUP_NAMES;
 use crate::bench::servers::Against;
 use crate::logging::LogFormat;
+use crate::sim::args::Sim;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (ZooKeeper 3.9.5)");
 
@@ -71,6 +72,8 @@ pub enum Command {
     /// Measure CPU, latency, memory, start and failover of real servers on this machine
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Bench),
+    /// Run ensembles in the deterministic simulator: faults, checks, replays
+    Sim(Sim),
     /// Print every configuration key, as Markdown
     ConfigReference,
 }

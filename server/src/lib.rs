@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod process;
 pub mod serve;
 pub mod signals;
+pub mod sim;
 pub mod source;
 pub mod time_text;
 pub mod version;

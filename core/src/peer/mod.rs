@@ -102,6 +102,8 @@ pub struct Peer {
     started_ms: Millis,
     elections: u64,
     digest_mismatches: u64,
+    /// Up to here a snapshot of another implementation may have held later effects: digests prove nothing (storage-format 4).
+    fuzzy_until: Zxid,
 }
 
 impl Peer {
@@ -139,6 +141,7 @@ impl Peer {
             started_ms: now.mono_ms,
             elections: 0,
             digest_mismatches: 0,
+            fuzzy_until: Zxid::ZERO,
             verifier,
             cfg,
         }

@@ -166,6 +166,11 @@ impl Peer {
             Effect::Established => self.established(now, out),
             Effect::EpochKnown(epoch) => self.epoch_known(epoch),
             Effect::UpToDate => {
+                if let State::Following(l) = &self.state
+                    && l.took_snapshot()
+                {
+                    self.fuzzy_until = self.history.last();
+                }
                 self.apply_ready(now, out);
                 out.event(Event::UpToDate { epoch: self.epoch(), applied: self.history.applied() });
                 self.begin_serving(now, out);

@@ -1,11 +1,13 @@
 //! The servers that are measured: processes of ours and of Java's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Setting;
@@ -285,11 +287,30 @@ fn ask(server: SocketAddr, word: &str) -> io::Result<String> {
     Ok(answer)
 }
 
+/// Ports that nobody listens on, from below the range where the kernel takes those of outgoing connections: a server that is
+/// started again finds its own free, and no client connects to itself.
 fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+    // Runs at the same time begin at different places.
+    let start = std::process::id() % 10_000;
+    let candidates = (0..10_000).map(|n| 11_000 + u16::try_from((start + n * 7) % 10_000).unwrap_or(0));
     // All are held until all are chosen.
-    let held: io::Result<Vec<TcpListener>> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    held?.iter().map(|l| Ok(l.local_addr()?.port())).collect()
+    let held: Vec<TcpListener> = candidates
+        .filter(|port| !GIVEN.lock().is_ok_and(|given| given.contains(port)))
+        .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .take(count)
+        .collect();
+    let ports: Vec<u16> = held.iter().map(|l| l.local_addr().map(|a| a.port())).collect::<io::Result<_>>()?;
+    if ports.len() < count {
+        return Err(io::Error::other("there are no free ports"));
+    }
+    if let Ok(mut given) = GIVEN.lock() {
+        given.extend(&ports);
+    }
+    Ok(ports)
 }
+
+/// Given out by this process already: their servers may be about to start.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 #[cfg(test)]
 mod tests {

@@ -41,7 +41,7 @@ impl Server {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("quorate-vectors-{}-{number}-{name}", std::process::id()));
         fs::create_dir_all(dir.join("data")).unwrap();
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let address = free_address();
         let config = dir.join("zoo.cfg");
         let text = format!(
             "dataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n{}",
@@ -102,6 +102,16 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// From below the range where the kernel takes the ports of outgoing connections, so that no client connects to itself.
+fn free_address() -> SocketAddr {
+    let start = std::process::id() % 10_000;
+    let mut candidates = std::iter::repeat_with(|| {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 21_000 + u16::try_from((start + number * 7) % 10_000).unwrap()))
+    });
+    candidates.find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }
 
 fn command(profile: &Profile) -> Command {
