@@ -44,7 +44,10 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Epoch> {
 impl Disk {
     fn epoch_task(&mut self, tmp: &str, file: &str, epoch: Epoch, done: Done, io: &mut Io<'_>) {
         let [mut write, rename_state] = write_state(&self.state);
-        let [write_java, rename_java] = write_epoch(tmp, file, epoch);
+        let [write_java, mut rename_java] = write_epoch(tmp, file, epoch);
+        if file == name::CURRENT {
+            rename_java.push(DiskOp::Unlink(data(name::CURRENT_TMP)));
+        }
         write.extend(write_java);
         self.tasks.push(Task::new(done).step(write).step(rename_state).step(rename_java), io);
     }
@@ -87,7 +90,7 @@ impl Disk {
         let current = self.state.current;
         let mut jobs = core::mem::take(&mut self.jobs);
         let mut io = Io { out, jobs: &mut jobs };
-        self.epoch_task(name::CURRENT_TMP, name::CURRENT, current, Done::Current(current), &mut io);
+        self.epoch_task(name::CURRENT_NEW, name::CURRENT, current, Done::Current(current), &mut io);
         self.jobs = jobs;
     }
 }

@@ -12,7 +12,10 @@ pub(super) mod name {
     pub(in crate::disk) const ACCEPTED: &str = "acceptedEpoch";
     pub(in crate::disk) const ACCEPTED_TMP: &str = "acceptedEpoch.tmp";
     pub(in crate::disk) const CURRENT: &str = "currentEpoch";
+    /// The intent to raise currentEpoch, under the name at which ZooKeeper looks for it.
     pub(in crate::disk) const CURRENT_TMP: &str = "currentEpoch.tmp";
+    /// currentEpoch on its way; the intent stays until it has arrived.
+    pub(in crate::disk) const CURRENT_NEW: &str = "currentEpoch.new";
     /// Epochs, trust and an unfinished installation, in one checksummed record.
     pub(in crate::disk) const STATE: &str = "state";
     pub(in crate::disk) const STATE_TMP: &str = "state.tmp";

@@ -79,6 +79,8 @@ pub(super) struct LogScan {
     previous: Option<Record>,
     tear: Option<Tear>,
     damaged: Option<(String, Option<(usize, u64)>)>,
+    /// Where the last record ends: zxid in the name of its file, offset, checksum.
+    pub(super) end: (Zxid, u64, u32),
     /// Data ends of the files read.
     pub(super) ends: Vec<(usize, u64)>,
     pub(super) warnings: Vec<String>,
@@ -96,6 +98,7 @@ impl LogScan {
             previous: None,
             tear: None,
             damaged: None,
+            end: (Zxid::ZERO, 0, 0),
             ends: Vec::new(),
             warnings: Vec::new(),
         }
@@ -225,6 +228,7 @@ impl LogScan {
                 self.warnings.push(format!("{}; nothing is missing, the next file goes on", tear.what));
             }
         }
+        self.end = (self.first, end, sum);
         self.previous = Some(record);
     }
 
@@ -273,7 +277,7 @@ impl LogScan {
     }
 
     fn was_durable(&self, tear: &Tear) -> bool {
-        match self.setup.mark.filter(|m| m.zxid > Zxid::ZERO) {
+        match self.setup.mark {
             Some(mark) => (tear.first, tear.at) < (mark.file, mark.offset),
             None => tear.within,
         }

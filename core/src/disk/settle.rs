@@ -123,9 +123,14 @@ impl Disk {
         let mut steps = self.recovery_steps(r, &cut, health, &ends);
         self.files.chain = base.map_or(Zxid::ZERO, |b| b.0);
         self.mark.reset(r.mark, r.has(2, name::WATERMARK));
-        if r.java_since && r.mark.is_some() {
-            // What it vouched for is another server's business now.
-            steps.push(self.mark.lower(Mark::default()));
+        if health != Health::Damaged && r.fatal.is_none() {
+            // What was read is whole up to here, and durable when these steps are done.
+            let (file, offset, sum) = r.scan.as_ref().map_or((Zxid::ZERO, 0, 0), |scan| scan.end);
+            let known = r.mark.map(|m| m.2);
+            let mark = Mark { file, zxid: last, offset, sum, committed: known.unwrap_or_default().committed };
+            if known != Some(mark) {
+                steps.push(self.mark.lower(mark));
+            }
         }
         self.settle_files(cut, health, last);
         self.log.reset(last);
@@ -240,7 +245,7 @@ impl Disk {
                 steps.extend(write_epoch(name::ACCEPTED_TMP, name::ACCEPTED, self.state.accepted));
             }
             if differs(small::CURRENT, self.state.current) {
-                steps.extend(write_epoch(name::CURRENT_TMP, name::CURRENT, self.state.current));
+                steps.extend(write_epoch(name::CURRENT_NEW, name::CURRENT, self.state.current));
             }
         }
         if health != Health::Damaged {

@@ -240,7 +240,7 @@ impl Disk {
             Some(f) if last > base => {
                 Mark { file: f.first, zxid: last, offset: at, sum: cut.sum, committed: Zxid::ZERO }
             }
-            _ => Mark::default(),
+            _ => Mark { zxid: last, ..Mark::default() },
         };
         let gone = |s: &super::files::SnapFile| s.zxid > to || s.end > to;
         let mut snaps: Vec<DiskOp> =

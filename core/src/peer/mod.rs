@@ -14,6 +14,7 @@ mod roles;
 mod view;
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::config::PeerConfig;
@@ -83,6 +84,8 @@ pub struct Peer {
     effects: Effects,
     front_effects: FrontEffects,
     disk_events: Vec<DiskEvent>,
+    /// Syncs that the leader has answered, and the zxid up to which the tree must stand first. A link: this is the leader.
+    syncs: VecDeque<(Zxid, Option<LinkId>)>,
     applied: Applied,
     /// Where a transaction is built before it is shared.
     scratch: Vec<u8>,
@@ -97,6 +100,8 @@ pub struct Peer {
     started_ms: Millis,
     elections: u64,
     digest_mismatches: u64,
+    /// Up to here a snapshot of another implementation may have held later effects: digests prove nothing (storage-format 4).
+    fuzzy_until: Zxid,
 }
 
 impl Peer {
@@ -120,6 +125,7 @@ impl Peer {
             effects: Effects::default(),
             front_effects: FrontEffects::default(),
             disk_events: Vec::new(),
+            syncs: VecDeque::new(),
             applied: Applied::default(),
             scratch: Vec::new(),
             walk: None,
@@ -132,6 +138,7 @@ impl Peer {
             started_ms: now.mono_ms,
             elections: 0,
             digest_mismatches: 0,
+            fuzzy_until: Zxid::ZERO,
             verifier,
             cfg,
         }
@@ -388,7 +395,7 @@ impl Peer {
                 self.act_for_zab(now, out);
                 continue;
             }
-            if !self.apply_ready(now, out) {
+            if !self.apply_ready(now, out) && !self.answer_sync(now, out) {
                 break;
             }
         }

@@ -166,6 +166,11 @@ impl Peer {
             Effect::Established => self.established(now, out),
             Effect::EpochKnown(epoch) => self.epoch_known(epoch),
             Effect::UpToDate => {
+                if let State::Following(l) = &self.state
+                    && l.took_snapshot()
+                {
+                    self.fuzzy_until = self.history.last();
+                }
                 self.apply_ready(now, out);
                 out.event(Event::UpToDate { epoch: self.epoch(), applied: self.history.applied() });
                 self.begin_serving(now, out);
@@ -187,22 +192,29 @@ impl Peer {
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
             }
-            Effect::SyncDone(link) => {
-                // A sync shows everything up to it: what is decided is applied first.
-                self.apply_ready(now, out);
-                let (front, mut ctx) = self.front_ctx(now, out);
-                front.synced(link, &mut ctx);
-            }
-            Effect::SyncReply => {
-                self.apply_ready(now, out);
-                let (front, mut ctx) = self.front_ctx(now, out);
-                front.synced_oldest(&mut ctx);
-            }
+            // A sync shows everything up to it: what is decided is applied first, and that may wait for the own disk.
+            Effect::SyncDone(link) => self.syncs.push_back((self.history.committed(), Some(link))),
+            Effect::SyncReply => self.syncs.push_back((self.history.committed(), None)),
             Effect::Revalidated(session, valid) => {
                 let (front, mut ctx) = self.front_ctx(now, out);
                 front.revalidated(session, valid, &mut ctx);
             }
         }
+    }
+
+    /// Answers the oldest sync that shows everything it must. Returns whether there was one.
+    pub(super) fn answer_sync(&mut self, now: Now, out: &mut Outbox) -> bool {
+        let Some((shows, link)) = self.syncs.front().copied() else { return false };
+        if shows > self.history.applied() {
+            return false;
+        }
+        self.syncs.pop_front();
+        let (front, mut ctx) = self.front_ctx(now, out);
+        match link {
+            Some(link) => front.synced(link, &mut ctx),
+            None => front.synced_oldest(&mut ctx),
+        }
+        true
     }
 
     // ----- what the leader does by itself ------------------------------------------------------------------------

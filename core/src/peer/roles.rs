@@ -15,7 +15,7 @@ use crate::mutant::Mutant;
 use crate::peer::apply::Loader;
 use crate::peer::{Peer, Primary, State};
 use crate::request::prepare::Preparer;
-use crate::session::Tracker;
+use crate::session::{IdSource, Tracker};
 use crate::wire::notification::VoterState;
 use crate::zab::leader::Leader;
 use crate::zab::learner::Learner;
@@ -96,6 +96,7 @@ impl Peer {
             self.history.commit_to(r.last_logged);
         }
         self.history.commit_to(r.committed_hint);
+        self.fuzzy_until = r.committed_hint;
         out.event(Event::TreeReplaced { zxid: self.history.applied(), digest: self.tree.digest() });
         self.apply_ready(now, out);
         out.event(Event::Recovered {
@@ -105,7 +106,7 @@ impl Peer {
             current_epoch: r.current,
             health: r.health,
         });
-        self.front.set_id_floor(self.tree.sessions().keys().next_back().copied(), now);
+        self.front.set_id_floor(IdSource::newest(self.cfg.sid, self.tree.sessions()), now);
         if self.stopping {
             self.state = State::Settling;
         } else if self.cfg.ensemble.is_none() {
@@ -275,6 +276,7 @@ impl Peer {
         let (front, mut ctx) = self.front_ctx(now, out);
         front.stop_serving(&mut ctx);
         self.effects.clear();
+        self.syncs.clear();
         if reload {
             self.reload(out);
         }

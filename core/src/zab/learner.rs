@@ -89,6 +89,8 @@ pub struct Learner {
     sync_committed: Zxid,
     /// A snapshot was received in this term and is not installed yet.
     snap: Option<Zxid>,
+    /// A snapshot was received in this term.
+    snapped: bool,
     /// The tree stands above what is left of the log: it must be read from disk again.
     reload: bool,
     /// The driver was told to stop reading from the leader.
@@ -127,6 +129,7 @@ impl Learner {
             leader_empty,
             sync_committed: Zxid::ZERO,
             snap: None,
+            snapped: false,
             reload: false,
             paused: false,
             acked: Zxid::ZERO,
@@ -140,6 +143,11 @@ impl Learner {
     #[must_use]
     pub fn is_up(&self) -> bool {
         matches!(self.stage, Stage::Up)
+    }
+    /// Whether this term began with a whole snapshot.
+    #[must_use]
+    pub fn took_snapshot(&self) -> bool {
+        self.snapped
     }
     /// Whether this link goes to the leader.
     #[must_use]
@@ -357,6 +365,7 @@ impl Learner {
                 ctx.tree.begin_load();
                 ctx.disk.incoming_begin(p.zxid, ctx.out);
                 self.snap = Some(p.zxid);
+                self.snapped = true;
                 self.stage = Stage::Snapshot(StreamDecoder::new(), p.zxid);
             }
             // A PING reply now would be taken for ACK(NEWLEADER) (quorum-protocol 5.2).

@@ -6,10 +6,13 @@ use quorate_core::event::{Dir, DiskOp, Event, FileName, Port, Role};
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::Reader;
 use quorate_core::wire::client::{
-    ConnectRequest, ConnectResponse, MultiResult, ReplyHeader, Request, RequestHeader, Response, WatcherEvent, next_frame,
+    ConnectRequest, ConnectResponse, MultiResult, ReplyHeader, Request, RequestHeader, Response, WatcherEvent,
+    next_frame,
 };
 use quorate_core::wire::notification::{Hello, Notification, VoterState};
-use quorate_core::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind, kind_name};
+use quorate_core::wire::packet::{
+    ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind, kind_name,
+};
 use quorate_core::wire::records::{Acl, StatPersisted};
 use quorate_core::wire::snapshot::{SnapSink, StreamDecoder};
 
@@ -17,12 +20,18 @@ use crate::transcript::files;
 
 /// Where one direction of a connection is.
 pub enum View {
-    Election { hello: bool },
+    Election {
+        hello: bool,
+    },
     Quorum,
     /// Behind a SNAP packet.
     Snapshot(Box<StreamDecoder>, Seen),
-    ClientRequests { first: bool },
-    ClientReplies { first: bool },
+    ClientRequests {
+        first: bool,
+    },
+    ClientReplies {
+        first: bool,
+    },
     /// Bytes that do not decode were sent; nothing behind them can be told.
     Lost,
 }
@@ -393,7 +402,8 @@ pub fn event(e: &Event) -> (&'static str, String) {
 pub struct Shown(pub BTreeSet<&'static str>);
 
 pub const CATEGORIES: [&str; 13] = [
-    "election", "quorum", "ping", "client", "disk", "side", "reads", "events", "state", "closes", "opens", "sync", "applied",
+    "election", "quorum", "ping", "client", "disk", "side", "reads", "events", "state", "closes", "opens", "sync",
+    "applied",
 ];
 
 impl Default for Shown {

@@ -153,7 +153,11 @@ impl Script {
                 for word in &words[1..] {
                     let category = CATEGORIES.iter().find(|c| *c == word);
                     let category = category.unwrap_or_else(|| panic!("no category {word}"));
-                    if words[0] == "show" { w.shown.0.insert(category) } else { w.shown.0.remove(category) };
+                    if words[0] == "show" {
+                        w.shown.0.insert(category)
+                    } else {
+                        w.shown.0.remove(category)
+                    };
                 }
             }
             "state" | "disk" | "tree" => self.report(w, words[0], &words[1..]),
@@ -169,8 +173,7 @@ impl Script {
         c.timing.sync_limit = args.number("sync", c.timing.sync_limit);
         c.limits.window_count = args.number("window", c.limits.window_count as i64) as usize;
         c.limits.snap_chunk_bytes = args.number("chunk", c.limits.snap_chunk_bytes as i64) as usize;
-        c.storage.snapshot_size_factor_permille =
-            args.number("factor", c.storage.snapshot_size_factor_permille);
+        c.storage.snapshot_size_factor_permille = args.number("factor", c.storage.snapshot_size_factor_permille);
         c.storage.snap_count = args.number("snapcount", c.storage.snap_count as i64) as u64;
         c.storage.autocreate = args.number("autocreate", c.storage.autocreate.into()) != 0;
         c.features.read_only_mode = args.number("readonly", c.features.read_only_mode.into()) != 0;
@@ -370,7 +373,11 @@ fn hold(w: &mut World, hold: bool, words: &[&str]) {
             directions.push((b.into(), a.into(), p));
         }
         for direction in directions {
-            if hold { w.held.insert(direction) } else { w.held.remove(&direction) };
+            if hold {
+                w.held.insert(direction)
+            } else {
+                w.held.remove(&direction)
+            };
         }
     }
     if !hold {

@@ -294,13 +294,8 @@ impl World {
 
     /// A connection is on its way; returns its number.
     pub fn open(&mut self, from: &str, link: LinkId, port: Port, to: &str) -> usize {
-        let end = |name: &str, link| End {
-            name: name.into(),
-            link,
-            open: true,
-            paused: false,
-            inbound: VecDeque::new(),
-        };
+        let end =
+            |name: &str, link| End { name: name.into(), link, open: true, paused: false, inbound: VecDeque::new() };
         let mut accepted = LinkId::default();
         if let Some(server) = self.servers.get_mut(to) {
             server.accepted += 1;
@@ -316,9 +311,7 @@ impl World {
     /// The open connection of a server with this link.
     fn find(&self, name: &str, link: LinkId) -> Option<(usize, usize)> {
         let of = |end: &End| end.name == name && end.link == link && end.open;
-        self.conns.iter().enumerate().find_map(|(c, conn)| {
-            conn.ends.iter().position(of).map(|e| (c, e))
-        })
+        self.conns.iter().enumerate().find_map(|(c, conn)| conn.ends.iter().position(of).map(|e| (c, e)))
     }
 
     /// The newest open connection of a scripted party with this server; the number of the party's end.

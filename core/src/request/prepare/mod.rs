@@ -110,7 +110,8 @@ impl Preparer {
     }
 
     /// Makes the transaction `zxid` of this request and appends its record to `out`. With another outcome than
-    /// [`Outcome::Txn`] nothing is appended and the zxid is not used.
+    /// [`Outcome::Txn`] nothing is appended and the zxid is not used. What was prepared must be proposed: the requests behind
+    /// it are checked as if it had happened.
     #[allow(clippy::too_many_arguments)]
     pub fn prepare(
         &mut self,

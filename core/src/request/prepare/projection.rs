@@ -84,6 +84,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Entry {
     path: Box<str>,
+    /// Of the path.
+    hash: u64,
     /// The last transaction that changes it.
     zxid: Zxid,
     /// `None`: deleted.
@@ -175,7 +177,7 @@ impl Projection {
                 at
             }
             None => {
-                let at = self.add(place.hash, Entry { path: path.into(), zxid, node, digest });
+                let at = self.add(Entry { path: path.into(), hash: place.hash, zxid, node, digest });
                 self.remember(at, None);
                 self.queue.push_back((zxid, at));
                 at
@@ -186,17 +188,17 @@ impl Projection {
         }
     }
 
-    fn add(&mut self, hash: u64, entry: Entry) -> u32 {
+    fn add(&mut self, entry: Entry) -> u32 {
+        let hash = entry.hash;
         let at = u32::try_from(self.entries.insert(entry)).expect("fewer than 2^32 znodes in flight");
-        let (key, entries) = (self.key, &self.entries);
-        self.by_path.insert_unique(hash, at, |other| Self::hash(key, &entries[*other as usize].path));
+        let entries = &self.entries;
+        self.by_path.insert_unique(hash, at, |other| entries[*other as usize].hash);
         at
     }
 
     fn remove(&mut self, at: u32) {
         let entry = self.entries.remove(at as usize);
-        let hash = Self::hash(self.key, &entry.path);
-        self.by_path.find_entry(hash, |other| *other == at).expect("every entry is indexed").remove();
+        self.by_path.find_entry(entry.hash, |other| *other == at).expect("every entry is indexed").remove();
         if let Some(session) = self.owner(entry.node.as_ref()) {
             self.ephemerals.remove(&(session, at));
         }

@@ -1,0 +1,303 @@
+//! The power fails after every primitive, and of what was not synced everything, nothing and many mixtures survive.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use quorate_core::config::PeerConfig;
+use quorate_core::disk::{Disk, DiskEvent};
+use quorate_core::event::{Dir, FileName, Health};
+use quorate_core::ids::{Epoch, Zxid};
+
+use crate::harness::{Off, Rig, config, payload, z};
+use crate::store::Store;
+
+/// What the disk has been asked for and what it has reported, so far.
+#[derive(Clone, Default, Debug)]
+struct Truth {
+    /// Everything that was ever appended and not cut away for certain.
+    appended: BTreeMap<Zxid, Bytes>,
+    durable: Zxid,
+    accepted: Epoch,
+    current: Epoch,
+    /// A cut was asked for: what is above may be gone.
+    cut: Option<Zxid>,
+    /// A snapshot at this zxid was asked to be installed in place of the history.
+    incoming: Option<Zxid>,
+    installed: Option<Zxid>,
+    asked_accepted: Epoch,
+    asked_current: Epoch,
+    snapshots: Vec<Zxid>,
+}
+
+struct Script {
+    rig: Rig,
+    truth: Truth,
+    seen: usize,
+}
+
+impl Script {
+    fn new(cfg: &PeerConfig, budget: usize, bulk_first: bool) -> Self {
+        let mut rig = Rig::new(cfg, Store::default());
+        rig.budget = budget;
+        rig.bulk_first = bulk_first;
+        Self { rig, truth: Truth::default(), seen: 0 }
+    }
+
+    fn listen(&mut self) {
+        for event in &self.rig.events[self.seen..] {
+            match event {
+                DiskEvent::Durable(zxid) => {
+                    assert!(*zxid > self.truth.durable, "durable only grows");
+                    self.truth.durable = *zxid;
+                }
+                DiskEvent::AcceptedDurable(e) => self.truth.accepted = *e,
+                DiskEvent::CurrentDurable(e) => self.truth.current = *e,
+                DiskEvent::Truncated { ok } => {
+                    assert!(ok);
+                    let to = self.truth.cut.take().expect("asked for");
+                    self.truth.appended.retain(|z, _| *z <= to);
+                }
+                DiskEvent::Installed(zxid) => self.truth.installed = Some(*zxid),
+                DiskEvent::SnapshotDone { zxid, .. } => self.truth.snapshots.push(*zxid),
+                DiskEvent::Fatal(halt) => panic!("{halt:?}"),
+                _ => {}
+            }
+        }
+        self.seen = self.rig.events.len();
+    }
+
+    fn settle(&mut self) -> Result<(), Off> {
+        loop {
+            let more = self.rig.step();
+            self.listen();
+            if !more? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn steps(&mut self, n: usize) -> Result<(), Off> {
+        for _ in 0..n {
+            let more = self.rig.step();
+            self.listen();
+            more?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, zxids: &[Zxid]) {
+        for zxid in zxids {
+            self.truth.appended.insert(*zxid, payload(*zxid));
+        }
+        self.rig.append(zxids);
+    }
+
+    fn accept(&mut self, epoch: Epoch) {
+        self.truth.asked_accepted = epoch;
+        self.rig.call(|d, out| d.write_accepted(epoch, out));
+    }
+
+    fn current(&mut self, epoch: Epoch) {
+        self.truth.asked_current = epoch;
+        self.rig.call(|d, out| d.write_current(epoch, out));
+    }
+
+    fn cut(&mut self, to: Zxid) {
+        self.truth.cut = Some(to);
+        self.truth.durable = self.truth.durable.min(to);
+        self.rig.call(|d, out| d.truncate(to, out));
+    }
+}
+
+/// A life: first start, epochs, writes in groups, a roll with a snapshot, a cut across files, a snapshot from a leader, writes.
+fn life(s: &mut Script) -> Result<(), Off> {
+    s.rig.call(Disk::start);
+    s.settle()?;
+    s.rig.snapshot(z(0, 0));
+    s.accept(1);
+    s.settle()?;
+    s.current(1);
+    s.settle()?;
+    s.append(&[z(1, 1), z(1, 2)]);
+    s.steps(2)?;
+    s.append(&[z(1, 3)]);
+    s.append(&[z(1, 4), z(1, 5)]);
+    s.settle()?;
+    s.rig.now.mono_ms += 2000;
+    s.rig.snapshot(z(1, 4));
+    s.append(&[z(1, 6)]);
+    s.steps(3)?;
+    s.append(&[z(1, 7), z(1, 8)]);
+    s.settle()?;
+    s.cut(z(1, 5));
+    s.settle()?;
+    s.accept(2);
+    s.settle()?;
+    s.rig.call(|d, out| d.write_intent(2, out));
+    s.settle()?;
+    s.append(&[z(2, 1), z(2, 2)]);
+    s.settle()?;
+    s.current(2);
+    s.settle()?;
+    s.truth.incoming = Some(z(4, 3));
+    s.accept(4);
+    s.rig.call(|d, out| d.write_intent(4, out));
+    s.settle()?;
+    s.rig.incoming(z(4, 3));
+    s.settle()?;
+    s.append(&[z(4, 4)]);
+    s.append(&[z(4, 5)]);
+    s.settle()?;
+    s.current(4);
+    s.settle()?;
+    s.rig.call(|d, _| d.synchronised());
+    s.append(&[z(4, 6)]);
+    s.settle()
+}
+
+/// Every way in which a power failure may choose among `n` unsynced things, if there are few; otherwise the plain ones and
+/// many mixtures.
+fn choices(n: usize, seed: u64) -> Vec<Vec<u32>> {
+    let mut all = Vec::new();
+    if n <= 6 {
+        for set in 0..1_u32 << n {
+            all.push((0..n).map(|i| set >> i & 1).collect());
+        }
+    } else {
+        all.push(vec![0; n]);
+        all.push(vec![1; n]);
+    }
+    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    for _ in 0..if n == 0 { 0 } else { 24 } {
+        all.push(
+            (0..n)
+                .map(|_| {
+                    x ^= x << 13;
+                    x ^= x >> 7;
+                    x ^= x << 17;
+                    (x >> 33) as u32 % 4
+                })
+                .collect(),
+        );
+    }
+    all
+}
+
+fn judge(truth: &Truth, rig: &Rig, what: &str) {
+    let r = rig.recovered();
+    let context = || format!("{what}\n{truth:?}\n{:?}\n{:?}", rig.events, rig.store.names(Dir::Log));
+    assert_ne!(r.health, Health::Damaged, "a power failure is no damage: {}", context());
+    assert!(r.accepted >= truth.accepted, "a promise is kept: {}", context());
+    assert!(r.accepted <= truth.asked_accepted.max(truth.asked_current), "no promise is invented: {}", context());
+    assert!(r.current >= truth.current && r.accepted >= r.current, "{}", context());
+    assert!(r.last_logged.epoch() <= r.current, "the epoch fits the history: {}", context());
+    let memory = &rig.memory;
+    for (zxid, bytes) in &memory.records {
+        assert_eq!(Some(bytes), truth.appended.get(zxid), "nothing is invented: {zxid} {}", context());
+    }
+    let fresh = truth.incoming.filter(|s| memory.base == *s);
+    if let Some(installed) = truth.installed {
+        assert_eq!(fresh, Some(installed), "what is installed is loaded: {}", context());
+    }
+    if fresh.is_none() && truth.incoming.is_some() && truth.installed.is_none() {
+        assert!(r.last_logged < z(4, 0), "old and new history never mix: {}", context());
+    }
+    // No holes: every appended record between the base and the end is there.
+    let held = memory.records.len();
+    let between = truth.appended.keys().filter(|z| **z > memory.base && **z <= r.last_logged).count();
+    assert_eq!(held, between, "no hole: {}", context());
+    assert!(fresh.is_some() || r.last_logged >= truth.durable, "nothing durable is lost: {}", context());
+    if fresh.is_some() && truth.installed.is_some() {
+        assert!(r.last_logged >= truth.durable, "nothing durable is lost: {}", context());
+    }
+    assert!(
+        truth.snapshots.iter().all(|s| fresh.is_some() || truth.cut.is_some() || memory.base >= *s),
+        "a finished snapshot is used: {}",
+        context()
+    );
+}
+
+fn every_crash(cfg: &PeerConfig, bulk_first: bool) -> (usize, usize) {
+    let mut whole = Script::new(cfg, usize::MAX, bulk_first);
+    life(&mut whole).expect("no budget");
+    let total = whole.rig.done;
+    let mut recoveries = 0;
+    for budget in 0..=total {
+        let mut s = Script::new(cfg, budget, bulk_first);
+        assert_eq!(life(&mut s).is_err(), budget < total);
+        let n = s.rig.store.unsynced();
+        for choice in choices(n, budget as u64) {
+            let mut kept = choice.iter().copied();
+            let store = s.rig.store.crash(|| kept.next().unwrap_or(0));
+            let rig = Rig::recover(cfg, store);
+            recoveries += 1;
+            let what = format!("after {budget} of {total} operations, kept {choice:?}, last {:?}", s.rig.ops.last());
+            judge(&s.truth, &rig, &what);
+            // What recovery reports is durable: the power fails once more, right now, and nothing unsynced survives.
+            let again = Rig::recover(cfg, rig.store.crash(|| 0));
+            judge(&s.truth, &again, &format!("{what}, and again"));
+            assert_eq!(rig.recovered().last_logged, again.recovered().last_logged, "{what}");
+            assert_eq!(rig.recovered().health, again.recovered().health, "{what}");
+        }
+    }
+    (total, recoveries)
+}
+
+#[test]
+fn a_power_failure_anywhere_loses_nothing_durable_and_invents_nothing() {
+    let (total, recoveries) = every_crash(&config(), false);
+    assert!(total > 120 && recoveries > 2000, "{total} operations, {recoveries} recoveries");
+}
+
+#[test]
+fn whatever_the_order_of_the_lanes() {
+    let mut cfg = config();
+    cfg.storage.prealloc_bytes = 0;
+    cfg.storage.log_size_limit = 300;
+    every_crash(&cfg, true);
+}
+
+#[test]
+fn recovery_itself_may_be_interrupted_anywhere() {
+    let cfg = config();
+    // A torn tail, an epoch to be raised, an installation to be completed.
+    let mut whole = Script::new(&cfg, usize::MAX, false);
+    life(&mut whole).expect("no budget");
+    let total = whole.rig.done;
+    for budget in (0..total).step_by(3) {
+        let mut s = Script::new(&cfg, budget, false);
+        assert!(life(&mut s).is_err());
+        let mut keep = 0_u32;
+        let store = s.rig.store.crash(|| {
+            keep += 1;
+            keep * 7 % 4
+        });
+        for inner in 0..60 {
+            let mut rig = Rig::new(&cfg, store.clone());
+            rig.budget = inner;
+            rig.call(Disk::start);
+            let over = rig.settle().is_ok();
+            let second = Rig::recover(&cfg, rig.store.crash(|| u32::from(inner % 2 == 0)));
+            judge(&s.truth, &second, &format!("after {budget}, recovery interrupted after {inner}"));
+            if over {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_leftover_temporary_file_is_removed() {
+    let mut rig = Rig::recover(&config(), Store::default());
+    rig.call(|d, out| {
+        d.snapshot_begin(z(0, 0), 0, out);
+        d.incoming_begin(z(5, 5), out);
+    });
+    rig.settle().expect("no budget");
+    let store = rig.store.crash(|| 1);
+    assert!(!store.names(Dir::Data).is_empty());
+    let rig = Rig::recover(&config(), store);
+    let left = rig.store.names(Dir::Data);
+    assert!(left.iter().all(|n| !n.contains("snapshot")), "{left:?}");
+    let _ = FileName::new(Dir::Data, "x");
+}
