@@ -40,6 +40,8 @@ pub enum Mutant {
     B01,
     /// The current epoch is written before the history that it vouches for.
     B13,
+    /// A request is accepted after its session's close was queued.
+    B53,
     /// Watch events are queued after the reply that shows the new value.
     K18,
 }
@@ -65,6 +67,7 @@ impl Mutant {
         ("K24", Self::K24),
         ("B01", Self::B01),
         ("B13", Self::B13),
+        ("B53", Self::B53),
     ];
 
     /// The planted bug with this catalogue id.

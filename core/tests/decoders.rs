@@ -5,10 +5,13 @@
 
 use std::alloc::System;
 use std::fmt::Debug;
+use std::hint::black_box;
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use bytes::Bytes;
 use quickcheck::{Gen, QuickCheck};
-use quorate_core::ids::SessionId;
+use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::Reader;
 use quorate_core::wire::client::{
     ConnectRequest, ConnectResponse, MultiHeader, ReplyHeader, Request, RequestHeader, Response, WatcherEvent,
@@ -16,10 +19,11 @@ use quorate_core::wire::client::{
 };
 use quorate_core::wire::inbuf::InBuf;
 use quorate_core::wire::notification::{Hello, Notification};
-use quorate_core::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches};
+use quorate_core::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
 use quorate_core::wire::records::{Acl, Id, Stat, StatPersisted, op};
-use quorate_core::wire::snapshot::{SnapSink, StreamDecoder};
+use quorate_core::wire::snapshot::{FileDecoder, FileEncoder, SnapSink, StreamDecoder};
 use quorate_core::wire::txn::{TxnHeader, decode_record};
+use quorate_core::wire::txnlog::{self, Found, Scanner, Search};
 use serde_json::Value;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -37,7 +41,7 @@ const FRAME_MAX: usize = 1 << 20;
 /// Runs one decoder and holds it to its allowance.
 fn frugal<T>(what: &str, bytes: &[u8], decode: impl FnOnce(&[u8]) -> T) -> T {
     let region = Region::new(ALLOCATOR);
-    let result = decode(bytes);
+    let result = black_box(decode(bytes));
     let allocated = region.change().bytes_allocated;
     assert!(allocated <= allowance(bytes.len()), "{what}: {allocated} bytes allocated for {} of input", bytes.len());
     result
@@ -82,39 +86,47 @@ const REQUESTS: [i32; 34] = [
 
 /// Shows these bytes to every decoder there is, whatever they were meant to be.
 fn all_decoders(bytes: &[u8]) {
-    frugal("hello", bytes, |b| drop(Hello::decode(b)));
-    frugal("notification", bytes, |b| drop(Notification::decode(b)));
-    frugal("packet", bytes, |b| drop(Packet::decode(b, FRAME_MAX)));
-    frugal("learner info", bytes, |b| drop(LearnerInfo::decode(b)));
-    frugal("forwarded request", bytes, |b| drop(ForwardedRequest::decode(b)));
-    frugal("ackepoch", bytes, |b| drop(decode_ack_epoch(Some(b))));
-    frugal("touches", bytes, |b| drop(decode_touches(Some(b))));
-    frugal("record", bytes, |b| drop(decode_record(b)));
-    frugal("txn header", bytes, |b| drop(TxnHeader::decode(&mut Reader::new(b))));
-    frugal("frame length", bytes, |b| drop(frame_len(b, FRAME_MAX)));
-    frugal("frame", bytes, |b| drop(next_frame(b, FRAME_MAX)));
-    frugal("connect request", bytes, |b| drop(ConnectRequest::decode(b)));
-    frugal("connect response", bytes, |b| drop(ConnectResponse::decode(b)));
-    frugal("request header", bytes, |b| drop(RequestHeader::decode(&mut Reader::new(b))));
-    frugal("reply header", bytes, |b| drop(ReplyHeader::decode(&mut Reader::new(b))));
-    frugal("watch event", bytes, |b| drop(WatcherEvent::decode(&mut Reader::new(b))));
-    frugal("multi header", bytes, |b| drop(MultiHeader::decode(&mut Reader::new(b))));
-    frugal("acl", bytes, |b| drop(Acl::decode_list(&mut Reader::new(b))));
-    frugal("id", bytes, |b| drop(Id::decode(&mut Reader::new(b))));
-    frugal("stat", bytes, |b| drop(Stat::decode(&mut Reader::new(b))));
-    frugal("persisted stat", bytes, |b| drop(StatPersisted::decode(&mut Reader::new(b))));
-    frugal("strings", bytes, |b| drop(Reader::new(b).strings()));
+    frugal("hello", bytes, |b| Hello::decode(b).is_ok());
+    frugal("notification", bytes, |b| Notification::decode(b).is_ok());
+    frugal("packet", bytes, |b| Packet::decode(b, FRAME_MAX).is_ok());
+    frugal("learner info", bytes, |b| LearnerInfo::decode(b).is_ok());
+    frugal("forwarded request", bytes, |b| ForwardedRequest::decode(b).is_ok());
+    frugal("ackepoch", bytes, |b| decode_ack_epoch(Some(b)).is_ok());
+    frugal("touches", bytes, |b| decode_touches(Some(b)).is_ok());
+    frugal("record", bytes, |b| decode_record(b).is_ok());
+    frugal("txn header", bytes, |b| TxnHeader::decode(&mut Reader::new(b)).is_ok());
+    frugal("frame length", bytes, |b| frame_len(b, FRAME_MAX).is_ok());
+    frugal("frame", bytes, |b| next_frame(b, FRAME_MAX).is_ok());
+    frugal("connect request", bytes, |b| ConnectRequest::decode(b).is_ok());
+    frugal("connect response", bytes, |b| ConnectResponse::decode(b).is_ok());
+    frugal("request header", bytes, |b| RequestHeader::decode(&mut Reader::new(b)).is_ok());
+    frugal("reply header", bytes, |b| ReplyHeader::decode(&mut Reader::new(b)).is_ok());
+    frugal("watch event", bytes, |b| WatcherEvent::decode(&mut Reader::new(b)).is_ok());
+    frugal("multi header", bytes, |b| MultiHeader::decode(&mut Reader::new(b)).is_ok());
+    frugal("acl", bytes, |b| Acl::decode_list(&mut Reader::new(b)).is_ok());
+    frugal("id", bytes, |b| Id::decode(&mut Reader::new(b)).is_ok());
+    frugal("stat", bytes, |b| Stat::decode(&mut Reader::new(b)).is_ok());
+    frugal("persisted stat", bytes, |b| StatPersisted::decode(&mut Reader::new(b)).is_ok());
+    frugal("strings", bytes, |b| Reader::new(b).strings().is_ok());
     for op in REQUESTS {
         let whole = frugal("request", bytes, |b| Request::decode(op, b).is_ok());
         let checked = frugal("check of a body", bytes, |b| check_body(op, b).is_ok());
         // A learner forwards what passes this check: it must never refuse what decodes.
         assert!(checked || !whole, "op {op}: decodes, but the check refuses it");
-        frugal("response", bytes, |b| drop(Response::decode(op, b)));
+        frugal("response", bytes, |b| Response::decode(op, b).is_ok());
     }
     frugal("snapshot stream", bytes, |b| {
         let mut sink = Counted::default();
-        drop(StreamDecoder::new().feed(b, &mut sink));
+        StreamDecoder::new().feed(b, &mut sink).is_ok()
     });
+    frugal("snapshot file", bytes, |b| {
+        let mut decoder = FileDecoder::new();
+        decoder.feed(b, &mut Counted::default()).and_then(|()| decoder.finish()).is_ok()
+    });
+    let shared = Bytes::copy_from_slice(bytes);
+    frugal("log file", bytes, |_| scan(&[shared.clone()], Scanner::new(FRAME_MAX)));
+    frugal("log records", bytes, |_| scan(&[shared.clone()], Scanner::at(16, FRAME_MAX)));
+    frugal("search for a log record", bytes, |_| search(&[shared.clone()]));
 }
 
 /// A sink that remembers what it was given, for comparison only.
@@ -157,6 +169,31 @@ impl SnapSink for Counted {
     }
 }
 
+/// Reads a log file in pieces: the records' zxids and ends, and how it ended.
+fn scan(pieces: &[Bytes], mut scanner: Scanner) -> (Vec<(i64, u64)>, Found) {
+    let mut records = Vec::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        scanner.feed(piece.clone());
+        loop {
+            match scanner.next(i + 1 == pieces.len()) {
+                Found::More => break,
+                Found::Record { record, end, .. } => records.push((record.zxid.0, end)),
+                ended => return (records, ended),
+            }
+        }
+    }
+    (records, Found::More)
+}
+
+/// Searches pieces of a damaged log for a record.
+fn search(pieces: &[Bytes]) -> (bool, Option<(i64, u64)>) {
+    let mut search = Search::new(0, FRAME_MAX);
+    for (i, piece) in pieces.iter().enumerate() {
+        search.feed(piece, i + 1 == pieces.len());
+    }
+    (search.nonzero, search.found.map(|(zxid, at)| (zxid.0, at)))
+}
+
 // ----- recorded bytes ------------------------------------------------------------------------------------------------
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -182,7 +219,7 @@ fn collect_hex(value: &Value, out: &mut Vec<Vec<u8>>) {
 static RECORDED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut out = Vec::new();
     for dir in ["tests/vectors/quorum", "../server/tests/vectors/client"] {
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
         let mut files: Vec<_> =
             std::fs::read_dir(&dir).expect("vectors").map(|e| e.expect("readable").path()).collect();
         files.sort();
@@ -192,7 +229,62 @@ static RECORDED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         }
     }
     assert!(out.len() > 1500, "{} recorded messages", out.len());
+    let files: Vec<Vec<u8>> = LOGS.iter().chain(&*SNAPSHOTS).cloned().collect();
+    out.extend(files);
     out
+});
+
+/// Recorded snapshot streams, without what follows them.
+fn streams() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/quorum")).expect("vectors")
+    {
+        let text = std::fs::read_to_string(file.expect("readable").path()).expect("readable vector");
+        collect_hex(&serde_json::from_str(&text).expect("a vector is JSON"), &mut all);
+    }
+    all.retain(|m| m.ends_with(b"BenWasHere"));
+    all.sort();
+    assert!(!all.is_empty(), "snapshot streams were recorded");
+    all
+}
+
+/// Snapshot files with the content of the recorded streams.
+static SNAPSHOTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let file = |stream: Vec<u8>| {
+        let body = &stream[..stream.len() - 14];
+        let (mut encoder, header) = FileEncoder::new();
+        encoder.body(body);
+        let trailer = encoder.finish(Zxid(0x1_0000_0005), 7);
+        [&header[..], body, &trailer].concat()
+    };
+    streams().into_iter().map(file).collect()
+});
+
+/// Log files with the recorded proposals, some padded with zeros.
+static LOGS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let mut payloads: Vec<Vec<u8>> = Vec::new();
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/quorum")).expect("vectors")
+    {
+        let text = std::fs::read_to_string(file.expect("readable").path()).expect("readable vector");
+        let mut messages = Vec::new();
+        collect_hex(&serde_json::from_str(&text).expect("a vector is JSON"), &mut messages);
+        let proposals = messages.iter().filter_map(|m| match Packet::decode(m, FRAME_MAX) {
+            Ok(Some((p, _))) if p.kind == kind::PROPOSAL => p.data.map(<[u8]>::to_vec),
+            _ => None,
+        });
+        payloads.extend(proposals);
+    }
+    payloads.sort();
+    assert!(payloads.len() > 50, "proposals were recorded");
+    let file = |(i, chunk): (usize, &[Vec<u8>])| {
+        let mut out = txnlog::file_header().to_vec();
+        for payload in chunk {
+            txnlog::encode(payload, &mut out);
+        }
+        out.extend_from_slice(&vec![0; i % 3 * 40]);
+        out
+    };
+    payloads.chunks(5).enumerate().map(file).collect()
 });
 
 /// A recorded message.
@@ -315,7 +407,12 @@ fn however_it_is_cut<T: PartialEq + Debug, E: PartialEq + Debug>(
         let held = if failed.is_none() { inbuf.len() } else { 0 };
         (values, failed.is_some(), held)
     };
-    let mut places: Vec<usize> = cuts.iter().map(|c| c % (stream.len() + 1)).collect();
+    assert_eq!(all(&cut(stream, cuts)), all(&[stream]), "cut at {cuts:?}");
+}
+
+/// The stream in pieces, cut at these places, at most sixteen.
+fn cut<'a>(stream: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = cuts.iter().take(16).map(|c| c % (stream.len() + 1)).collect();
     places.sort_unstable();
     let mut pieces = Vec::new();
     let mut from = 0;
@@ -324,7 +421,7 @@ fn however_it_is_cut<T: PartialEq + Debug, E: PartialEq + Debug>(
         from = at;
     }
     pieces.push(&stream[from..]);
-    assert_eq!(all(&pieces), all(&[stream]), "cut at {cuts:?}");
+    pieces
 }
 
 #[test]
@@ -335,7 +432,7 @@ fn streams_decode_alike_however_they_are_cut() {
             wound(&mut stream, *kind, *at, *with);
         }
         stream.truncate(64 << 10);
-        let cuts = &cuts[..cuts.len().min(16)];
+        let cuts = &cuts[..];
         // Packets borrow from the buffer, so what is compared is their encoding.
         however_it_is_cut(&stream, cuts, |b| {
             Packet::decode(b, FRAME_MAX).map(|found| {
@@ -385,23 +482,14 @@ fn feed_in_pieces(pieces: &[&[u8]]) -> (Counted, usize, usize, bool, bool) {
 #[test]
 fn snapshot_streams_decode_alike_however_they_are_cut() {
     fn property(pick: usize, wounds: Vec<(u8, usize, u32)>, cuts: Vec<usize>) -> bool {
-        let streams: Vec<&Vec<u8>> = RECORDED.iter().filter(|m| m.ends_with(b"BenWasHere")).collect();
-        assert!(!streams.is_empty(), "snapshot streams were recorded");
+        static STREAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(streams);
+        let streams = &*STREAMS;
         let mut stream = streams[pick % streams.len()].clone();
         for (kind, at, with) in wounds.iter().take(1) {
             wound(&mut stream, *kind, *at, *with);
         }
-        let mut places: Vec<usize> = cuts.iter().take(16).map(|c| c % (stream.len() + 1)).collect();
-        places.sort_unstable();
-        let mut pieces = Vec::new();
-        let mut from = 0;
-        for at in places {
-            pieces.push(&stream[from..at]);
-            from = at;
-        }
-        pieces.push(&stream[from..]);
         let whole = feed_in_pieces(&[&stream]);
-        let cut = feed_in_pieces(&pieces);
+        let cut = feed_in_pieces(&cut(&stream, &cuts));
         if wounds.is_empty() {
             assert!(whole.3, "a recorded stream ends");
             assert_eq!(whole.1, stream.len());
@@ -416,4 +504,65 @@ fn snapshot_streams_decode_alike_however_they_are_cut() {
         true
     }
     alone(1000, 40, property as fn(usize, Vec<(u8, usize, u32)>, Vec<usize>) -> bool);
+}
+
+#[test]
+fn files_decode_alike_however_they_are_read() {
+    fn property(pick: usize, wounds: Vec<(u8, usize, u32)>, cuts: Vec<usize>) -> bool {
+        let mut log = LOGS[pick % LOGS.len()].clone();
+        let mut snapshot = SNAPSHOTS[pick % SNAPSHOTS.len()].clone();
+        for (kind, at, with) in wounds.iter().take(1) {
+            wound(&mut log, *kind, *at, *with);
+            wound(&mut snapshot, *kind, *at, *with);
+        }
+        let shared = |pieces: Vec<&[u8]>| pieces.into_iter().map(Bytes::copy_from_slice).collect::<Vec<_>>();
+        let whole = scan(&shared(vec![&log]), Scanner::new(FRAME_MAX));
+        assert_eq!(scan(&shared(cut(&log, &cuts)), Scanner::new(FRAME_MAX)), whole);
+        assert_eq!(search(&shared(cut(&log, &cuts))), search(&shared(vec![&log])));
+        let read = |pieces: Vec<&[u8]>| {
+            let (mut decoder, mut sink) = (FileDecoder::new(), Counted::default());
+            pieces
+                .into_iter()
+                .try_for_each(|p| decoder.feed(p, &mut sink))
+                .and_then(|()| decoder.finish())
+                .map(|t| (t, sink))
+        };
+        let (whole_file, in_pieces) = (read(vec![&snapshot]), read(cut(&snapshot, &cuts)));
+        if wounds.is_empty() {
+            assert_eq!(whole.0.len(), txnlog_records(&log), "every record is found");
+            assert!(whole_file.is_ok(), "the seals are right");
+        }
+        assert_eq!(whole_file.is_ok(), in_pieces.is_ok(), "accepted whole or in pieces");
+        if let (Ok(a), Ok(b)) = (whole_file, in_pieces) {
+            assert_eq!(a, b);
+        }
+        true
+    }
+    alone(2000, 40, property as fn(usize, Vec<(u8, usize, u32)>, Vec<usize>) -> bool);
+}
+
+/// A sealed file in which one bit flipped is never accepted: every byte is under a checksum or of the checksum.
+#[test]
+fn a_flipped_bit_is_seen() {
+    fn property(pick: usize, at: usize, bit: u8) -> bool {
+        let mut snapshot = SNAPSHOTS[pick % SNAPSHOTS.len()].clone();
+        let at = at % snapshot.len();
+        snapshot[at] ^= 1 << (bit % 8);
+        let mut decoder = FileDecoder::new();
+        decoder.feed(&snapshot, &mut Counted::default()).and_then(|()| decoder.finish()).is_err()
+    }
+    alone(1000, 40, property as fn(usize, usize, u8) -> bool);
+}
+
+/// Records of an undamaged log, counted by their frames alone.
+fn txnlog_records(log: &[u8]) -> usize {
+    let (mut at, mut n) = (txnlog::HEADER_LEN, 0);
+    while let Some(len) = log.get(at + 8..at + 12).map(|b| i32::from_be_bytes(b.try_into().expect("four bytes"))) {
+        if len == 0 {
+            break;
+        }
+        at += txnlog::FRAME_LEN + usize::try_from(len).expect("an undamaged log");
+        n += 1;
+    }
+    n
 }

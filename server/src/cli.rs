@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::GROUP_NAMES;
+use crate::bench::servers::Against;
 use crate::logging::LogFormat;
+use crate::sim::args::Sim;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (ZooKeeper 3.9.5)");
 
@@ -39,6 +42,15 @@ const DEV_EXAMPLES: &str = "Examples:
 Each server's zoo.cfg and data are under the directory, in server-N; `quorate serve` can run them one by one.
 Remove the directory to begin anew.";
 
+const BENCH_EXAMPLES: &str = "Examples:
+  quorate bench                                    this binary alone, about three minutes
+  quorate bench --against java --check             beside ZooKeeper 3.8; exit code 1 when a floor is broken
+  quorate bench --rows get,set --rounds 3 --seconds 2 --against java
+  quorate bench --json > bench.json
+
+Progress goes to standard error, the result to standard output. `--against java` needs Debian's packages libzookeeper-java and
+default-jre-headless. Use a release build and a machine with nothing else to do.";
+
 /// A coordination service that speaks ZooKeeper's protocols.
 #[derive(Debug, Parser)]
 #[command(name = "quorate", version = VERSION, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -57,6 +69,11 @@ pub enum Command {
     /// Run an ensemble on this machine, to try things out
     #[command(after_help = DEV_EXAMPLES)]
     Dev(Dev),
+    /// Measure CPU, latency, memory, start and failover of real servers on this machine
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(Bench),
+    /// Run ensembles in the deterministic simulator: faults, checks, replays
+    Sim(Sim),
     /// Print every configuration key, as Markdown
     ConfigReference,
 }
@@ -90,6 +107,42 @@ pub struct Dev {
     /// How a line of the log looks
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
+}
+
+/// `quorate bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Measure another implementation in the same run, and compare
+    #[arg(long, value_enum)]
+    pub against: Option<Against>,
+    /// Measure only the other implementation
+    #[arg(long, requires = "against")]
+    pub only_other: bool,
+    /// Which measurements, comma-separated; all by default
+    #[arg(long, value_delimiter = ',', value_parser = GROUP_NAMES)]
+    pub rows: Vec<String>,
+    /// How many rounds; results are their medians
+    #[arg(long, default_value_t = 5, value_parser = rounds)]
+    pub rounds: usize,
+    /// How long a round loads each side
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+    /// Where the servers keep their data; the system's temporary directory by default
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// The result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 when a floor is broken
+    #[arg(long)]
+    pub check: bool,
+}
+
+fn rounds(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1000) => Ok(n),
+        _ => Err("a number from 1 to 1000".to_owned()),
+    }
 }
 
 #[cfg(test)]

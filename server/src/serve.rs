@@ -1,17 +1,22 @@
 //! `quorate serve` and `quorate dev`, from arguments to exit code.
 
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use quorate_core::event::AdminCommand;
 use tracing::{Level, error, info, warn};
 
 use crate::cli::{Dev, Serve};
 use crate::config::problem::ConfigError;
 use crate::config::{Environment, ServerConfig, from_arguments, load};
+use crate::crew::Crew;
 use crate::data_dir;
 use crate::dev::Plan;
 use crate::exit::Exit;
 use crate::logging::{self, LogTarget};
+use crate::member;
+use crate::signals;
 use crate::version;
 
 /// A build with planted bugs is for the fuzzer only.
@@ -66,8 +71,21 @@ fn try_serve(options: &Serve) -> Result<Exit, Exit> {
     logging::set_process_id(config.peer.sid);
     info!("Starting quorate {}, ZooKeeper {}", version::QUORATE, version::ZOOKEEPER);
     prepare(&config)?;
-    error!("this build has no network adapter yet");
-    Err(Exit::Unexpected)
+    run(config)
+}
+
+/// Runs one server on this thread until it is told to stop.
+fn run(config: ServerConfig) -> Result<Exit, Exit> {
+    let unexpected = |what: &str, e: &dyn std::fmt::Display| {
+        error!("{what}: {e}");
+        Exit::Unexpected
+    };
+    let member = member::build(config, None).map_err(|e| unexpected("this server cannot start", &e))?;
+    let remote = member.remote();
+    signals::on_stop(move || remote.send(AdminCommand::Shutdown)).map_err(|e| unexpected("no signal handler", &e))?;
+    // The panic has been logged with its reason.
+    let ended = catch_unwind(AssertUnwindSafe(|| member.run())).map_err(|_| Exit::Unexpected)?;
+    Ok(member::report(&ended))
 }
 
 /// `quorate dev`.
@@ -89,13 +107,20 @@ fn try_dev(options: &Dev) -> Result<Exit, Exit> {
         Exit::DataDir
     })?;
     let environment = Environment::default();
+    let mut configs = Vec::new();
     for member in &plan.members {
         let config = load(&member.config_file(), &environment).map_err(|e| report(&e))?;
         prepare(&config)?;
+        configs.push(config);
     }
-    print(&plan.greeting(&options.dir));
-    error!("this build has no network adapter yet");
-    Err(Exit::Unexpected)
+    let unexpected = |e| {
+        error!("the servers cannot be started: {e}");
+        Exit::Unexpected
+    };
+    let crew = Crew::start(configs).map_err(unexpected)?;
+    let stopper = crew.stopper();
+    signals::on_stop(move || stopper.stop()).map_err(unexpected)?;
+    Ok(crew.wait(|| print(&plan.greeting(&options.dir))))
 }
 
 /// To standard output; a reader that went away is no error.

@@ -1,1 +1,42 @@
-//! Placeholder: filled by the next commits.
+//! Deterministic simulator of Quorate ensembles: the real `Peer`s of `quorate-core` in one thread, with a network, disks,
+//! clocks, clients and an adversary that one seed decides.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod clock;
+mod fault;
+mod liveness;
+mod network;
+mod node;
+mod queue;
+mod watcher;
+mod world;
+
+pub mod check;
+pub mod disk;
+pub mod draw;
+pub mod effect;
+pub mod initial;
+pub mod json_position;
+pub mod model;
+pub mod observe;
+pub mod rng;
+pub mod scenario;
+pub mod spec;
+pub mod workload;
+
+pub use observe::{Check, Obs, Observation, Outcome, Verdict, Violation};
+pub use spec::RunSpec;
+pub use world::run;
+
+/// How a run is driven; nothing in it changes what happens.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// Gets each line of the trace.
+    pub trace: Option<&'a mut dyn FnMut(&str)>,
+    /// Keep the clients' operations in [`Outcome::ops`].
+    pub record_ops: bool,
+    /// Keep so many last lines of the trace in [`Outcome::tail`].
+    pub tail: usize,
+}

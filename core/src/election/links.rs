@@ -39,6 +39,9 @@ pub struct Arrival {
 
 /// Strangers that may wait for their hello at once.
 const GREETING_MAX: usize = 256;
+/// A server with a larger id calls back by itself when it drops a connection; only if it has not done so within this time (ms) is
+/// it called. Calling at once would make it drop the connection that is just being made, without end.
+const CALL_BACK_MS: Millis = 50;
 /// Servers outside the configuration that may stay connected at once.
 const UNKNOWN_MAX: usize = 16;
 
@@ -52,6 +55,8 @@ struct Remote {
     dirty: bool,
     undrained: usize,
     heard_ms: Millis,
+    /// The connection was lost while LOOKING: call then, if there is none.
+    redial_at: Option<Millis>,
     /// The last attempt failed and nothing was heard since.
     unreachable: bool,
 }
@@ -145,7 +150,11 @@ impl Links {
     }
 
     fn flush(remote: &mut Remote, link: LinkId, what: &Announcement, config: &Bytes, out: &mut Outbox) {
-        remote.dirty = false;
+        // Before the first election there is nothing to say (2.4: the database is loaded before voting).
+        remote.dirty = what.round == 0;
+        if remote.dirty {
+            return;
+        }
         // Text of a large ensemble is shared, not copied.
         let inline = config.len() <= 1024;
         remote.undrained += out.send_with(link, |buf| {
@@ -249,7 +258,11 @@ impl Links {
                     remote.unreachable = failed;
                     // A lost connection may mean a lost server: while LOOKING the difference matters.
                     if what.state == VoterState::Looking && !failed {
-                        self.send(now, sid, &what, out);
+                        if sid > self.me {
+                            remote.redial_at = Some(now.mono_ms + CALL_BACK_MS);
+                        } else {
+                            self.send(now, sid, &what, out);
+                        }
                     }
                 }
             }
@@ -271,6 +284,11 @@ impl Links {
     fn dialed(&mut self, now: Now, link: LinkId, what: &Announcement, out: &mut Outbox) {
         let Some(Link { kind: Kind::Dialing(sid), .. }) = self.links.get(&link) else { return };
         let sid = *sid;
+        if self.remotes.get(&sid).is_some_and(|r| r.channel.is_some()) {
+            // It has called meanwhile; every hello tears down what there is (2.1).
+            self.drop_link(link, CloseReason::Done, out);
+            return;
+        }
         let hello = Hello { sid: self.me, addresses: alloc::vec![self.own_address.as_ref().into()] };
         let sent = out.send_with(link, |buf| hello.encode(buf));
         if sid > self.me {
@@ -296,6 +314,7 @@ impl Links {
         remote.channel = Some(link);
         remote.undrained = 0;
         remote.heard_ms = now.mono_ms;
+        remote.redial_at = None;
         remote.unreachable = false;
         if let Some(l) = self.links.get_mut(&link) {
             l.kind = Kind::Channel(sid);
@@ -423,8 +442,18 @@ impl Links {
         Ok(())
     }
 
-    /// Closes connections that never said hello.
-    pub fn tick(&mut self, now: Now, out: &mut Outbox) {
+    /// Calls servers that have not called back, and closes connections that never said hello.
+    pub fn tick(&mut self, now: Now, what: &Announcement, out: &mut Outbox) {
+        let due = |r: &Remote| r.redial_at.is_some_and(|at| at <= now.mono_ms);
+        let lost: Vec<Sid> = self.remotes.iter().filter(|(_, r)| due(r)).map(|(sid, _)| *sid).collect();
+        for sid in lost {
+            if let Some(remote) = self.remotes.get_mut(&sid) {
+                remote.redial_at = None;
+            }
+            if what.state == VoterState::Looking {
+                self.send(now, sid, what, out);
+            }
+        }
         if self.greeting == 0 {
             return;
         }
@@ -438,10 +467,11 @@ impl Links {
     /// When [`Links::tick`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
+        let redial = self.remotes.values().filter_map(|r| r.redial_at).min();
         if self.greeting == 0 {
-            return None;
+            return redial;
         }
         let until = |l: &Link| if let Kind::Greeting(until) = l.kind { Some(until) } else { None };
-        self.links.values().filter_map(until).min()
+        self.links.values().filter_map(until).chain(redial).min()
     }
 }

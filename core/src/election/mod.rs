@@ -140,7 +140,7 @@ impl Election {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now, out: &mut Outbox, decision: &mut Option<Decision>) {
-        self.links.tick(now, out);
+        self.links.tick(now, &self.fle.announcement(), out);
         if !self.fle.looking() {
             return;
         }

@@ -83,6 +83,7 @@ impl Peer {
         if let Some(digest) = digest
             && digest.version == crate::wire::txn::TxnDigest::VERSION
             && digest.digest != self.tree.digest()
+            && header.zxid > self.fuzzy_until
         {
             self.digest_mismatches += 1;
             if self.digest_mismatches == 1 || self.cfg.trace {
@@ -91,7 +92,8 @@ impl Peer {
             }
         }
         if let State::Leading(p) | State::Standalone(p) = &mut self.state {
-            if p.zab.established() {
+            // The initial history was prepared by nobody here.
+            if header.zxid > p.zab.initial() {
                 p.prepare.applied(header.zxid, &self.tree);
             }
             if matches!(txn, Txn::CloseSession { .. }) {

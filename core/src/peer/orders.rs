@@ -14,9 +14,9 @@ use crate::session::Origin;
 use crate::wire::packet::ForwardedRequest;
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnHeader, encode_record};
+use crate::wire::txnlog::Record;
 use crate::zab::Effect;
 use crate::zab::confirm::SyncOrigin;
-use crate::wire::txnlog::Record;
 
 /// One request on its way into the total order.
 struct Order<'a> {
@@ -90,8 +90,7 @@ impl Peer {
                 ids: order.ids,
                 origin: order.origin,
             };
-            let outcome =
-                p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
+            let outcome = p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
             match outcome {
                 Outcome::Txn => {}
                 Outcome::Dropped => return,
@@ -167,6 +166,11 @@ impl Peer {
             Effect::Established => self.established(now, out),
             Effect::EpochKnown(epoch) => self.epoch_known(epoch),
             Effect::UpToDate => {
+                if let State::Following(l) = &self.state
+                    && l.took_snapshot()
+                {
+                    self.fuzzy_until = self.history.last();
+                }
                 self.apply_ready(now, out);
                 out.event(Event::UpToDate { epoch: self.epoch(), applied: self.history.applied() });
                 self.begin_serving(now, out);
@@ -180,25 +184,41 @@ impl Peer {
                 self.with_primary(now, out, |p, ctx| {
                     let valid = p.tracker.revalidate(ctx.now.mono_ms, session, timeout, Origin::Learner(from));
                     p.zab.revalidated(link, session, valid, ctx);
-                });
+                    valid
+                })
+                .filter(|valid| *valid)
+                .inspect(|_| self.front.session_moved(session));
             }
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
             }
-            Effect::SyncDone(link) => {
-                // A sync shows everything up to it: what is decided is applied first.
-                self.apply_ready(now, out);
-                let (front, mut ctx) = self.front_ctx(now, out);
-                front.synced(link, &mut ctx);
-            }
-            Effect::SyncReply => {
-                self.apply_ready(now, out);
-                let (front, mut ctx) = self.front_ctx(now, out);
-                front.synced_oldest(&mut ctx);
-            }
+            Effect::SyncDone(link) => self.sync_confirmed(now, Some(link), out),
+            Effect::SyncReply => self.sync_confirmed(now, None, out),
             Effect::Revalidated(session, valid) => {
                 let (front, mut ctx) = self.front_ctx(now, out);
                 front.revalidated(session, valid, &mut ctx);
+            }
+        }
+    }
+
+    /// A sync shows everything up to it: what is decided is applied first, and that may have to wait for the own disk.
+    /// `None`: the oldest sync that was forwarded.
+    fn sync_confirmed(&mut self, now: Now, link: Option<LinkId>, out: &mut Outbox) {
+        self.apply_ready(now, out);
+        self.syncs.push_back((self.history.committed(), link));
+        self.answer_syncs(now, out);
+    }
+
+    /// Answers every sync whose transactions are applied.
+    pub(super) fn answer_syncs(&mut self, now: Now, out: &mut Outbox) {
+        while let Some((after, link)) = self.syncs.front().copied()
+            && after <= self.history.applied()
+        {
+            self.syncs.pop_front();
+            let (front, mut ctx) = self.front_ctx(now, out);
+            match link {
+                Some(link) => front.synced(link, &mut ctx),
+                None => front.synced_oldest(&mut ctx),
             }
         }
     }
@@ -245,8 +265,7 @@ impl Peer {
     /// Sessions that own ephemerals but are in no session table are closed at the start of a term (storage-format 8.5).
     pub(super) fn close_orphans(&mut self, now: Now, out: &mut Outbox) {
         let sessions = self.tree.sessions();
-        let orphans: Vec<SessionId> =
-            self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
+        let orphans: Vec<SessionId> = self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
         for session in orphans {
             if let State::Leading(p) | State::Standalone(p) = &mut self.state {
                 p.tracker.add(now.mono_ms, session, 0, None);

@@ -15,19 +15,13 @@ use crate::mutant::Mutant;
 use crate::peer::apply::Loader;
 use crate::peer::{Peer, Primary, State};
 use crate::request::prepare::Preparer;
-use crate::session::Tracker;
+use crate::session::{IdSource, Tracker};
 use crate::wire::notification::VoterState;
 use crate::zab::leader::Leader;
 use crate::zab::learner::Learner;
 
 impl Peer {
-    pub(super) fn on_disk(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        result: Result<DiskReply, DiskError>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn on_disk(&mut self, now: Now, ticket: Ticket, result: Result<DiskReply, DiskError>, out: &mut Outbox) {
         let mut events = core::mem::take(&mut self.disk_events);
         let mut loader = Loader { tree: &mut self.tree, history: &mut self.history };
         self.disk.on_disk(now, ticket, result, &mut loader, out, &mut events);
@@ -102,6 +96,7 @@ impl Peer {
             self.history.commit_to(r.last_logged);
         }
         self.history.commit_to(r.committed_hint);
+        self.fuzzy_until = r.committed_hint;
         out.event(Event::TreeReplaced { zxid: self.history.applied(), digest: self.tree.digest() });
         self.apply_ready(now, out);
         out.event(Event::Recovered {
@@ -111,7 +106,7 @@ impl Peer {
             current_epoch: r.current,
             health: r.health,
         });
-        self.front.set_id_floor(self.tree.sessions().keys().next_back().copied(), now);
+        self.front.set_id_floor(IdSource::newest(self.cfg.sid, self.tree.sessions()), now);
         if self.stopping {
             self.state = State::Settling;
         } else if self.cfg.ensemble.is_none() {
@@ -193,7 +188,7 @@ impl Peer {
             election.settle(state, d.vote);
         }
         if d.leader == self.cfg.sid {
-            let zab = Leader::elected(&mut self.zab_ctx(now, out));
+            let zab = Leader::elected(self.newest_promise, &mut self.zab_ctx(now, out));
             self.state = State::Leading(Box::new(self.primary(zab, now)));
             return;
         }
@@ -269,7 +264,10 @@ impl Peer {
         let state = core::mem::replace(&mut self.state, State::Settling);
         let mut reload = false;
         match state {
-            State::Leading(mut p) => p.zab.stop(&mut self.zab_ctx(now, out)),
+            State::Leading(mut p) => {
+                self.newest_promise = p.zab.newest_promise();
+                p.zab.stop(&mut self.zab_ctx(now, out));
+            }
             State::Standalone(_) => {}
             State::Following(mut l) => reload = l.stop(&mut self.zab_ctx(now, out)),
             State::Looking { .. } | State::Settling => {}
@@ -281,6 +279,7 @@ impl Peer {
         let (front, mut ctx) = self.front_ctx(now, out);
         front.stop_serving(&mut ctx);
         self.effects.clear();
+        self.syncs.clear();
         if reload {
             self.reload(out);
         }

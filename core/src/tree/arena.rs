@@ -55,6 +55,8 @@ pub(super) struct Node {
     /// The next older sibling; the oldest has the youngest here, so that a parent finds its end.
     pub(super) prev: NodeId,
     pub(super) children: u32,
+    /// Number of all descendants.
+    pub(super) below: u32,
     /// Hash of the path: the index does not build paths when it grows.
     pub(super) hash: u32,
     /// CRC of path and data, so that a change of the stat alone does not read the data again.
@@ -84,6 +86,7 @@ impl Node {
             next: NodeId::NONE,
             prev: NodeId::NONE,
             children: 0,
+            below: 0,
             hash: 0,
             content_crc: 0,
             crc: 0,

@@ -204,11 +204,8 @@ impl DataTree {
     /// Number of all descendants. "/" leaves out the root; "" does not (client-protocol 5.5).
     #[must_use]
     pub fn all_children_number(&self, path: &str) -> usize {
-        match path {
-            "" => self.nodes.len(),
-            "/" => self.nodes.len() - 1,
-            _ => self.find(path).map_or(0, |id| self.subtree(id).count() - 1),
-        }
+        let below = self.find(path).map_or(0, |id| self.nodes.get(id).below as usize);
+        below + usize::from(path.is_empty())
     }
 
     /// Writes the configuration into its znode, unlogged, as every server does for itself (storage-format section 4).

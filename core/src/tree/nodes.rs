@@ -90,6 +90,7 @@ impl DataTree {
             }
             node.children += 1;
         });
+        self.count_below(parent, 1);
     }
 
     fn unlink(&mut self, id: NodeId) {
@@ -115,6 +116,16 @@ impl DataTree {
             }
             node.children -= 1;
         });
+        self.count_below(parent, -1);
+    }
+
+    /// A leaf came or went below this znode.
+    fn count_below(&mut self, mut at: NodeId, by: i32) {
+        while !at.is_none() {
+            let node = self.nodes.get_mut(at);
+            node.below = node.below.checked_add_signed(by).expect("as many go as came");
+            at = node.parent;
+        }
     }
 
     /// Changes what is neither in snapshots nor in the digest.

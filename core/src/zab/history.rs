@@ -164,11 +164,8 @@ impl History {
         if zxid < self.floor {
             return Place::Below;
         }
-        let (held, before) = if zxid > self.applied {
-            Self::find(&self.tail, zxid)
-        } else {
-            Self::find(&self.window, zxid)
-        };
+        let (held, before) =
+            if zxid > self.applied { Self::find(&self.tail, zxid) } else { Self::find(&self.window, zxid) };
         if held || zxid == self.applied {
             return Place::Held;
         }

@@ -1,15 +1,15 @@
 //! LEADING: the packets that learners send.
 
 use crate::error::CloseReason;
-use crate::ids::{LinkId, Zxid};
-use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
-use crate::jute::Reader;
 use crate::ids::SessionId;
+use crate::ids::{LinkId, Zxid};
+use crate::jute::Reader;
+use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
 use crate::wire::records::{Id, op};
 use crate::zab::confirm::SyncOrigin;
 use crate::zab::handler::{Handler, Stage};
 use crate::zab::leader::Leader;
-use crate::zab::learner::{FLAG_DOUBTFUL, MARKER};
+use crate::zab::learner::{FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
 use crate::zab::{Ctx, Effect, packet_max};
 
 impl Leader {
@@ -84,6 +84,7 @@ impl Leader {
         h.observer = p.kind == kind::OBSERVERINFO;
         h.ours = ours;
         h.doubtful = ours && flags & FLAG_DOUBTFUL != 0;
+        h.empty = ours && flags & FLAG_EMPTY != 0;
         h.accepted = p.zxid.epoch();
         // A newer connection of the same server replaces the older one.
         let old: Option<LinkId> = self.handlers.values().find(|o| o.sid == h.sid).map(|o| o.link);

@@ -25,6 +25,9 @@ pub(crate) const MARKER: i32 = 0x5152_5431;
 /// Flag behind the marker: the tail of this learner's log is doubtful.
 pub(crate) const FLAG_DOUBTFUL: i32 = 1;
 
+/// Flag behind the marker: this server has no history, and no operator's word that it never had one.
+pub(crate) const FLAG_EMPTY: i32 = 2;
+
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
 
@@ -89,6 +92,8 @@ pub struct Learner {
     sync_committed: Zxid,
     /// A snapshot was received in this term and is not installed yet.
     snap: Option<Zxid>,
+    /// A snapshot was received in this term.
+    snapped: bool,
     /// The tree stands above what is left of the log: it must be read from disk again.
     reload: bool,
     /// The driver was told to stop reading from the leader.
@@ -102,7 +107,13 @@ pub struct Learner {
 impl Learner {
     /// A server that will follow `leader` at `address`.
     #[must_use]
-    pub fn new(leader: Sid, address: alloc::sync::Arc<str>, observer: bool, leader_empty: bool, ctx: &mut Ctx<'_>) -> Self {
+    pub fn new(
+        leader: Sid,
+        address: alloc::sync::Arc<str>,
+        observer: bool,
+        leader_empty: bool,
+        ctx: &mut Ctx<'_>,
+    ) -> Self {
         let timing = &ctx.cfg.timing;
         let limit = if timing.connect_limit > 0 { timing.connect_limit } else { timing.init_limit };
         let mut learner = Self {
@@ -121,6 +132,7 @@ impl Learner {
             leader_empty,
             sync_committed: Zxid::ZERO,
             snap: None,
+            snapped: false,
             reload: false,
             paused: false,
             acked: Zxid::ZERO,
@@ -134,6 +146,11 @@ impl Learner {
     #[must_use]
     pub fn is_up(&self) -> bool {
         matches!(self.stage, Stage::Up)
+    }
+    /// Whether this term began with a whole snapshot.
+    #[must_use]
+    pub fn took_snapshot(&self) -> bool {
+        self.snapped
     }
     /// Whether this link goes to the leader.
     #[must_use]
@@ -213,7 +230,11 @@ impl Learner {
         let info = LearnerInfo { sid: ctx.cfg.sid, protocol: LearnerInfo::PROTOCOL, config_version: version };
         let mut data = info.encode();
         data.put_i32(MARKER);
-        data.put_i32(if ctx.disk.health() == Health::Doubtful { FLAG_DOUBTFUL } else { 0 });
+        data.put_i32(match ctx.disk.health() {
+            Health::Doubtful => FLAG_DOUBTFUL,
+            Health::Empty => FLAG_EMPTY,
+            Health::Intact | Health::Damaged => 0,
+        });
         let packet_kind = if self.observer { kind::OBSERVERINFO } else { kind::FOLLOWERINFO };
         let accepted = Zxid::new(ctx.disk.accepted_epoch(), 0);
         self.stage = Stage::LeaderInfo;
@@ -351,6 +372,7 @@ impl Learner {
                 ctx.tree.begin_load();
                 ctx.disk.incoming_begin(p.zxid, ctx.out);
                 self.snap = Some(p.zxid);
+                self.snapped = true;
                 self.stage = Stage::Snapshot(StreamDecoder::new(), p.zxid);
             }
             // A PING reply now would be taken for ACK(NEWLEADER) (quorum-protocol 5.2).
@@ -555,6 +577,8 @@ impl Learner {
         ctx.out.event(Event::NewLeaderAcked { epoch: self.epoch, last_logged });
         ctx.effects.push(Effect::EpochKnown(self.epoch));
         self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
+        // What the synchronisation called committed needs no acknowledgement (quorum-protocol 5.4, step 3).
+        self.acked = self.acked.max(self.sync_committed);
         self.ack_durable(ctx);
         self.unblocked(ctx);
     }
@@ -593,20 +617,8 @@ impl Learner {
 
     fn on_live(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
         match p.kind {
-            kind::PROPOSAL => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.log_last(ctx);
-                    if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
-                        self.ack_up_to(p.zxid, ctx);
-                    }
-                }
-            }
-            kind::INFORM => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.log_last(ctx);
-                    self.commit(p.zxid, ctx)?;
-                }
-            }
+            kind::PROPOSAL => self.on_proposal(p, ctx)?,
+            kind::INFORM => self.on_inform(p, ctx)?,
             kind::COMMIT => self.commit(p.zxid, ctx)?,
             kind::UPTODATE if matches!(self.stage, Stage::Acked) => {
                 self.stage = Stage::Up;
@@ -614,11 +626,9 @@ impl Learner {
                 self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
                 ctx.effects.push(Effect::UpToDate);
             }
-            kind::PING => {
-                if self.is_up() {
-                    let touches = self.touches.drain();
-                    self.send(ctx, kind::PING, p.zxid, Some(&touches));
-                }
+            kind::PING if self.is_up() => {
+                let touches = self.touches.drain();
+                self.send(ctx, kind::PING, p.zxid, Some(&touches));
             }
             kind::REVALIDATE => {
                 let mut r = Reader::new(p.data.unwrap_or_default());
@@ -632,6 +642,24 @@ impl Learner {
             }
             // Java logs unknown types and goes on (quorum-protocol section 3); so do we.
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_proposal(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if self.take(p.zxid, p.data, ctx)? {
+            self.log_last(ctx);
+            if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
+                self.ack_up_to(p.zxid, ctx);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_inform(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        if self.take(p.zxid, p.data, ctx)? {
+            self.log_last(ctx);
+            self.commit(p.zxid, ctx)?;
         }
         Ok(())
     }

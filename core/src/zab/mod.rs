@@ -25,7 +25,6 @@ use crate::wire::records::Id;
 use crate::wire::txnlog::Record;
 use history::History;
 
-
 /// What a role may touch while it handles one input.
 #[derive(Debug)]
 pub struct Ctx<'a> {
@@ -123,8 +122,7 @@ const COPY_MAX: usize = 4096;
 /// Sends a packet that carries a transaction. Returns the bytes queued.
 pub(crate) fn send_record(out: &mut Outbox, link: LinkId, packet_kind: i32, record: &Record) -> usize {
     if record.payload.len() <= COPY_MAX {
-        return out
-            .send_with(link, |buf| Packet::new(packet_kind, record.zxid, Some(&record.payload)).encode(buf));
+        return out.send_with(link, |buf| Packet::new(packet_kind, record.zxid, Some(&record.payload)).encode(buf));
     }
     let head = out.send_with(link, |buf| {
         buf.put_i32(packet_kind);

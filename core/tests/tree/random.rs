@@ -149,7 +149,7 @@ fn a_live_history_equals_the_model() {
         pair.model.assert_same(&pair.tree);
         TestResult::passed()
     }
-    QuickCheck::new().tests(200).quickcheck(run as fn(Draws) -> TestResult);
+    QuickCheck::new().tests(100).quickcheck(run as fn(Draws) -> TestResult);
 }
 
 /// Transactions that no leader would make: the tree does what the replay rules say and stays sound.
@@ -185,7 +185,7 @@ fn any_transaction_can_be_applied() {
         pair.model.assert_same(&pair.tree);
         TestResult::passed()
     }
-    QuickCheck::new().tests(200).quickcheck(run as fn(Draws) -> TestResult);
+    QuickCheck::new().tests(100).quickcheck(run as fn(Draws) -> TestResult);
 }
 
 /// What Java writes while transactions go on: parents first, each znode as it is when its turn comes.
@@ -232,5 +232,5 @@ fn replay_over_a_fuzzy_snapshot_converges() {
         pair.model.assert_same(&tree);
         TestResult::passed()
     }
-    QuickCheck::new().tests(300).quickcheck(run as fn(Draws, Draws) -> TestResult);
+    QuickCheck::new().tests(150).quickcheck(run as fn(Draws, Draws) -> TestResult);
 }

@@ -8,6 +8,7 @@ use quorate_core::wire::records::{Acl, StatPersisted, op, perm};
 use quorate_core::wire::snapshot::SnapSink;
 use quorate_core::wire::txn::{CreateMode, SubTxn, Txn, TxnHeader, decode_record};
 
+use crate::body::Body;
 use crate::model::{Op, open_acl};
 use crate::random::Pair;
 
@@ -193,4 +194,36 @@ fn a_snapshot_that_cannot_be_is_refused() {
     assert_eq!(tree.node("/b").expect("loaded").acl(), [Acl::world(0)]);
     // Snapshots before 3.5 lack the configuration node.
     assert!(tree.node("/zookeeper/config").is_some());
+}
+
+#[test]
+fn lists_that_no_znode_uses_leave_the_table() {
+    let mut tree = DataTree::new(2, true);
+    let stat = StatPersisted::default();
+    let list = |perms| vec![Acl::world(perms)];
+    tree.begin_load();
+    for (id, perms) in [(7, 3), (8, 5), (9, perm::ALL)] {
+        SnapSink::acl(&mut tree, id, list(perms)).expect("new");
+    }
+    for (path, id) in [("/used", 7), ("/unknown", 77), ("/open", 9)] {
+        SnapSink::node(&mut tree, path, None, id, &stat).expect("new");
+    }
+    tree.finish_load(Zxid(5));
+    let table = |tree: &mut DataTree| {
+        let mut bytes = Vec::new();
+        tree.begin_walk();
+        assert!(tree.walk(1 << 20, &mut bytes));
+        let mut perms: Vec<i32> = Body::read(&bytes).0.acls.iter().map(|(_, list)| list[0].perms).collect();
+        perms.sort_unstable();
+        perms
+    };
+    // /zookeeper/config has READ.
+    assert_eq!(table(&mut tree), [0, perm::READ, 3]);
+    let mut applied = Applied::default();
+    for (i, path) in ["/used", "/unknown"].into_iter().enumerate() {
+        let payload = Op::SetAcl(path.into(), open_acl(), 1).payload(1, 6 + i as i64);
+        let (header, txn, _) = decode_record(&payload).expect("well formed");
+        tree.apply(&header, &txn, &mut applied);
+    }
+    assert_eq!(table(&mut tree), [perm::READ]);
 }

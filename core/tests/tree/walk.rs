@@ -50,7 +50,7 @@ fn a_walk_while_changing_is_the_state_at_its_start() {
         assert_point_in_time(&again, &pair.model);
         TestResult::passed()
     }
-    QuickCheck::new().tests(300).quickcheck(run as fn(Draws, Draws, u8) -> TestResult);
+    QuickCheck::new().tests(150).quickcheck(run as fn(Draws, Draws, u8) -> TestResult);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_walk_can_be_given_up_at_any_point() {
         assert_point_in_time(&bytes, &pair.model);
         TestResult::passed()
     }
-    QuickCheck::new().tests(200).quickcheck(run as fn(Draws, Draws, u8) -> TestResult);
+    QuickCheck::new().tests(100).quickcheck(run as fn(Draws, Draws, u8) -> TestResult);
 }
 
 #[test]

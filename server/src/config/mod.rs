@@ -18,30 +18,12 @@ use std::path::{Path, PathBuf};
 
 use quorate_core::config::PeerConfig;
 use quorate_core::ids::Millis;
+pub use quorate_net::Bind as ListenAddress;
 
 use self::key::Key;
 use self::members::Line;
 use self::problem::{ConfigError, Origin, Problem};
 use self::settings::Settings;
-
-/// Where to listen. The host is text: it is resolved when the listener is made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ListenAddress {
-    /// `None`: any address, of IPv4 and IPv6. An IPv6 address has no brackets here.
-    pub host: Option<String>,
-    /// Its port.
-    pub port: u16,
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            None => write!(f, "0.0.0.0:{}", self.port),
-            Some(host) if host.contains(':') => write!(f, "[{host}]:{}", self.port),
-            Some(host) => write!(f, "{host}:{}", self.port),
-        }
-    }
-}
 
 /// Everything that one server is told before it starts.
 #[derive(Clone, Debug)]

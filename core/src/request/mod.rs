@@ -1,0 +1,5 @@
+//! Between the state and the connections: requests become transactions, transactions become replies, reads are answered.
+
+pub mod finish;
+pub mod prepare;
+pub mod read;

@@ -1,0 +1,143 @@
+//! Where new session ids come from (client-protocol 2.2).
+
+use alloc::collections::BTreeMap;
+
+use crate::config::PeerConfig;
+use crate::ids::{Millis, Now, SessionId, Sid};
+use crate::mutant::{Mutant, Mutants};
+
+const LOW_56: i64 = (1 << 56) - 1;
+const COUNTER_BITS: u32 = 16;
+const CLOCK_MASK: i64 = (1 << 40) - 1;
+
+/// Gives ids away: low byte of the sid, 40 bits of a millisecond clock, a 16-bit counter that may carry upward.
+///
+/// The clock bits never go back: they start from the wall clock, but always above the newest id that the tree knows of this
+/// server ([`IdSource::raise`]).
+#[derive(Debug)]
+pub struct IdSource {
+    /// Low byte of the sid, in place.
+    server: i64,
+    /// The next id without its server byte.
+    next: i64,
+    mutants: Mutants,
+}
+
+impl IdSource {
+    /// A source that starts at the wall clock of `now`.
+    ///
+    /// # Panics
+    /// A server byte of 0xff with extended types: its ids would be TTL marks. The configuration refuses that before.
+    #[must_use]
+    pub fn new(cfg: &PeerConfig, now: Now) -> Self {
+        let byte = cfg.sid.0 & 0xff;
+        assert!(!(cfg.features.extended_types && byte == 0xff), "server ids end at 254 with extended types");
+        let mut source = Self { server: byte << 56, next: 0, mutants: cfg.mutants };
+        source.next = source.base(now.wall_ms);
+        source
+    }
+
+    /// The newest of `sessions` whose id was given away by the server `sid`: what [`IdSource::raise`] wants to know.
+    #[must_use]
+    pub fn newest<T>(sid: Sid, sessions: &BTreeMap<SessionId, T>) -> Option<SessionId> {
+        let first = (sid.0 & 0xff) << 56;
+        sessions.range(SessionId(first)..=SessionId(first | LOW_56)).next_back().map(|(session, _)| *session)
+    }
+
+    /// Ids given away from now on are above `newest`, if that is one of this server's, and not below the wall clock.
+    pub fn raise(&mut self, newest: Option<SessionId>, now: Now) {
+        let clock = self.base(now.wall_ms);
+        self.next = self.next.max(clock);
+        if self.mutants.has(Mutant::K16) {
+            self.next = clock;
+            return;
+        }
+        if let Some(SessionId(newest)) = newest
+            && newest & !LOW_56 == self.server
+        {
+            // A whole millisecond above: ids of a term that never reached the tree may lie in between.
+            let floor = (((newest & LOW_56) >> COUNTER_BITS) + 1) << COUNTER_BITS;
+            self.next = self.next.max(floor);
+        }
+    }
+
+    /// A new id.
+    pub fn next_id(&mut self) -> SessionId {
+        loop {
+            let id = self.server | (self.next & LOW_56);
+            self.next = (self.next & LOW_56) + 1;
+            // The mark of containers, and the id of nobody.
+            if id != i64::MIN && id != SessionId::NONE.0 {
+                return SessionId(id);
+            }
+        }
+    }
+
+    fn base(&self, wall_ms: Millis) -> i64 {
+        let clock = if self.mutants.has(Mutant::K16) { 1 } else { wall_ms & CLOCK_MASK };
+        clock << COUNTER_BITS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(wall_ms: Millis) -> Now {
+        Now { mono_ms: 0, wall_ms }
+    }
+    fn source(sid: i64, wall_ms: Millis) -> IdSource {
+        IdSource::new(&PeerConfig { sid: Sid(sid), ..PeerConfig::default() }, at(wall_ms))
+    }
+
+    #[test]
+    fn byte_clock_and_counter_stand_where_java_has_them() {
+        let mut ids = source(0x101, 0x15a_2ea);
+        assert_eq!(ids.next_id(), SessionId(0x0100_0015_a2ea_0000));
+        assert_eq!(ids.next_id(), SessionId(0x0100_0015_a2ea_0001));
+        assert_eq!(source(1, (7 << 40) | 5).next_id(), SessionId(0x0100_0000_0005_0000));
+        assert_eq!(source(0xff, 0).next_id().0 as u64, 0xff00_0000_0000_0000);
+    }
+
+    #[test]
+    fn the_counter_carries_into_the_clock_and_never_into_the_server() {
+        let mut ids = source(3, 9);
+        ids.next += 0xffff;
+        assert_eq!(ids.next_id(), SessionId(0x0300_0000_0009_ffff));
+        assert_eq!(ids.next_id(), SessionId(0x0300_0000_000a_0000));
+        ids.next = LOW_56;
+        assert_eq!(ids.next_id(), SessionId(0x03ff_ffff_ffff_ffff));
+        assert_eq!(ids.next_id(), SessionId(0x0300_0000_0000_0000));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_repeats_no_id() {
+        let newest = source(2, 5000).next_id();
+        let mut ids = source(2, 1000);
+        ids.raise(Some(newest), at(1000));
+        assert_eq!(ids.next_id().0, newest.0 + (1 << 16));
+        // Another server's id is no floor, nor is an old one of our own.
+        let mut ids = source(2, 1000);
+        ids.raise(Some(SessionId(0x0300_0000_ffff_0000)), at(1000));
+        ids.raise(Some(SessionId(0x0200_0000_0001_0000)), at(1001));
+        assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0000));
+        // Raising never lowers.
+        ids.raise(None, at(0));
+        assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0001));
+    }
+
+    #[test]
+    fn the_newest_of_this_servers_sessions_is_found_among_all() {
+        let ids = [0x0100_0000_0009_0000, 0x0200_0000_0001_0000, 0x0200_0000_0002_0000, 0x0300_0000_0005_0000, -1];
+        let sessions: BTreeMap<SessionId, ()> = ids.iter().map(|id| (SessionId(*id), ())).collect();
+        assert_eq!(IdSource::newest(Sid(2), &sessions), Some(SessionId(ids[2])));
+        assert_eq!(IdSource::newest(Sid(0x1ff), &sessions), Some(SessionId(-1)));
+        assert_eq!(IdSource::newest(Sid(9), &sessions), None);
+    }
+
+    #[test]
+    fn neither_zero_nor_the_mark_of_containers_is_an_id() {
+        assert_eq!(source(0x80, 0).next_id().0, i64::MIN + 1);
+        assert_eq!(source(0, 0).next_id(), SessionId(1));
+    }
+}

@@ -1,0 +1,58 @@
+//! Server CPU time per operation under full load.
+
+use std::io;
+use std::time::Instant;
+
+use super::load::{Kind, Load, Until};
+use super::report::{Floor, Row};
+use super::servers::{Ensemble, Shape, cpu_seconds};
+use super::{Setting, rounds};
+
+struct Loaded {
+    ensemble: Ensemble,
+    load: Load,
+    rates: Vec<f64>,
+    client_cpu: Vec<f64>,
+}
+
+/// Reads.
+pub fn get(setting: &Setting) -> io::Result<Vec<Row>> {
+    per_operation(setting, "get", Kind::Get, Shape::STANDALONE, Floor::OfOther(0.2))
+}
+
+/// Writes.
+pub fn set(setting: &Setting) -> io::Result<Vec<Row>> {
+    per_operation(setting, "set", Kind::Set, Shape::STANDALONE, Floor::OfOther(0.25))
+}
+
+/// Writes to three servers; the CPU time is that of the three.
+pub fn ensemble(setting: &Setting) -> io::Result<Vec<Row>> {
+    per_operation(setting, "set, three servers", Kind::Set, Shape::THREE, Floor::OfOther(0.25))
+}
+
+fn per_operation(setting: &Setting, name: &str, kind: Kind, shape: Shape, floor: Floor) -> io::Result<Vec<Row>> {
+    let mut states = Vec::new();
+    for side in &setting.sides {
+        let ensemble = Ensemble::start(setting, side, &format!("{kind:?}{}", shape.servers), shape)?;
+        let mut load = Load::open(&ensemble.addresses(), kind)?;
+        eprintln!("  warming up {side}");
+        load.run(setting, Until::Elapsed(setting.warm_up))?;
+        states.push(Loaded { ensemble, load, rates: Vec::new(), client_cpu: Vec::new() });
+    }
+    let cpu = rounds(setting, setting.rounds, &mut states, |state| one_round(setting, state))?;
+    let of = |pick: fn(&Loaded) -> &Vec<f64>| states.iter().map(|s| pick(s).clone()).collect::<Vec<_>>();
+    Ok(vec![
+        Row::new(format!("{name}: server CPU"), "µs/op", cpu, floor),
+        Row::new(format!("{name}: rate"), "op/s", of(|s| &s.rates), Floor::None),
+        Row::new(format!("{name}: CPU of the load itself"), "µs/op", of(|s| &s.client_cpu), Floor::None),
+    ])
+}
+
+/// Microseconds of server CPU per operation.
+fn one_round(setting: &Setting, state: &mut Loaded) -> io::Result<f64> {
+    let (began, server, own) = (Instant::now(), state.ensemble.cpu_seconds()?, cpu_seconds("self")?);
+    let operations = state.load.run(setting, Until::Elapsed(setting.round))? as f64;
+    state.rates.push(operations / began.elapsed().as_secs_f64());
+    state.client_cpu.push((cpu_seconds("self")? - own) * 1e6 / operations);
+    Ok((state.ensemble.cpu_seconds()? - server) * 1e6 / operations)
+}

@@ -1,0 +1,78 @@
+//! One server of this process: from its configuration to its end.
+
+use std::io;
+use std::sync::Arc;
+
+use quorate_core::event::Halt;
+use quorate_core::peer::Peer;
+use quorate_net::disk::DataDirs;
+use quorate_net::{Driver, Ended, Limits, Ports, Settings};
+use tracing::{error, info, warn};
+
+use crate::config::ServerConfig;
+use crate::data_dir::{SIDE_DIR, VERSION_DIR};
+use crate::exit::Exit;
+use crate::host::{Listener, ServerHost};
+
+/// A server that can run.
+pub type Member = Driver<Peer, ServerHost>;
+
+/// Builds a server; its directories are ready. Nothing is opened before it runs.
+pub fn build(config: ServerConfig, listener: Option<Listener>) -> io::Result<Member> {
+    let settings = settings(&config);
+    let peer_config = config.peer.clone();
+    let host = ServerHost::new(Arc::new(config), listener);
+    Driver::new(|now| Peer::new(peer_config, now), host, settings)
+}
+
+fn settings(config: &ServerConfig) -> Settings {
+    Settings {
+        ports: Ports {
+            client: config.client.clone(),
+            election: config.election.clone(),
+            quorum: config.quorum.clone(),
+            client_backlog: config.backlog,
+            election_bind_tries: config.election_bind_tries,
+            client_keep_alive: config.client_keep_alive,
+            quorum_keep_alive: config.quorum_keep_alive,
+        },
+        dirs: DataDirs {
+            data: config.data_dir.join(VERSION_DIR),
+            log: config.data_log_dir.join(VERSION_DIR),
+            side: config.data_dir.join(SIDE_DIR),
+            base: config.data_dir.clone(),
+        },
+        limits: Limits { connect_ms: config.peer.timing.cnx_timeout_ms, ..Limits::default() },
+    }
+}
+
+/// Logs how a server ended; the exit code that tells it.
+#[must_use]
+pub fn report(ended: &Ended) -> Exit {
+    match ended {
+        Ended::Halt(Halt::Shutdown) => {
+            info!("shutdown of this server is complete");
+            Exit::Clean
+        }
+        Ended::ShutdownTimeout => {
+            warn!("ended without an orderly shutdown; everything acknowledged is on disk");
+            Exit::Clean
+        }
+        Ended::Halt(Halt::Disk(what)) => {
+            error!("the disk failed, this server must not go on: {what}");
+            Exit::TxnLog
+        }
+        Ended::Halt(Halt::BadData(what)) => {
+            error!("the data directory cannot be used: {what}");
+            Exit::TxnLog
+        }
+        Ended::ClientPort(what) | Ended::System(what) => {
+            error!("{what}");
+            Exit::Unexpected
+        }
+        Ended::ElectionPort(what) => {
+            error!("{what}");
+            Exit::ElectionPort
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `quorate sim run` and `quorate sim replay`.
+
+use std::path::{Path, PathBuf};
+
+use quorate_sim::RunSpec;
+use quorate_sim::scenario::Scenario;
+
+use super::args::{Replay, Run};
+use super::one::{self, Ran};
+use super::{SimExit, report};
+use crate::serve::print;
+
+fn usage(what: &str) -> SimExit {
+    eprintln!("error: {what}");
+    SimExit::Usage
+}
+
+fn traced(spec: &RunSpec, trace: bool, record_ops: bool) -> Ran {
+    let mut line = |text: &str| println!("{text}");
+    one::run(spec, trace.then_some(&mut line as &mut dyn FnMut(&str)), record_ops)
+}
+
+/// The file of a failing seed.
+#[must_use]
+pub fn file_of(out: &Path, seed: u64, mutant: Option<&str>) -> PathBuf {
+    out.join(match mutant {
+        Some(id) => format!("quorate-{id}-seed-{seed}.json"),
+        None => format!("quorate-seed-{seed}.json"),
+    })
+}
+
+/// Writes the scenario of a failing run; the file's name if that worked.
+#[must_use]
+pub fn save_failure(ran: &Ran, spec: &RunSpec, out: &Path) -> Option<PathBuf> {
+    if !ran.failed() {
+        return None;
+    }
+    let file = file_of(out, ran.seed, spec.mutant.as_deref());
+    let name = file.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    report::save(&ran.scenario(&name, spec), &file).then_some(file)
+}
+
+/// `quorate sim run`.
+#[must_use]
+pub fn run(options: &Run) -> SimExit {
+    let mutant = options.common.mutant.as_deref();
+    let spec = match one::spec_of(options.seed, mutant) {
+        Ok(spec) => spec,
+        Err(e) => return usage(&e),
+    };
+    let ran = traced(&spec, options.trace, false);
+    let file = save_failure(&ran, &spec, &options.common.out);
+    if let Some(save) = &options.save {
+        report::save(&ran.scenario(&format!("seed-{}", options.seed), &spec), save);
+    }
+    if options.common.json {
+        print(&report::json(&ran, mutant, file.as_deref(), None));
+    } else {
+        print(&report::words(&ran, file.as_deref()));
+    }
+    SimExit::of(ran.verdict)
+}
+
+/// `quorate sim replay`.
+#[must_use]
+pub fn replay(options: &Replay) -> SimExit {
+    let name = options.file.display().to_string();
+    let text = match std::fs::read_to_string(&options.file) {
+        Ok(text) => text,
+        Err(e) => return usage(&format!("{name}: {e}")),
+    };
+    let scenario = match Scenario::parse(&name, &text) {
+        Ok(scenario) => scenario,
+        Err(problem) => return usage(&problem.to_string()),
+    };
+    if let Some(id) = &scenario.spec.mutant
+        && let Err(e) = one::can_plant(id)
+    {
+        return usage(&format!("{name}: build.mutant: {e}"));
+    }
+    let ran = traced(&scenario.spec, options.trace, options.freeze.is_some());
+    let differences = differences(&scenario, &ran);
+    if let (Some(file), Some(outcome)) = (&options.freeze, &ran.outcome) {
+        let mut frozen = scenario.clone();
+        frozen.spec.faults.swarm = false;
+        frozen.spec.faults.generate.clear();
+        frozen.spec.faults.explicit = outcome.faults.clone();
+        frozen.spec.workload.generate.ops = 0;
+        frozen.spec.workload.explicit = outcome.ops.clone();
+        frozen.expect.trace_hash = None;
+        report::save(&frozen, file);
+    }
+    if options.json {
+        print(&report::json(&ran, scenario.spec.mutant.as_deref(), Some(&options.file), Some(differences)));
+    } else {
+        print(&format!("{}: ", scenario.name));
+        print(&report::words(&ran, None));
+        let text: String = differences.iter().map(|d| format!("  not as expected: {d}\n")).collect();
+        print(if text.is_empty() { "  as expected\n" } else { &text });
+    }
+    SimExit::of(ran.verdict)
+}
+
+/// What is not as the scenario expects.
+#[must_use]
+pub fn differences(scenario: &Scenario, ran: &Ran) -> Vec<String> {
+    match &ran.outcome {
+        Some(outcome) => scenario.differences(outcome),
+        None if scenario.expect.verdict == ran.verdict => Vec::new(),
+        None => vec![format!("verdict: expected {}, got {}", scenario.expect.verdict, ran.verdict)],
+    }
+}

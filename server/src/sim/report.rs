@@ -1,0 +1,111 @@
+//! What runs say: a line of JSON each, or words.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use quorate_sim::scenario::Scenario;
+use serde::Serialize;
+
+use super::one::Ran;
+
+/// The JSON object of one seed.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    seed: u64,
+    verdict: &'a str,
+    /// Equal for equal seeds, on every machine and build.
+    digest: Option<String>,
+    commits: u64,
+    leader_changes: u64,
+    faults_effective: u64,
+    messages: u64,
+    client_messages: u64,
+    replies: u64,
+    end_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invariant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    /// Replays: what is not as the file expects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differences: Option<Vec<String>>,
+}
+
+/// One line of JSON, newline included.
+#[must_use]
+pub fn json(ran: &Ran, mutant: Option<&str>, file: Option<&Path>, differences: Option<Vec<String>>) -> String {
+    let (o, v) = (ran.outcome.as_ref(), ran.violation.as_ref());
+    let line = Line {
+        seed: ran.seed,
+        verdict: ran.verdict,
+        digest: o.map(|o| format!("{:#018x}", o.digest)),
+        commits: o.map_or(0, |o| o.commits),
+        leader_changes: o.map_or(0, |o| o.leader_changes),
+        faults_effective: o.map_or(0, |o| o.faults_effective),
+        messages: o.map_or(0, |o| o.messages),
+        client_messages: o.map_or(0, |o| o.client_messages),
+        replies: o.map_or(0, |o| o.replies),
+        end_ms: o.map_or(0, |o| o.end_ms),
+        invariant: v.map(|v| v.invariant),
+        at_ms: v.map(|v| v.at_ms),
+        server: v.and_then(|v| v.node).map(|n| n + 1),
+        text: v.map(|v| v.text.as_str()),
+        mutant,
+        file: file.map(|f| f.display().to_string()),
+        differences,
+    };
+    let mut text = serde_json::to_string(&line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The same in words, for people.
+#[must_use]
+pub fn words(ran: &Ran, file: Option<&Path>) -> String {
+    let mut out = format!("seed {}: {}", ran.seed, ran.verdict);
+    if let Some(o) = &ran.outcome {
+        let _ = write!(
+            out,
+            ", digest {:#018x}, {} commits, {} leader changes, {} faults, {} messages in {} virtual ms ({} ms real)",
+            o.digest,
+            o.commits,
+            o.leader_changes,
+            o.faults_effective,
+            o.messages,
+            o.end_ms,
+            ran.took.as_millis()
+        );
+    }
+    out.push('\n');
+    if let Some(v) = &ran.violation {
+        let _ = write!(out, "  {} at {} ms", v.invariant, v.at_ms);
+        if let Some(node) = v.node {
+            let _ = write!(out, ", server {}", node + 1);
+        }
+        let _ = writeln!(out, ": {}", v.text);
+    }
+    if let Some(file) = file {
+        let _ = writeln!(out, "  again: quorate sim replay {}", file.display());
+    }
+    out
+}
+
+/// Writes a scenario file; says so on standard error when it cannot.
+pub fn save(scenario: &Scenario, file: &Path) -> bool {
+    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    match made.and_then(|()| std::fs::write(file, scenario.to_json())) {
+        Ok(()) => true,
+        Err(e) => {
+            eprintln!("{}: {e}", file.display());
+            false
+        }
+    }
+}

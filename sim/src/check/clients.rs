@@ -1,0 +1,387 @@
+//! What clients see: C1 session order, C2 linearizable writes, C3 single system image, C8 sync, U1 acknowledged writes are decided.
+//!
+//! When: at each request, reply and decision. Every reply carries the zxid it was served at, so one look at the model's history
+//! judges it: no search, O(log n).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use quorate_core::error::ErrorCode;
+use quorate_core::ids::{SessionId, Zxid};
+use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
+use quorate_core::wire::records::op;
+use quorate_core::wire::txn::{Txn, TxnHeader};
+
+use super::watch::{Mode, Watches};
+use super::{Checked, broken};
+use crate::model::{Model, Outcome, WatchList};
+
+/// A reply, as its client reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Reply<'a> {
+    pub(super) conn: u64,
+    pub(super) xid: i32,
+    pub(super) request: &'a Request<'a>,
+    pub(super) zxid: Zxid,
+    pub(super) err: ErrorCode,
+    pub(super) body: Option<&'a Response<'a>>,
+}
+
+/// A request that has no reply yet.
+#[derive(Debug)]
+struct Pending {
+    xid: i32,
+    op: i32,
+    /// Newest write that anybody knew to be done when this was asked.
+    done_before: Zxid,
+}
+
+#[derive(Debug)]
+struct Conn {
+    session: SessionId,
+    pending: VecDeque<Pending>,
+    /// Events with zxid -1, which setWatches gives, since the last reply.
+    caught_up: Vec<(EventKind, Rc<str>)>,
+}
+
+/// A write on its way.
+#[derive(Debug)]
+struct Write {
+    op: i32,
+    body: Bytes,
+    done_before: Zxid,
+    decided: Option<(Zxid, Vec<Outcome>, bool)>,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    /// Newest zxid in a reply.
+    seen: Zxid,
+    /// Highest xid among its decided writes.
+    last_cxid: i32,
+    writes: BTreeMap<i32, Write>,
+    closing: bool,
+}
+
+/// All simulated clients.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    conns: BTreeMap<u64, Conn>,
+    sessions: BTreeMap<i64, Session>,
+    /// Newest write that any client knows to be done.
+    done: Zxid,
+    /// Reads that the model has judged.
+    pub(super) reads: u64,
+    /// Writes that were acknowledged.
+    pub(super) writes: u64,
+}
+
+/// Whether this opcode becomes a transaction.
+fn is_write(code: i32) -> bool {
+    matches!(
+        code,
+        op::CREATE
+            | op::CREATE2
+            | op::CREATE_CONTAINER
+            | op::CREATE_TTL
+            | op::DELETE
+            | op::SET_DATA
+            | op::SET_ACL
+            | op::MULTI
+            | op::CLOSE_SESSION
+            | op::RECONFIG
+    )
+}
+
+impl Clients {
+    /// A handshake succeeded.
+    pub(super) fn attached(&mut self, conn: u64, session: SessionId, fresh: bool, model: &Model) -> Checked {
+        let what = || format!("connection {conn} is told that session {session} is its own");
+        if fresh && self.sessions.contains_key(&session.0) {
+            return broken("C10", what(), "a client had this session before".into());
+        }
+        if !model.was_granted(session) {
+            return broken("U1", what(), "no transaction has created it".into());
+        }
+        self.sessions.entry(session.0).or_default();
+        self.conns.insert(conn, Conn { session, pending: VecDeque::new(), caught_up: Vec::new() });
+        Ok(())
+    }
+
+    /// A connection is gone.
+    pub(super) fn detached(&mut self, conn: u64) {
+        self.conns.remove(&conn);
+    }
+
+    /// A client asks.
+    pub(super) fn asked(&mut self, conn: u64, xid: i32, request: &Request<'_>) {
+        let Some(c) = self.conns.get_mut(&conn) else { return };
+        let (op, done_before) = (request.op(), self.done);
+        c.pending.push_back(Pending { xid, op, done_before });
+        if is_write(op) {
+            let mut body = Vec::new();
+            request.encode_body(&mut body);
+            let session = self.sessions.entry(c.session.0).or_default();
+            session.closing |= op == op::CLOSE_SESSION;
+            session.writes.insert(xid, Write { op, body: body.into(), done_before, decided: None });
+        }
+    }
+
+    /// A ping was answered.
+    pub(super) fn ponged(&mut self, conn: u64, zxid: Zxid, model: &Model, watches: &mut Watches) -> Checked {
+        let Some(c) = self.conns.get(&conn) else { return unknown(conn) };
+        let Some(session) = self.sessions.get_mut(&c.session.0) else { return Ok(()) };
+        session.sees(c.session, zxid, model, || format!("a ping is answered at {zxid} on connection {conn}"))?;
+        watches.replied(conn, zxid)
+    }
+
+    /// Whether the client of this session has asked for its end.
+    pub(super) fn is_closing(&self, session: SessionId) -> bool {
+        self.sessions.get(&session.0).is_some_and(|s| s.closing)
+    }
+
+    /// A transaction is decided, the model stands right before it: it must be what its request had to become.
+    pub(super) fn explain(&mut self, header: &TxnHeader, txn: &Txn<'_>, model: &Model) -> Checked {
+        let own = matches!(txn, Txn::CreateSession { .. })
+            || header.session == SessionId::NONE
+            || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0);
+        if own {
+            return Ok(());
+        }
+        let what = || format!("{} is decided for xid {} of session {}", header.zxid, header.cxid, header.session);
+        let nobody = || broken("C2", what(), format!("no client has asked for that: {txn:?}"));
+        let Some(session) = self.sessions.get_mut(&header.session.0) else { return nobody() };
+        let last = session.last_cxid;
+        if header.cxid <= last {
+            return broken("C1", what(), format!("its xid {last} was decided before"));
+        }
+        let Some(write) = session.writes.get_mut(&header.cxid) else { return nobody() };
+        session.last_cxid = header.cxid;
+        if header.zxid <= write.done_before {
+            let second = format!("a client knew {} to be done before this was asked", write.done_before);
+            return broken("C2", what(), second);
+        }
+        let Ok(request) = Request::decode(write.op, &write.body) else { return Ok(()) };
+        match model.explain(header.session, &[], &request, txn) {
+            Ok(()) => Ok(()),
+            Err(why) => {
+                let sequential = matches!(&request, Request::Create(c) if matches!(c.flags, 2 | 3 | 6));
+                broken(if sequential { "D4" } else { "C2" }, what(), why)
+            }
+        }
+    }
+
+    /// The model has applied it.
+    pub(super) fn decided(&mut self, header: &TxnHeader, txn: &Txn<'_>, outcomes: Vec<Outcome>) -> Checked {
+        if let Some(session) = self.sessions.get_mut(&header.session.0)
+            && let Some(write) = session.writes.get_mut(&header.cxid)
+        {
+            write.decided = Some((header.zxid, outcomes, matches!(txn, Txn::Multi(_))));
+        }
+        Ok(())
+    }
+
+    /// An event arrived. Those with zxid -1 are judged with the reply of setWatches.
+    pub(super) fn event(
+        &mut self,
+        conn: u64,
+        zxid: Zxid,
+        kind: EventKind,
+        path: &str,
+        watches: &mut Watches,
+    ) -> Checked {
+        if zxid.0 >= 0 {
+            return watches.received(conn, zxid, kind, path);
+        }
+        if let Some(c) = self.conns.get_mut(&conn) {
+            c.caught_up.push((kind, path.into()));
+        }
+        Ok(())
+    }
+
+    /// A reply arrived. Returns the zxid of a write that it acknowledges.
+    pub(super) fn replied(
+        &mut self,
+        reply: &Reply<'_>,
+        model: &Model,
+        watches: &mut Watches,
+    ) -> Result<Option<Zxid>, super::Broken> {
+        let Reply { conn, xid, request, zxid, err, body } = *reply;
+        let Some(c) = self.conns.get_mut(&conn) else { return unknown(conn) };
+        let what = || format!("{request:?}, xid {xid} on connection {conn}, is answered at {zxid}: {err:?} {body:?}");
+        let Some(p) = c.pending.pop_front() else {
+            return broken("C1", what(), "every request has its reply already".into());
+        };
+        if p.xid != xid {
+            return broken("C1", what(), format!("the oldest request without a reply is xid {} (op {})", p.xid, p.op));
+        }
+        let caught_up = std::mem::take(&mut c.caught_up);
+        let id = c.session;
+        let Some(session) = self.sessions.get_mut(&id.0) else { return Ok(None) };
+        if zxid.0 <= 0 || matches!(err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
+            return Ok(None);
+        }
+        let seen = session.seen;
+        session.sees(id, zxid, model, what)?;
+        watches.replied(conn, zxid)?;
+        if is_write(p.op) {
+            let done = judge_write(session, &p, reply, seen).or_else(|(id, why)| broken(id, what(), why))?;
+            if let Some(zxid) = done {
+                self.done = self.done.max(zxid);
+                self.writes += 1;
+            }
+            return Ok(done);
+        }
+        if p.op == op::SYNC && zxid < p.done_before {
+            let second = format!("a client knew {} to be done before the sync was asked", p.done_before);
+            return broken("C8", what(), second);
+        }
+        if matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2) && err == ErrorCode::Ok {
+            set_watches(conn, zxid, request, &caught_up, model, watches).or_else(|why| broken("C5", what(), why))?;
+            return Ok(None);
+        }
+        match model.check_read(zxid, id, &[], request, err, body) {
+            Ok(judged) => self.reads += u64::from(judged),
+            Err(why) => return broken("C3", what(), why),
+        }
+        arm(reply, model, watches);
+        Ok(None)
+    }
+}
+
+impl Session {
+    /// A header names this zxid.
+    fn sees(&mut self, id: SessionId, zxid: Zxid, model: &Model, what: impl Fn() -> String) -> Checked {
+        if zxid < self.seen {
+            return broken("C3", what(), format!("session {id} has seen {}", self.seen));
+        }
+        if zxid > model.last() {
+            return broken("C3", what(), format!("decided so far: {}", model.last()));
+        }
+        self.seen = zxid;
+        Ok(())
+    }
+}
+
+/// The world speaks of a connection that it has never reported as attached: a mistake of the simulator.
+fn unknown<T>(conn: u64) -> Result<T, super::Broken> {
+    broken("harness", format!("something arrives on connection {conn}"), "no such connection is attached".into())
+}
+
+/// The watch that a successful read has armed.
+fn arm(reply: &Reply<'_>, model: &Model, watches: &mut Watches) {
+    let Reply { conn, zxid, err, .. } = *reply;
+    let ok = err == ErrorCode::Ok;
+    let (path, mode) = match reply.request {
+        Request::GetData { path, watch: true } if ok => (path, Mode::Data),
+        Request::Exists { path, watch: true } if ok || err == ErrorCode::NoNode => (path, Mode::Data),
+        Request::GetChildren { path, watch: true } | Request::GetChildren2 { path, watch: true } if ok => {
+            (path, Mode::Child)
+        }
+        Request::AddWatch { path, mode: 0 } if ok => (path, Mode::Persistent),
+        Request::AddWatch { path, mode: 1 } if ok => (path, Mode::Recursive),
+        Request::RemoveWatches { path, kind } if ok => {
+            let path = path.as_deref().unwrap_or_default();
+            for (mode, kinds) in
+                [(Mode::Child, [1, 3]), (Mode::Data, [2, 3]), (Mode::Persistent, [4, 3]), (Mode::Recursive, [5, 3])]
+            {
+                if kinds.contains(kind) {
+                    watches.remove(conn, path, mode);
+                }
+            }
+            return;
+        }
+        _ => return,
+    };
+    if let Some(path) = path {
+        watches.arm(conn, path, mode, zxid, model);
+    }
+}
+
+/// What setWatches had to find out, and what it has armed (7.4).
+fn set_watches(
+    conn: u64,
+    at: Zxid,
+    request: &Request<'_>,
+    got: &[(EventKind, Rc<str>)],
+    model: &Model,
+    watches: &mut Watches,
+) -> Result<(), String> {
+    let empty = Vec::new();
+    let (seen, data, exist, child, persistent, recursive) = match request {
+        Request::SetWatches { seen, data, exist, child } => (seen, data, exist, child, &empty, &empty),
+        Request::SetWatches2 { seen, data, exist, child, persistent, recursive } => {
+            (seen, data, exist, child, persistent, recursive)
+        }
+        _ => return Ok(()),
+    };
+    let mut want: Vec<(EventKind, Rc<str>)> = Vec::new();
+    for (list, kind, mode) in [
+        (data, WatchList::Data, Mode::Data),
+        (exist, WatchList::Exist, Mode::Data),
+        (child, WatchList::Child, Mode::Child),
+    ] {
+        for path in list {
+            match model.catch_up(at, Zxid(*seen), kind, path) {
+                Some(event) => want.push((event, (**path).into())),
+                None => watches.arm(conn, path, mode, at, model),
+            }
+        }
+    }
+    for path in persistent {
+        watches.arm(conn, path, Mode::Persistent, at, model);
+    }
+    for path in recursive {
+        watches.arm(conn, path, Mode::Recursive, at, model);
+    }
+    if want == got {
+        Ok(())
+    } else {
+        Err(format!("setWatches at {at}, seen {seen}: {want:?} had to come, {got:?} came"))
+    }
+}
+
+type Judgement = Result<Option<Zxid>, (&'static str, String)>;
+
+/// `seen`: what the session had seen before; a reply that waited behind a later read names that (client-protocol 16, quirk 6).
+fn judge_write(session: &mut Session, p: &Pending, reply: &Reply<'_>, seen: Zxid) -> Judgement {
+    let Some(write) = session.writes.remove(&p.xid) else {
+        return Err(("C2", format!("no write with xid {} is known", p.xid)));
+    };
+    let Some((zxid, outcomes, multi)) = write.decided else {
+        // Undecodable bodies get no transaction (8.3).
+        let refused = matches!(reply.err, ErrorCode::MarshallingError | ErrorCode::Unimplemented);
+        if refused {
+            return Ok(None);
+        }
+        return Err(("U1", format!("the write (op {}) is not decided", p.op)));
+    };
+    if reply.zxid != zxid.max(seen) {
+        return Err(("C2", format!("the write was decided at {zxid}")));
+    }
+    let fine = match (reply.body, outcomes.as_slice()) {
+        (_, [Outcome::Error(code)]) if !multi => *code == reply.err,
+        _ if reply.err != ErrorCode::Ok => false,
+        (Some(Response::Multi(results)), outcomes) if multi => {
+            results.len() == outcomes.len() && results.iter().zip(outcomes).all(|(r, o)| part_matches(r, o))
+        }
+        (Some(Response::Created { path, stat }), [Outcome::Created(p, s)]) => {
+            **path == **p && stat.is_none_or(|x| x == *s)
+        }
+        (Some(Response::Stat(got)), [Outcome::Stat(want)]) => got == want,
+        (None | Some(Response::Empty), [Outcome::Done]) => true,
+        _ => false,
+    };
+    if fine { Ok(Some(zxid)) } else { Err(("C2", format!("the model says {outcomes:?}"))) }
+}
+
+fn part_matches(result: &MultiResult<'_>, outcome: &Outcome) -> bool {
+    match (result, outcome) {
+        (MultiResult::Created { path, stat }, Outcome::Created(p, s)) => **path == **p && stat.is_none_or(|x| x == *s),
+        (MultiResult::Deleted | MultiResult::Checked, Outcome::Done) => true,
+        (MultiResult::SetData(got), Outcome::Stat(want)) => got == want,
+        (MultiResult::Error(got), Outcome::Error(want)) => got == want,
+        _ => false,
+    }
+}

@@ -1,0 +1,145 @@
+//! Epochs and votes: Z1 one leader per epoch, Z2 epochs never go back, Z3 promises, Z16 truthful votes.
+//!
+//! When: as a server reports an epoch durable, sends ACKEPOCH, begins an election, is established, or has recovered. O(1).
+
+use quorate_core::event::{Health, Role};
+use quorate_core::ids::{Epoch, Millis, Zxid};
+
+use super::ghost::{At, Ghost};
+use super::{Checked, broken};
+
+/// acceptedEpoch is durable.
+pub(super) fn accepted(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
+    let s = &mut g.servers[n];
+    if epoch < s.accepted {
+        return broken("Z2", format!("acceptedEpoch {epoch} is durable"), format!("it was {} before", s.accepted));
+    }
+    s.accepted = epoch;
+    Ok(())
+}
+
+/// currentEpoch is durable: it vouches for the history with which its leader opened it.
+pub(super) fn current(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
+    let s = &g.servers[n];
+    if epoch < s.current || epoch > s.accepted {
+        let known = format!("currentEpoch was {}, acceptedEpoch is {}", s.current, s.accepted);
+        return broken("Z2", format!("currentEpoch {epoch} is durable"), known);
+    }
+    // A snapshot in this synchronisation is installed before the epoch is written.
+    let end = if s.snapshot { s.logged } else { s.durable };
+    g.servers[n].current = epoch;
+    vouches(g, n, epoch, end)
+}
+
+/// Whoever has `epoch` as its current one must have the history with which that epoch began.
+pub(super) fn vouches(g: &mut Ghost, n: usize, epoch: Epoch, end: At) -> Checked {
+    if epoch == 0 {
+        return Ok(());
+    }
+    let (opener, begin) = *g.opened.entry(epoch).or_insert((n, end));
+    if g.contains(end, begin) {
+        return Ok(());
+    }
+    let first = format!("currentEpoch {epoch} is durable over a log that ends at {}", g.zxid(end));
+    let second = format!("server {} opened epoch {epoch} with a log up to {}", g.servers[opener].sid, g.zxid(begin));
+    broken("Z13", first, second)
+}
+
+/// ACKEPOCH leaves.
+pub(super) fn epoch_acked(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
+    let s = &mut g.servers[n];
+    if s.accepted < epoch {
+        return broken("Z3", format!("ACKEPOCH({epoch}) is sent"), format!("durable acceptedEpoch is {}", s.accepted));
+    }
+    if epoch < s.promised {
+        return broken("Z3", format!("ACKEPOCH({epoch}) is sent"), format!("ACKEPOCH({}) was sent before", s.promised));
+    }
+    s.promised = epoch;
+    Ok(())
+}
+
+/// A leader has its quorum of ACK(NEWLEADER).
+pub(super) fn established(g: &mut Ghost, n: usize, epoch: Epoch, now: Millis) -> Checked {
+    if let Some(other) = g.leaders.insert(epoch, n)
+        && (other != n || g.servers[n].leads.is_some())
+    {
+        let first = format!("established as leader of epoch {epoch}");
+        return broken(
+            "Z1",
+            first,
+            format!("server {} was established as leader of epoch {epoch}", g.servers[other].sid),
+        );
+    }
+    let s = &mut g.servers[n];
+    if s.current != epoch || s.accepted < epoch {
+        let known = format!("durable currentEpoch is {}, acceptedEpoch {}", s.current, s.accepted);
+        return broken("Z2", format!("established as leader of epoch {epoch}"), known);
+    }
+    if epoch < s.promised {
+        return broken("Z3", format!("established in epoch {epoch}"), format!("ACKEPOCH({}) was sent", s.promised));
+    }
+    s.term = epoch;
+    s.health = Health::Intact;
+    s.leads = Some(now);
+    Ok(())
+}
+
+/// The role changed: whatever was allowed in the old term is over.
+pub(super) fn role(g: &mut Ghost, n: usize, role: Role) {
+    let s = &mut g.servers[n];
+    if role != s.role && !matches!(role, Role::Following | Role::Observing | Role::Leading) {
+        s.term = 0;
+        s.leads = None;
+        s.serves = false;
+        s.expired.clear();
+    }
+    s.role = role;
+}
+
+/// A round of election begins with this vote for oneself.
+pub(super) fn vote(g: &mut Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked {
+    if g.servers[n].snapshot {
+        // Installed, but the term ended before ACK(NEWLEADER): had it not been installed, recovery would have come first.
+        let end = g.servers[n].logged;
+        g.set_durable(n, end);
+    }
+    let s = &mut g.servers[n];
+    s.term = 0;
+    s.leads = None;
+    s.serves = false;
+    s.resync = None;
+    s.snapshot = false;
+    s.expired.clear();
+    let (durable, logged, current) = (s.durable, s.logged, s.current);
+    let (durable, logged) = (g.zxid(durable), g.zxid(logged));
+    if !g.servers[n].voter {
+        // An observer announces the least zxid there is: it never counts.
+        return Ok(());
+    }
+    if zxid != Zxid::NONE && zxid != durable {
+        let second = format!("its durable log ends at {durable}, what it has logged at {logged}");
+        return broken("Z16", format!("it votes with zxid {zxid}"), second);
+    }
+    if zxid != Zxid::NONE && epoch != current {
+        return broken("Z16", format!("it votes with epoch {epoch}"), format!("its durable currentEpoch is {current}"));
+    }
+    Ok(())
+}
+
+/// What recovery found in the epoch files.
+pub(super) fn recovered(g: &mut Ghost, n: usize, accepted: Epoch, current: Epoch) -> Checked {
+    let s = &mut g.servers[n];
+    if !s.excused && (accepted < s.accepted || current < s.current) {
+        let first = format!("recovery finds acceptedEpoch {accepted}, currentEpoch {current}");
+        return broken("Z2", first, format!("durable before: {} and {}", s.accepted, s.current));
+    }
+    if current > accepted {
+        return broken("Z2", format!("recovery finds currentEpoch {current}"), format!("acceptedEpoch is {accepted}"));
+    }
+    s.accepted = accepted;
+    s.current = current;
+    s.promised = accepted;
+    s.term = 0;
+    s.leads = None;
+    Ok(())
+}

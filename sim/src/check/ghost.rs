@@ -1,0 +1,262 @@
+//! What only the simulator knows: every proposal ever made, the order in which they were decided, and where each server stands.
+//!
+//! Each log of each server is a path in one tree of proposals: a proposal's parent is what stood before it in its leader's log.
+//! So a whole log is one index, "contains" is a look at the newest decided ancestor, and no check compares two logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use quorate_core::event::{Health, Role};
+use quorate_core::ids::{Epoch, Millis, SessionId, Sid, Zxid};
+
+/// Index of a proposal in [`Ghost`]. [`ROOT`] stands before the first.
+pub(super) type At = u32;
+
+/// The empty history.
+pub(super) const ROOT: At = 0;
+
+/// One proposal.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) zxid: Zxid,
+    pub(super) hash: u64,
+    pub(super) parent: At,
+    pub(super) depth: u32,
+    /// Voters that have it durable.
+    pub(super) copies: u32,
+    pub(super) decided: bool,
+    /// Of the model's tree right after it; valid once decided.
+    pub(super) digest: u64,
+    /// Until it is decided.
+    pub(super) record: Bytes,
+}
+
+/// What one server has reported.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) sid: Sid,
+    pub(super) voter: bool,
+    pub(super) role: Role,
+    /// Newest entry in the log, durable or not.
+    pub(super) logged: At,
+    pub(super) durable: At,
+    pub(super) applied: At,
+    pub(super) accepted: Epoch,
+    pub(super) current: Epoch,
+    /// Highest epoch of an ACKEPOCH in this life.
+    pub(super) promised: Epoch,
+    /// Epoch of the term in which it may acknowledge: from ACK(NEWLEADER) or from being established.
+    pub(super) term: Epoch,
+    /// Established as leader of `term`, since.
+    pub(super) leads: Option<Millis>,
+    /// A leader has ordered a cut or a snapshot that may or may not be on disk when this server dies.
+    pub(super) resync: Option<Zxid>,
+    /// A snapshot is in memory that is not known to be installed.
+    pub(super) snapshot: bool,
+    /// Its disk has lost or spoiled something that was durable: recovery may report less.
+    pub(super) excused: bool,
+    /// Its disk has refused an operation: it may end by itself.
+    pub(super) failing: bool,
+    /// What recovery said of its disk, until a leader has synchronised it.
+    pub(super) health: Health,
+    /// UPTODATE came in this term.
+    pub(super) serves: bool,
+    /// Sessions whose expiry it has announced in this term.
+    pub(super) expired: BTreeSet<SessionId>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Ghost {
+    pub(super) entries: Vec<Entry>,
+    by_zxid: BTreeMap<Zxid, At>,
+    /// Newest decided.
+    pub(super) tip: At,
+    pub(super) servers: Vec<Server>,
+    pub(super) voters: u32,
+    /// Established leaders, by epoch.
+    pub(super) leaders: BTreeMap<Epoch, usize>,
+    /// Who opened an epoch (made its current epoch durable first), and the end of its log then.
+    pub(super) opened: BTreeMap<Epoch, (usize, At)>,
+}
+
+impl Ghost {
+    pub(super) fn new(servers: impl Iterator<Item = (Sid, bool)>, digest: u64) -> Self {
+        let servers: Vec<Server> = servers
+            .map(|(sid, voter)| Server {
+                sid,
+                voter,
+                role: Role::Recovering,
+                logged: ROOT,
+                durable: ROOT,
+                applied: ROOT,
+                accepted: 0,
+                current: 0,
+                promised: 0,
+                term: 0,
+                leads: None,
+                resync: None,
+                snapshot: false,
+                excused: false,
+                failing: false,
+                health: Health::Intact,
+                serves: false,
+                expired: BTreeSet::new(),
+            })
+            .collect();
+        let voters = servers.iter().filter(|s| s.voter).count() as u32;
+        let root = Entry {
+            zxid: Zxid::ZERO,
+            hash: 0,
+            parent: ROOT,
+            depth: 0,
+            copies: voters,
+            decided: true,
+            digest,
+            record: Bytes::new(),
+        };
+        Self {
+            entries: vec![root],
+            by_zxid: BTreeMap::from([(Zxid::ZERO, ROOT)]),
+            tip: ROOT,
+            servers,
+            voters,
+            leaders: BTreeMap::new(),
+            opened: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn majority(&self) -> u32 {
+        self.voters / 2 + 1
+    }
+    pub(super) fn entry(&self, at: At) -> &Entry {
+        &self.entries[at as usize]
+    }
+    pub(super) fn zxid(&self, at: At) -> Zxid {
+        self.entry(at).zxid
+    }
+
+    /// The proposal with this zxid; `near`: what probably stands before it.
+    pub(super) fn find(&self, zxid: Zxid, near: At) -> Option<At> {
+        for at in [near + 1, near] {
+            if self.entries.get(at as usize).is_some_and(|e| e.zxid == zxid) {
+                return Some(at);
+            }
+        }
+        self.by_zxid.get(&zxid).copied()
+    }
+
+    pub(super) fn propose(&mut self, zxid: Zxid, hash: u64, parent: At, record: Bytes) -> At {
+        let at = self.entries.len() as At;
+        let depth = self.entry(parent).depth + 1;
+        self.entries.push(Entry { zxid, hash, parent, depth, copies: 0, decided: false, digest: 0, record });
+        self.by_zxid.insert(zxid, at);
+        at
+    }
+
+    /// Whether the history that ends at `end` contains `at`.
+    pub(super) fn contains(&self, end: At, at: At) -> bool {
+        let depth = self.entry(at).depth;
+        let mut end = end;
+        while self.entry(end).depth > depth {
+            // Everything decided is one path: below its newest common entry nothing branches.
+            if self.entry(end).decided && self.entry(at).decided {
+                return true;
+            }
+            end = self.entry(end).parent;
+        }
+        end == at
+    }
+
+    /// The newest entry of this history that is not above `zxid`.
+    pub(super) fn cut(&self, end: At, zxid: Zxid) -> At {
+        let mut end = end;
+        while self.zxid(end) > zxid {
+            end = self.entry(end).parent;
+        }
+        end
+    }
+
+    /// The newest decided entry of this history.
+    pub(super) fn decided_part(&self, end: At) -> At {
+        let mut end = end;
+        while !self.entry(end).decided {
+            end = self.entry(end).parent;
+        }
+        end
+    }
+
+    /// Whether this history holds everything that was ever decided.
+    pub(super) fn complete(&self, end: At) -> bool {
+        self.decided_part(end) == self.tip
+    }
+
+    /// Reports that the histories of initial disks begin with.
+    pub(super) fn open_before(&mut self, n: usize, epoch: Epoch) {
+        self.opened.insert(epoch, (n, ROOT));
+    }
+
+    /// Server `n` has a durable log that ends at `to`: keeps the numbers of copies.
+    pub(super) fn set_durable(&mut self, n: usize, to: At) {
+        let (mut a, mut b) = (self.servers[n].durable, to);
+        self.servers[n].durable = to;
+        if !self.servers[n].voter {
+            return;
+        }
+        while a != b {
+            if self.entry(a).depth > self.entry(b).depth {
+                self.entries[a as usize].copies -= 1;
+                a = self.entry(a).parent;
+            } else if self.entry(b).depth > self.entry(a).depth {
+                self.entries[b as usize].copies += 1;
+                b = self.entry(b).parent;
+            } else {
+                self.entries[a as usize].copies -= 1;
+                self.entries[b as usize].copies += 1;
+                (a, b) = (self.entry(a).parent, self.entry(b).parent);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ghost() -> Ghost {
+        Ghost::new([(Sid(1), true), (Sid(2), true), (Sid(3), true), (Sid(4), false)].into_iter(), 7)
+    }
+    fn z(epoch: Epoch, counter: u32) -> Zxid {
+        Zxid::new(epoch, counter)
+    }
+
+    #[test]
+    fn logs_are_paths() {
+        let mut g = ghost();
+        let a = g.propose(z(1, 1), 1, ROOT, Bytes::new());
+        let b = g.propose(z(1, 2), 2, a, Bytes::new());
+        let c = g.propose(z(2, 1), 3, a, Bytes::new());
+        assert!(g.contains(b, a) && g.contains(c, a) && !g.contains(c, b) && !g.contains(a, b));
+        assert_eq!(g.cut(c, z(1, 7)), a);
+        assert_eq!(g.find(z(2, 1), ROOT), Some(c));
+        g.entries[a as usize].decided = true;
+        g.tip = a;
+        assert!(g.complete(b) && g.complete(c) && !g.complete(ROOT));
+    }
+
+    #[test]
+    fn copies_follow_durable_logs_of_voters() {
+        let mut g = ghost();
+        let a = g.propose(z(1, 1), 1, ROOT, Bytes::new());
+        let b = g.propose(z(1, 2), 2, a, Bytes::new());
+        let c = g.propose(z(2, 1), 3, a, Bytes::new());
+        g.set_durable(0, b);
+        g.set_durable(1, a);
+        g.set_durable(3, b);
+        assert_eq!((g.entry(a).copies, g.entry(b).copies), (2, 1));
+        g.set_durable(0, c);
+        assert_eq!((g.entry(a).copies, g.entry(b).copies, g.entry(c).copies), (2, 0, 1));
+        g.set_durable(0, ROOT);
+        assert_eq!((g.entry(a).copies, g.entry(c).copies), (1, 0));
+    }
+}

@@ -1,0 +1,92 @@
+//! Liveness after healing: L1 a leader, L2 everyone follows it, L3 writes commit, L4 one state, L5 dead sessions expire, L7 no livelock.
+//!
+//! When: only when the run loop asks, after faults have stopped and a core of servers is whole and connected. O(servers).
+
+use quorate_core::event::Health;
+use quorate_core::ids::SessionId;
+
+use super::{Broken, Checks};
+
+/// What counts from the moment of healing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Healed {
+    terms: u64,
+    writes: u64,
+    healed: bool,
+}
+
+/// Elections that may be needed after healing (L7).
+const ELECTIONS: u64 = 3;
+
+impl Checks {
+    /// Faults are over from now on.
+    pub fn healed(&mut self) {
+        self.healed = Healed { terms: self.terms, writes: self.clients.writes, healed: true };
+    }
+
+    /// The first thing that the servers of `core` still owe, if any. `writing`: whether clients still ask for writes.
+    #[must_use]
+    pub fn owed(&self, core: &[usize], writing: bool) -> Option<Broken> {
+        let g = &self.ghost;
+        let owes = |invariant, happened: String, known: String| Some(Broken { invariant, happened, known });
+        if self.healed.healed && self.terms - self.healed.terms > ELECTIONS {
+            let n = self.terms - self.healed.terms;
+            return owes(
+                "L7",
+                format!("{n} leaders were established since healing"),
+                format!("{ELECTIONS} are enough"),
+            );
+        }
+        let leader = core.iter().filter(|n| g.servers[**n].leads.is_some()).max_by_key(|n| g.servers[**n].term);
+        let Some(leader) = leader else {
+            let roles: Vec<String> =
+                core.iter().map(|n| format!("{}: {}", g.servers[*n].sid, g.servers[*n].role.name())).collect();
+            return owes("L1", "no server of the core leads".into(), roles.join(", "));
+        };
+        let (sid, epoch) = (g.servers[*leader].sid, g.servers[*leader].term);
+        for n in core.iter().filter(|n| *n != leader) {
+            let s = &g.servers[*n];
+            if s.term != epoch || !s.serves {
+                let known = format!("{sid} leads epoch {epoch}");
+                return owes("L2", format!("server {} is {} in epoch {}", s.sid, s.role.name(), s.term), known);
+            }
+        }
+        if writing && self.healed.healed && self.clients.writes == self.healed.writes {
+            let known = format!("{sid} leads epoch {epoch}");
+            return owes("L3", "no write was answered since healing".into(), known);
+        }
+        for n in core {
+            let s = &g.servers[*n];
+            if s.applied != g.tip {
+                let known = format!("decided so far: {}", g.zxid(g.tip));
+                return owes("L4", format!("server {} has applied up to {}", s.sid, g.zxid(s.applied)), known);
+            }
+        }
+        None
+    }
+
+    /// Why a core cannot come back: what is needed is out of its reach.
+    pub(super) fn out_of_reach(&self, core: &[usize]) -> Option<String> {
+        let g = &self.ghost;
+        let tip = g.zxid(g.tip);
+        if !core.iter().any(|n| g.servers[*n].voter && g.contains(g.servers[*n].durable, g.tip)) {
+            return Some(format!("no voter of the core has {tip}, which was decided"));
+        }
+        let voters = core.iter().filter(|n| g.servers[**n].voter);
+        let sound = voters.clone().filter(|n| !matches!(g.servers[**n].health, Health::Damaged | Health::Doubtful));
+        let (whole, sound) = (voters.count() as u32, sound.count() as u32);
+        (sound < g.majority() && whole < g.voters)
+            .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))
+    }
+
+    /// L5: a session that lives although nobody has used it for longer than it may. The world knows which are in use.
+    #[must_use]
+    pub fn undying(&self, in_use: impl Fn(SessionId) -> bool) -> Option<Broken> {
+        let session = self.model.sessions().find(|s| !in_use(*s))?;
+        Some(Broken {
+            invariant: "L5",
+            happened: format!("session {session} is alive, timeout {} ms", self.model.timeout(session).unwrap_or(0)),
+            known: "no client has used it for longer than its timeout and two buckets".into(),
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! Logs: Z4 integrity, Z10 truncation, Z13 ACK after durable, Z14 no gaps, Z15 process consistency, and U1 at recovery.
+//!
+//! When: at each proposal, append, fsync, ACK, cut, ACK(NEWLEADER) and recovery. O(1) but for walks over what was never decided.
+
+use bytes::Bytes;
+use quorate_core::event::Health;
+use quorate_core::ids::{Epoch, Zxid};
+
+use super::ghost::{At, Ghost};
+use super::{Checked, broken};
+
+/// A leader proposes.
+pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &Bytes) -> Checked {
+    let what = || format!("it proposes {zxid}");
+    match g.leaders.get(&zxid.epoch()) {
+        Some(leader) if *leader == n => {}
+        Some(other) => return broken("Z1", what(), format!("server {} leads that epoch", g.servers[*other].sid)),
+        None => return broken("Z1", what(), "nobody is established as leader of that epoch".into()),
+    }
+    let (parent, applied) = (g.servers[n].logged, g.servers[n].applied);
+    if let Some(twin) = g.find(zxid, parent) {
+        let second = format!("{zxid} was proposed before, with hash {:#x}", g.entry(twin).hash);
+        return broken("Z4", format!("it proposes {zxid} with hash {hash:#x}"), second);
+    }
+    let before = g.zxid(parent);
+    let first_of_epoch = zxid.epoch() > before.epoch() && zxid.counter() == 1;
+    if zxid != before.next() && !first_of_epoch {
+        return broken("Z14", what(), format!("its log ends at {before}"));
+    }
+    if zxid.counter() == u32::MAX {
+        return broken("Z17", what(), "the counter of an epoch ends before 0xffffffff".into());
+    }
+    if first_of_epoch && (parent != g.tip || applied != g.tip) {
+        let second = format!("decided so far: {}, in its log {before}, delivered {}", g.zxid(g.tip), g.zxid(applied));
+        return broken("Z8", format!("it proposes {zxid}, the first of its epoch"), second);
+    }
+    g.propose(zxid, hash, parent, record.clone());
+    Ok(())
+}
+
+/// A transaction is handed to the log.
+pub(super) fn logged(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64) -> Checked {
+    let end = g.servers[n].logged;
+    let Some(at) = g.find(zxid, end) else {
+        return broken("Z4", format!("it logs {zxid}"), "nobody has proposed that".into());
+    };
+    let e = g.entry(at);
+    if e.hash != hash {
+        return broken("Z4", format!("it logs {zxid} with hash {hash:#x}"), format!("proposed with {:#x}", e.hash));
+    }
+    if e.parent != end {
+        let second = format!("in its leader's log it follows {}", g.zxid(e.parent));
+        return broken("Z14", format!("it logs {zxid} behind {}", g.zxid(end)), second);
+    }
+    g.servers[n].logged = at;
+    Ok(())
+}
+
+/// The log is fsynced up to here.
+pub(super) fn durable(g: &mut Ghost, n: usize, zxid: Zxid) -> Checked {
+    let s = &g.servers[n];
+    let (end, before) = (s.logged, s.durable);
+    let at = g.cut(end, zxid);
+    if g.zxid(at) != zxid {
+        // A snapshot at the start of everything has no entry of its own.
+        let second = format!("its log ends at {} and has no such entry", g.zxid(end));
+        return broken("Z14", format!("it reports {zxid} durable"), second);
+    }
+    if g.entry(at).depth > g.entry(before).depth || g.servers[n].snapshot {
+        g.set_durable(n, at);
+    }
+    Ok(())
+}
+
+/// ACK of a proposal, sent or counted for oneself.
+pub(super) fn acked(g: &mut Ghost, n: usize, zxid: Zxid) -> Checked {
+    let s = &g.servers[n];
+    let durable = g.zxid(s.durable);
+    if zxid > durable || g.zxid(g.cut(s.durable, zxid)) != zxid {
+        return broken("Z13", format!("it acknowledges {zxid}"), format!("its log is durable up to {durable}"));
+    }
+    if s.term == 0 || s.term < s.promised {
+        let second = format!("ACKEPOCH({}) was sent, its term is of epoch {}", s.promised, s.term);
+        return broken("Z3", format!("it acknowledges {zxid}"), second);
+    }
+    Ok(())
+}
+
+/// A learner sends ACK(NEWLEADER).
+pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid) -> Checked {
+    let what = || format!("ACK(NEWLEADER {epoch}) is sent");
+    if g.servers[n].snapshot {
+        let end = g.servers[n].logged;
+        g.set_durable(n, end);
+        g.servers[n].snapshot = false;
+    }
+    let s = &g.servers[n];
+    let (durable, logged) = (g.zxid(s.durable), g.zxid(s.logged));
+    if s.durable != s.logged || logged != last {
+        let second = format!("durable log: {durable}, logged: {logged}, reported: {last}");
+        return broken("Z13", what(), second);
+    }
+    if s.current != epoch {
+        return broken("Z13", what(), format!("durable currentEpoch is {}", s.current));
+    }
+    if epoch < s.promised {
+        return broken("Z3", what(), format!("ACKEPOCH({}) was sent", s.promised));
+    }
+    if let Some((leader, _)) = g.opened.get(&epoch)
+        && g.servers[*leader].current == epoch
+        && !g.contains(g.servers[*leader].logged, s.logged)
+    {
+        let second = format!("its leader {} has a log up to {}", g.servers[*leader].sid, {
+            let end = g.servers[*leader].logged;
+            g.zxid(end)
+        });
+        return broken("Z15", format!("{} with a log up to {logged}", what()), second);
+    }
+    let s = &mut g.servers[n];
+    s.term = epoch;
+    s.resync = None;
+    s.excused = false;
+    s.health = Health::Intact;
+    Ok(())
+}
+
+/// Log entries above `to` were removed.
+pub(super) fn truncated(g: &mut Ghost, n: usize, to: Zxid) -> Checked {
+    let end = g.servers[n].logged;
+    let cut = g.cut(end, to);
+    if cut != end && g.servers[n].resync.is_none() {
+        let second = format!("no leader has asked for a cut; it ended at {}", g.zxid(end));
+        return broken("Z10", format!("its log is cut at {to}"), second);
+    }
+    removes_nothing_decided(g, n, cut, || format!("its log is cut at {to}"))?;
+    g.servers[n].logged = cut;
+    let durable = g.servers[n].durable;
+    let durable = g.cut(durable, to);
+    g.set_durable(n, durable);
+    Ok(())
+}
+
+fn removes_nothing_decided(g: &Ghost, n: usize, to: At, what: impl Fn() -> String) -> Checked {
+    let had = g.decided_part(g.servers[n].logged);
+    if g.entry(g.decided_part(to)).depth < g.entry(had).depth {
+        let second = format!("{} was decided and is in its log", g.zxid(had));
+        return broken("Z10", what(), second);
+    }
+    Ok(())
+}
+
+/// The tree was replaced by a snapshot, from disk or from a leader.
+pub(super) fn replaced(g: &mut Ghost, n: usize, zxid: Zxid) -> Result<At, super::Broken> {
+    let near = g.servers[n].logged;
+    match g.find(zxid, near) {
+        Some(at) if g.entry(at).decided => Ok(at),
+        Some(_) => broken("Z5", format!("its tree is replaced by one at {zxid}"), format!("{zxid} is not decided")),
+        None => broken("Z4", format!("its tree is replaced by one at {zxid}"), "nobody has proposed that".into()),
+    }
+}
+
+/// Recovery found this log.
+pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> Checked {
+    let s = &g.servers[n];
+    let (durable, resync, excused) = (s.durable, s.resync, s.excused);
+    let Some(at) = g.find(last, durable) else {
+        return broken("Z4", format!("recovery finds a log up to {last}"), "nobody has proposed that".into());
+    };
+    let trusted = !excused && !matches!(health, Health::Damaged);
+    if trusted && resync.is_none() && !g.contains(at, durable) {
+        let second = format!("its log was durable up to {}", g.zxid(durable));
+        return broken("U1", format!("recovery finds a log up to {last} ({health:?})"), second);
+    }
+    if trusted && g.entry(g.decided_part(at)).depth < g.entry(g.decided_part(durable)).depth {
+        let second = format!("{} was decided and durable here", g.zxid(g.decided_part(durable)));
+        return broken("U1", format!("recovery finds a log up to {last} ({health:?})"), second);
+    }
+    if !excused && matches!(health, Health::Damaged) {
+        return broken("U3", format!("recovery says {health:?} at {last}"), "no fault has damaged this disk".into());
+    }
+    g.servers[n].logged = at;
+    g.set_durable(n, at);
+    let s = &mut g.servers[n];
+    s.resync = None;
+    s.snapshot = false;
+    s.health = health;
+    Ok(())
+}

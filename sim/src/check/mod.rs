@@ -1,0 +1,327 @@
+//! Checks that run all the time, one file for each family of properties (simulation-catalogue section 2).
+//!
+//! | file | properties | when |
+//! | --- | --- | --- |
+//! | `epochs` | Z1 Z2 Z3 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
+//! | `log` | Z4 Z10 Z13 Z14 Z15 Z17, U1 and U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
+//! | `order` | Z5 Z6 Z7 Z8 Z9 Z11 Z12 D1 | a leader is established or decides, a server applies |
+//! | `tree` | D3 D4 D5 C10, the model's digest | a transaction is decided, once each |
+//! | `clients` | C1 C2 C3 C7 C8 U1 | request, reply |
+//! | `watch` | C4 C5 | change, event, reply |
+//! | `session` | C6 | expiry, proposal of a close |
+//! | `liveness` | L1 L2 L3 L4 L5 | after healing |
+
+mod clients;
+mod epochs;
+mod ghost;
+mod liveness;
+mod log;
+mod order;
+mod session;
+mod start;
+mod tree;
+mod watch;
+
+use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
+use quorate_core::ids::{Millis, Sid, Zxid};
+
+use crate::model::Model;
+use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
+use crate::spec::RunSpec;
+use clients::{Clients, Reply};
+use ghost::Ghost;
+use watch::Watches;
+
+/// A property that does not hold: its id and two facts that contradict each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// Id of the catalogue.
+    pub invariant: &'static str,
+    /// What just happened.
+    pub happened: String,
+    /// What it contradicts.
+    pub known: String,
+}
+
+impl Broken {
+    /// In words; when and where are the caller's to say.
+    fn into_violation(self) -> Violation {
+        let text = format!("{}; but {}", self.happened, self.known);
+        Violation { invariant: self.invariant, at_ms: 0, node: None, text }
+    }
+}
+
+type Checked = Result<(), Broken>;
+
+fn broken<T>(invariant: &'static str, happened: String, known: String) -> Result<T, Broken> {
+    Err(Broken { invariant, happened, known })
+}
+
+/// How much a run did: a run that did nothing proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Transactions decided.
+    pub commits: u64,
+    /// Established leaders beyond the first.
+    pub leader_changes: u64,
+    /// Reads that the model has judged.
+    pub reads: u64,
+    /// Writes whose success or failure a client was told.
+    pub writes: u64,
+}
+
+/// All checks of one run. The world reports what it sees; the first contradiction ends the run.
+#[derive(Debug)]
+pub struct Checks {
+    ghost: Ghost,
+    model: Model,
+    clients: Clients,
+    watches: Watches,
+    commits: u64,
+    terms: u64,
+    healed: liveness::Healed,
+    /// A disk has lost or spoiled durable bytes at some time: copies are not counted from then on.
+    damage: bool,
+    /// Ids that are not reported.
+    skip: Vec<String>,
+}
+
+impl Checks {
+    /// For the servers and the initial disks of this run.
+    #[must_use]
+    pub fn new(spec: &RunSpec) -> Self {
+        let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
+        let model = Model::new(false);
+        let mut checks = Self {
+            ghost: Ghost::new(servers, model.digest()),
+            model,
+            clients: Clients::default(),
+            watches: Watches::default(),
+            commits: 0,
+            terms: 0,
+            healed: liveness::Healed::default(),
+            damage: false,
+            skip: spec.checks.skip.clone(),
+        };
+        checks.start_from(spec);
+        checks
+    }
+
+    fn skips(&self, invariant: &str) -> bool {
+        self.skip.iter().any(|id| id == invariant)
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            commits: self.commits,
+            leader_changes: self.terms.saturating_sub(1),
+            reads: self.clients.reads,
+            writes: self.clients.writes,
+        }
+    }
+    /// The oracle's tree.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Server `n` reports something at virtual time `now`, ms.
+    fn event(&mut self, n: usize, now: Millis, event: &Event) -> Checked {
+        let g = &mut self.ghost;
+        match event {
+            Event::Applied { zxid, hash, digest } => order::applied(g, n, *zxid, *hash, *digest),
+            Event::Logged { zxid, hash } => log::logged(g, n, *zxid, *hash),
+            Event::Durable(zxid) => log::durable(g, n, *zxid),
+            Event::Acked(zxid) => log::acked(g, n, *zxid),
+            Event::Proposed { zxid, hash, record } => {
+                session::proposed(g, n, record, &self.clients, &self.model)?;
+                log::proposed(g, n, *zxid, *hash, record)
+            }
+            Event::Decided(zxid) => {
+                let at = order::decided(g, n, *zxid)?;
+                self.decide(at)
+            }
+            Event::Established { epoch, last_logged } => {
+                epochs::established(g, n, *epoch, now)?;
+                let at = order::established(g, n, *epoch, *last_logged)?;
+                self.terms += 1;
+                self.decide(at)
+            }
+            Event::EpochAccepted(epoch) => epochs::accepted(g, n, *epoch),
+            Event::EpochCurrent(epoch) => epochs::current(g, n, *epoch),
+            Event::EpochAcked(epoch) => epochs::epoch_acked(g, n, *epoch),
+            Event::NewLeaderAcked { epoch, last_logged } => log::newleader_acked(g, n, *epoch, *last_logged),
+            Event::UpToDate { .. } => {
+                g.servers[n].serves = true;
+                Ok(())
+            }
+            Event::ElectionStarted { zxid, epoch, .. } => epochs::vote(g, n, *zxid, *epoch),
+            Event::RoleChanged { role, .. } => {
+                epochs::role(g, n, *role);
+                Ok(())
+            }
+            Event::Truncated(to) => log::truncated(g, n, *to),
+            Event::TreeReplaced { zxid, digest } => self.replaced(n, *zxid, *digest),
+            Event::Recovered { .. } => self.recovered(n, event),
+            Event::SyncChosen { learner, kind, to, .. } => {
+                if *kind != SyncKind::Diff
+                    && let Some(s) = g.servers.iter_mut().find(|s| s.sid == *learner)
+                {
+                    s.resync = Some(*to);
+                }
+                Ok(())
+            }
+            Event::SessionExpired { session, idle_ms, timeout_ms } => {
+                session::expired(g, n, *session, *idle_ms, *timeout_ms, now)
+            }
+            Event::DigestMismatch { zxid, ours, theirs } => broken(
+                "D1",
+                format!("its tree has digest {ours:#x} after {zxid}"),
+                format!("the record says {theirs:#x}"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn decide(&mut self, end: ghost::At) -> Checked {
+        let new = order::extend(&mut self.ghost, end)?;
+        self.commits += new.len() as u64;
+        tree::decided(&mut self.ghost, &new, &mut self.model, &mut self.clients, &mut self.watches)
+    }
+
+    fn replaced(&mut self, n: usize, zxid: Zxid, digest: u64) -> Checked {
+        let g = &mut self.ghost;
+        let at = log::replaced(g, n, zxid)?;
+        order::replaced(g, n, at, digest)?;
+        let s = &mut g.servers[n];
+        if s.role != Role::Recovering {
+            s.logged = at;
+            s.snapshot = true;
+        }
+        Ok(())
+    }
+
+    fn recovered(&mut self, n: usize, event: &Event) -> Checked {
+        let Event::Recovered { last_logged, applied, accepted_epoch, current_epoch, health } = event else {
+            return Ok(());
+        };
+        let g = &mut self.ghost;
+        epochs::recovered(g, n, *accepted_epoch, *current_epoch)?;
+        log::recovered(g, n, *last_logged, *health)?;
+        let s = &g.servers[n];
+        if g.zxid(s.applied) != *applied {
+            let second = format!("it has applied up to {}", g.zxid(s.applied));
+            return broken("D2", format!("recovery ends with a tree at {applied}"), second);
+        }
+        if *health == Health::Intact {
+            let end = s.durable;
+            epochs::vouches(g, n, *current_epoch, end)?;
+        }
+        Ok(())
+    }
+
+    /// The process of server `n` ended.
+    fn stopped(&mut self, n: usize, how: &Down<'_>) -> Checked {
+        let s = &mut self.ghost.servers[n];
+        s.role = Role::Recovering;
+        s.term = 0;
+        s.leads = None;
+        s.serves = false;
+        s.expired.clear();
+        match how {
+            Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
+            Down::Halt(_) if s.excused || s.failing => Ok(()),
+            Down::Halt(halt) => broken("U3", format!("it ends: {halt:?}"), "no fault has touched its disk".into()),
+        }
+    }
+
+    fn disk(&mut self, n: usize, fault: DiskFault) {
+        let s = &mut self.ghost.servers[n];
+        match fault {
+            DiskFault::Lasting => {
+                s.excused = true;
+                self.damage = true;
+            }
+            DiskFault::Error | DiskFault::Full => s.failing = true,
+            DiskFault::Slow => {}
+        }
+    }
+
+    fn replied(&mut self, reply: &Reply<'_>) -> Checked {
+        let done = self.clients.replied(reply, &self.model, &mut self.watches)?;
+        let g = &self.ghost;
+        if let Some(zxid) = done
+            && !self.damage
+            && let Some(at) = g.find(zxid, g.tip)
+            && g.entry(at).copies < g.majority()
+        {
+            let second = format!("{} of {} voters have it durable", g.entry(at).copies, g.voters);
+            return broken("U1", format!("a client is told that {zxid} is done"), second);
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, o: &Observation<'_>) -> Checked {
+        match &o.what {
+            Obs::Server { node, event } => self.event(*node, o.time_ms, event),
+            Obs::Stopped { node, how } => self.stopped(*node, how),
+            Obs::Disk { node, fault } => {
+                self.disk(*node, *fault);
+                Ok(())
+            }
+            Obs::Healed { .. } => {
+                self.healed();
+                Ok(())
+            }
+            Obs::Attached { conn, session, fresh, .. } => {
+                self.watches.open(*conn);
+                self.clients.attached(*conn, *session, *fresh, &self.model)
+            }
+            Obs::Detached { conn, .. } => {
+                self.clients.detached(*conn);
+                self.watches.close(*conn);
+                Ok(())
+            }
+            Obs::Asked { conn, xid, request, .. } => {
+                self.clients.asked(*conn, *xid, request);
+                Ok(())
+            }
+            Obs::Replied { conn, xid, request, zxid, err, body, .. } => {
+                self.replied(&Reply { conn: *conn, xid: *xid, request, zxid: *zxid, err: *err, body: *body })
+            }
+            Obs::Ponged { conn, zxid, .. } => self.clients.ponged(*conn, *zxid, &self.model, &mut self.watches),
+            Obs::Watch { conn, zxid, kind, path, .. } => {
+                self.clients.event(*conn, *zxid, *kind, path, &mut self.watches)
+            }
+            Obs::Started { .. } | Obs::Fault(_) | Obs::Refused { .. } | Obs::End => Ok(()),
+        }
+    }
+}
+
+impl Check for Checks {
+    fn observe(&mut self, what: &Observation<'_>) -> Result<(), Violation> {
+        let Err(b) = self.judge(what) else { return Ok(()) };
+        if self.skips(b.invariant) {
+            return Ok(());
+        }
+        let node = match what.what {
+            Obs::Server { node, .. } | Obs::Stopped { node, .. } | Obs::Attached { node, .. } => Some(node),
+            _ => None,
+        };
+        Err(Violation { at_ms: what.time_ms, node, ..b.into_violation() })
+    }
+
+    fn unmet(&self, core: &[usize], writing: bool) -> Option<Violation> {
+        self.owed(core, writing).filter(|b| !self.skips(b.invariant)).map(Broken::into_violation)
+    }
+
+    fn undead(&self) -> Option<Violation> {
+        self.undying(|_| false).filter(|b| !self.skips(b.invariant)).map(Broken::into_violation)
+    }
+
+    fn excuse(&self, core: &[usize]) -> Option<String> {
+        self.out_of_reach(core)
+    }
+}

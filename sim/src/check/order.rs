@@ -1,0 +1,113 @@
+//! What is decided and delivered, in which order: Z5 agreement, Z6 and Z7 primary order, Z9 leader completeness, Z11 commit rule,
+//! Z12 commit order, D1 one digest per zxid.
+//!
+//! When: as a leader is established, as it decides, and as a server applies. O(1) each; what is decided joins [`Ghost`]'s one path.
+
+use quorate_core::ids::{Epoch, Zxid};
+
+use super::ghost::{At, Ghost, ROOT};
+use super::{Broken, Checked, broken};
+
+/// A leader has its quorum: its whole initial history is decided. Returns the end of that history.
+pub(super) fn established(g: &Ghost, n: usize, epoch: Epoch, last: Zxid) -> Result<At, Broken> {
+    let s = &g.servers[n];
+    let end = s.logged;
+    let what = || format!("established in epoch {epoch} with a log up to {}", g.zxid(end));
+    if g.zxid(end) != last {
+        return broken("Z9", what(), format!("it says that its log ends at {last}"));
+    }
+    if !g.complete(end) {
+        let second = format!("{} is decided; its log has what is decided only up to {}", g.zxid(g.tip), {
+            let at = g.decided_part(end);
+            g.zxid(at)
+        });
+        return broken("Z9", what(), second);
+    }
+    quorum(g, end, &what)?;
+    Ok(end)
+}
+
+/// A leader decides. Returns what.
+pub(super) fn decided(g: &Ghost, n: usize, zxid: Zxid) -> Result<At, Broken> {
+    let what = || format!("it decides {zxid}");
+    let Some(at) = g.find(zxid, g.tip) else { return broken("Z4", what(), "nobody has proposed that".into()) };
+    if g.leaders.get(&zxid.epoch()) != Some(&n) || g.servers[n].leads.is_none() {
+        return broken("Z1", what(), "it is not the established leader of that epoch".into());
+    }
+    if g.entry(at).parent != g.tip {
+        let second = format!("decided so far: {}; before it comes {}", g.zxid(g.tip), g.zxid(g.entry(at).parent));
+        return broken("Z12", what(), second);
+    }
+    quorum(g, at, &what)?;
+    Ok(at)
+}
+
+fn quorum(g: &Ghost, at: At, what: &impl Fn() -> String) -> Checked {
+    let copies = g.entry(at).copies;
+    if at != ROOT && copies < g.majority() {
+        let holders: Vec<String> =
+            g.servers.iter().filter(|s| s.voter && g.contains(s.durable, at)).map(|s| s.sid.to_string()).collect();
+        let second = format!("{} is durable at {copies} of {} voters: [{}]", g.zxid(at), g.voters, holders.join(" "));
+        return broken("Z11", what(), second);
+    }
+    Ok(())
+}
+
+/// The entries from the newest decided one up to `end`, ascending, now decided.
+pub(super) fn extend(g: &mut Ghost, end: At) -> Result<Vec<At>, Broken> {
+    let mut new = Vec::new();
+    let mut at = end;
+    while !g.entry(at).decided {
+        new.push(at);
+        at = g.entry(at).parent;
+    }
+    if at != g.tip {
+        let first = format!("{} is decided behind {}", g.zxid(end), g.zxid(at));
+        return broken("Z5", first, format!("{} was decided behind {} before", g.zxid(g.tip), g.zxid(at)));
+    }
+    for at in &new {
+        g.entries[*at as usize].decided = true;
+    }
+    g.tip = end;
+    new.reverse();
+    Ok(new)
+}
+
+/// A server applied a transaction.
+pub(super) fn applied(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, digest: u64) -> Checked {
+    let s = &g.servers[n];
+    let (before, durable) = (s.applied, s.durable);
+    let what = || format!("it applies {zxid} with hash {hash:#x}");
+    let Some(at) = g.find(zxid, before) else { return broken("Z4", what(), "nobody has proposed that".into()) };
+    let e = g.entry(at);
+    if e.hash != hash {
+        return broken("Z5", what(), format!("the leader of epoch {} proposed {:#x}", zxid.epoch(), e.hash));
+    }
+    if !e.decided {
+        return broken("Z5", what(), format!("decided so far: {}", g.zxid(g.tip)));
+    }
+    if e.parent != before {
+        let second = format!("it delivered {} last; {zxid} follows {}", g.zxid(before), g.zxid(e.parent));
+        return broken("Z6", what(), second);
+    }
+    if e.depth > g.entry(durable).depth {
+        return broken("Z13", what(), format!("its log is durable up to {}", g.zxid(durable)));
+    }
+    if e.digest != digest {
+        let second = format!("the model's digest at {zxid} is {:#x}", e.digest);
+        return broken("D1", format!("its tree has digest {digest:#x} after {zxid}"), second);
+    }
+    g.servers[n].applied = at;
+    Ok(())
+}
+
+/// The tree now stands at `at`.
+pub(super) fn replaced(g: &mut Ghost, n: usize, at: At, digest: u64) -> Checked {
+    let e = g.entry(at);
+    if e.digest != digest {
+        let second = format!("the model's digest at {} is {:#x}", e.zxid, e.digest);
+        return broken("D1", format!("its tree is replaced by one with digest {digest:#x}"), second);
+    }
+    g.servers[n].applied = at;
+    Ok(())
+}

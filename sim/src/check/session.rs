@@ -1,0 +1,55 @@
+//! Expiry: C6 no session ends early, and only a leader ends one that nobody closes.
+//!
+//! When: as a leader announces an expiry, and as the close of a session is proposed. O(log n).
+
+use quorate_core::ids::{Millis, SessionId};
+use quorate_core::jute::Reader;
+use quorate_core::wire::records::op;
+use quorate_core::wire::txn::TxnHeader;
+
+use super::clients::Clients;
+use super::ghost::Ghost;
+use super::{Checked, broken};
+use crate::model::Model;
+
+/// A leader says that a session was idle for too long. `now`: virtual time, ms.
+pub(super) fn expired(
+    g: &mut Ghost,
+    n: usize,
+    session: SessionId,
+    idle: Millis,
+    timeout: Millis,
+    now: Millis,
+) -> Checked {
+    let s = &mut g.servers[n];
+    let what = || format!("session {session} expires: idle {idle} ms of {timeout} ms");
+    let Some(since) = s.leads else {
+        return broken("C6", what(), format!("server {} is {} and leads nobody", s.sid, s.role.name()));
+    };
+    if idle < timeout {
+        return broken("C6", what(), "it was idle for less than its timeout".into());
+    }
+    // Clocks may run at another rate than the world's.
+    if (now - since) * 4 < timeout * 3 {
+        let second = format!("the leader was established {} ms ago: every session has its full timeout", now - since);
+        return broken("C6", what(), second);
+    }
+    s.expired.insert(session);
+    Ok(())
+}
+
+/// A leader proposes: the close of a session needs a reason.
+pub(super) fn proposed(g: &Ghost, n: usize, record: &[u8], clients: &Clients, model: &Model) -> Checked {
+    let Ok(header) = TxnHeader::decode(&mut Reader::new(record)) else {
+        return broken("Z4", "it proposes a record".into(), "its header does not decode".into());
+    };
+    let s = &g.servers[n];
+    if header.kind != op::CLOSE_SESSION || s.expired.contains(&header.session) {
+        return Ok(());
+    }
+    if clients.is_closing(header.session) || !model.is_alive(header.session) {
+        return Ok(());
+    }
+    let first = format!("it proposes at {} to close session {}", header.zxid, header.session);
+    broken("C6", first, "its client has not asked for that, and this leader has not found it expired".into())
+}

@@ -1,0 +1,201 @@
+//! What a read had to answer at the zxid in its header (client-protocol sections 3 to 6).
+
+use std::collections::BTreeSet;
+
+use quorate_core::error::ErrorCode;
+use quorate_core::ids::{SessionId, Zxid};
+use quorate_core::jute::JStr;
+use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
+use quorate_core::wire::records::{Id, perm};
+
+use super::explain::permits;
+use super::{Model, State};
+
+/// What the answer to a read must hold.
+#[derive(Debug)]
+enum Answer<'a> {
+    Stat(&'a State),
+    Data(&'a State),
+    Acl(&'a State),
+    Names(BTreeSet<String>, Option<&'a State>),
+    Number(i32),
+}
+
+impl Model {
+    /// Checks a read that was answered at `at`. `Ok(false)`: nothing that the model can judge. `Err`: what is wrong, in words.
+    pub fn check_read(
+        &self,
+        at: Zxid,
+        session: SessionId,
+        ids: &[Id<'_>],
+        request: &Request<'_>,
+        err: ErrorCode,
+        body: Option<&Response<'_>>,
+    ) -> Result<bool, String> {
+        if at.0 < self.horizon || at.0 > self.last {
+            return Ok(false);
+        }
+        if let (Request::MultiRead(parts), Some(Response::Multi(results))) = (request, body) {
+            return self.check_multi_read(at, session, ids, parts, results);
+        }
+        let Some(want) = self.answer(at.0, session, ids, request) else { return Ok(false) };
+        match (&want, body) {
+            (Err(code), _) if *code == err => Ok(true),
+            (Ok(answer), Some(got)) if err == ErrorCode::Ok && same(answer, got) => Ok(true),
+            _ => Err(format!("{request:?} at {at} must give {want:?}, the reply is {err:?} {body:?}")),
+        }
+    }
+
+    fn check_multi_read(
+        &self,
+        at: Zxid,
+        session: SessionId,
+        ids: &[Id<'_>],
+        parts: &[Request<'_>],
+        results: &[MultiResult<'_>],
+    ) -> Result<bool, String> {
+        if parts.len() != results.len() {
+            return Err(format!("a multiRead of {} ops has {} results", parts.len(), results.len()));
+        }
+        for (part, result) in parts.iter().zip(results) {
+            let Some(want) = self.answer(at.0, session, ids, part) else { continue };
+            let fine = match (&want, result) {
+                (Err(code), MultiResult::Error(got)) => code == got,
+                (Ok(answer), MultiResult::Data { data, stat }) => {
+                    same(answer, &Response::Data { data: *data, stat: *stat })
+                }
+                (Ok(answer), MultiResult::Children(names)) => {
+                    same(answer, &Response::Names { names: names.clone(), stat: None })
+                }
+                _ => false,
+            };
+            if !fine {
+                return Err(format!("{part:?} in a multiRead at {at} must give {want:?}, the result is {result:?}"));
+            }
+        }
+        Ok(true)
+    }
+
+    fn at(&self, path: &str, at: i64) -> Option<&State> {
+        let path = if path.is_empty() { "/" } else { path };
+        self.znodes.get(path).and_then(|n| n.at(at))
+    }
+
+    fn answer(
+        &self,
+        at: i64,
+        session: SessionId,
+        ids: &[Id<'_>],
+        request: &Request<'_>,
+    ) -> Option<Result<Answer<'_>, ErrorCode>> {
+        let readable = |path: &Option<JStr<'_>>, wanted| {
+            let state = self.at(path.as_deref().unwrap_or_default(), at).ok_or(ErrorCode::NoNode)?;
+            if permits(&state.acl, wanted, ids) { Ok(state) } else { Err(ErrorCode::NoAuth) }
+        };
+        let known = |path: &Option<JStr<'_>>| {
+            // The configuration's znode is local to each server; quota statistics change without a transaction.
+            path.as_deref().is_some_and(|p| !p.starts_with("/zookeeper/") && !p.contains('\0'))
+        };
+        Some(match request {
+            Request::Exists { path, .. } if known(path) => readable(path, perm::READ).map(Answer::Stat),
+            Request::GetData { path, .. } if known(path) => readable(path, perm::READ).map(Answer::Data),
+            Request::GetAcl { path } if known(path) => readable(path, perm::READ | perm::ADMIN).map(Answer::Acl),
+            Request::GetChildren { path, .. } if known(path) => {
+                readable(path, perm::READ).map(|_| Answer::Names(self.names(path.as_deref().unwrap_or("/"), at), None))
+            }
+            Request::GetChildren2 { path, .. } if known(path) => readable(path, perm::READ)
+                .map(|s| Answer::Names(self.names(path.as_deref().unwrap_or("/"), at), Some(s))),
+            Request::GetAllChildrenNumber { path } if known(path) => {
+                let prefix = path.as_deref().unwrap_or_default().trim_end_matches('/');
+                // The empty path counts the root too (5.5).
+                let root = i32::from(path.as_deref() == Some(""));
+                readable(path, perm::READ).map(|_| Answer::Number(self.below(&format!("{prefix}/"), at) + root))
+            }
+            Request::GetEphemerals { prefix } => {
+                let prefix = prefix.as_deref().unwrap_or_default();
+                let prefix = if prefix.trim().is_empty() { "/" } else { prefix };
+                Ok(Answer::Names(self.ephemerals(session, prefix, at), None))
+            }
+            _ => return None,
+        })
+    }
+
+    /// The children at a zxid: those of now, with what came later undone.
+    fn names(&self, path: &str, at: i64) -> BTreeSet<String> {
+        let path = if path.is_empty() { "/" } else { path };
+        let Some(node) = self.znodes.get(path) else { return BTreeSet::new() };
+        let mut names: BTreeSet<String> = node.children.iter().map(|n| n.to_string()).collect();
+        for (_, name, born) in node.births.iter().rev().take_while(|(z, ..)| *z > at) {
+            if *born {
+                names.remove(&**name);
+            } else {
+                names.insert(name.to_string());
+            }
+        }
+        names
+    }
+
+    fn below(&self, prefix: &str, at: i64) -> i32 {
+        let range = self.znodes.range::<str, _>((std::ops::Bound::Excluded(prefix), std::ops::Bound::Unbounded));
+        range.take_while(|(p, _)| p.starts_with(prefix)).filter(|(_, n)| n.at(at).is_some()).count() as i32
+    }
+
+    fn ephemerals(&self, session: SessionId, prefix: &str, at: i64) -> BTreeSet<String> {
+        let range = self.znodes.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        range
+            .take_while(|(p, _)| p.starts_with(prefix))
+            .filter(|(_, n)| n.at(at).is_some_and(|s| s.ephemeral() == Some(session)))
+            .map(|(p, _)| p.to_string())
+            .collect()
+    }
+
+    /// What setWatches has to find out at `at` for a client that has seen everything up to `seen`; `None`: the watch is armed.
+    #[must_use]
+    pub fn catch_up(&self, at: Zxid, seen: Zxid, kind: WatchList, path: &str) -> Option<EventKind> {
+        let state = self.at(path, at.0);
+        match (kind, state) {
+            (WatchList::Data | WatchList::Child, None) => Some(EventKind::Deleted),
+            (WatchList::Data, Some(s)) if s.mzxid > seen.0 => Some(EventKind::DataChanged),
+            (WatchList::Child, Some(s)) if s.pzxid > seen.0 => Some(EventKind::ChildrenChanged),
+            (WatchList::Exist, Some(_)) => Some(EventKind::Created),
+            _ => None,
+        }
+    }
+
+    /// Whether the znode exists at `at`.
+    #[must_use]
+    pub fn exists_at(&self, at: Zxid, path: &str) -> bool {
+        self.at(path, at.0).is_some()
+    }
+}
+
+/// The one-shot lists of setWatches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WatchList {
+    /// Armed by getData, or by exists on a znode that was there.
+    Data,
+    /// Armed by exists on a missing znode.
+    Exist,
+    /// Armed by getChildren.
+    Child,
+}
+
+fn same(want: &Answer<'_>, got: &Response<'_>) -> bool {
+    match (want, got) {
+        (Answer::Stat(s), Response::Stat(stat)) => s.stat() == *stat,
+        (Answer::Data(s), Response::Data { data, stat }) => s.data.as_deref() == *data && s.stat() == *stat,
+        // The secret part of digest identities may be hidden; the rest is compared.
+        (Answer::Acl(s), Response::Acl { acl, stat }) => {
+            s.stat() == *stat
+                && s.acl.len() == acl.len()
+                && s.acl.iter().zip(acl).all(|(a, b)| a == b || (a.perms == b.perms && b.id.id().ends_with(":x")))
+        }
+        (Answer::Names(want, stat), Response::Names { names, stat: got }) => {
+            names.len() == want.len()
+                && names.iter().all(|n| want.contains(&**n))
+                && stat.is_none_or(|s| *got == Some(s.stat()))
+        }
+        (Answer::Number(n), Response::Number(got)) => n == got,
+        _ => false,
+    }
+}

@@ -1,0 +1,266 @@
+//! What a scenario means must be possible: nodes that exist, instants that come, faults that have something to strike.
+
+use std::collections::BTreeSet;
+
+use super::{Scenario, is_mutant};
+use crate::spec::{At, Dist, Explicit, FaultKind, Generator, RunSpec, Target};
+use crate::workload::OPS;
+
+/// Field and what is wrong with it.
+type Wrong = (String, String);
+
+/// Effects that an instant may be named by.
+const EFFECTS: &[&str] = &[
+    "send",
+    "create",
+    "write",
+    "extend",
+    "truncate",
+    "fsync",
+    "rename",
+    "unlink",
+    "fsync-dir",
+    "persist-epoch",
+    "snapshot",
+    "propose",
+    "decide",
+    "apply",
+    "ack",
+    "elected",
+    "established",
+    "leading",
+    "looking",
+    "following",
+];
+
+/// Verdicts that a run can end with.
+const VERDICTS: &[&str] = &["pass", "violation", "liveness-failure", "excused", "panic"];
+
+fn wrong<T>(field: impl Into<String>, what: impl Into<String>) -> Result<T, Wrong> {
+    Err((field.into(), what.into()))
+}
+
+pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
+    let spec = &scenario.spec;
+    if scenario.name.is_empty() {
+        return wrong("name", "a scenario needs a name");
+    }
+    if !VERDICTS.contains(&scenario.expect.verdict.as_str()) {
+        let what = format!("{:?} is none of {}", scenario.expect.verdict, VERDICTS.join(", "));
+        return wrong("expect.verdict", what);
+    }
+    if let Some(id) = spec.mutant.as_deref().filter(|id| !is_mutant(id)) {
+        return wrong("build.mutant", format!("there is no planted bug {id:?}"));
+    }
+    numbers(spec)?;
+    network(spec)?;
+    let explicit = &spec.faults.explicit;
+    let mut ids = BTreeSet::new();
+    for (i, fault) in explicit.iter().enumerate() {
+        let field = format!("faults.explicit[{i}]");
+        if !ids.insert(fault.id) {
+            return wrong(format!("{field}.id"), format!("another fault has the id {}", fault.id));
+        }
+        self::fault(spec, fault, &field)?;
+    }
+    for (i, fault) in explicit.iter().enumerate() {
+        instant(spec, &fault.at, &ids, Some(fault.id), &format!("faults.explicit[{i}].at"))?;
+    }
+    for (i, generator) in spec.faults.generate.iter().enumerate() {
+        self::generator(spec, generator, &format!("faults.generate[{i}]"))?;
+    }
+    workload(spec, &ids)
+}
+
+fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
+    let (top, time) = (&spec.topology, &spec.timing);
+    if top.voters == 0 {
+        return wrong("topology.voters", "at least one server must vote");
+    }
+    if spec.servers() > 10_000 {
+        return wrong("topology", "more than 10000 servers");
+    }
+    for (field, value) in [
+        ("timing.tick_ms", time.tick_ms),
+        ("timing.initLimit", time.init_limit),
+        ("timing.syncLimit", time.sync_limit),
+        ("timing.max_ticks", time.max_ticks),
+        ("timing.session_ms", time.session_ms[0]),
+    ] {
+        if value <= 0 {
+            return wrong(field, format!("{value} is not above 0"));
+        }
+    }
+    if time.session_ms[1] < time.session_ms[0] {
+        return wrong("timing.session_ms", "the upper bound is below the lower one");
+    }
+    if time.fault_ticks < 0 || time.fault_ticks > time.max_ticks {
+        return wrong("timing.fault_ticks", format!("{} is outside 0 to max_ticks", time.fault_ticks));
+    }
+    if spec.disk.sector == 0 {
+        return wrong("disk.sector", "0 is not above 0");
+    }
+    for (name, disk) in &top.initial {
+        let field = format!("topology.initial.{name}");
+        server(spec, name, &field)?;
+        let mut last = (0, 0);
+        for (i, zxid) in disk.log.iter().enumerate() {
+            let Some(z) =
+                zxid.split_once('.').and_then(|(e, c)| Some((e.parse::<u32>().ok()?, c.parse::<u32>().ok()?)))
+            else {
+                return wrong(format!("{field}.log[{i}]"), format!("{zxid:?} is not EPOCH.COUNTER"));
+            };
+            if z <= last {
+                return wrong(format!("{field}.log[{i}]"), format!("{zxid:?} does not follow on the one before it"));
+            }
+            last = z;
+        }
+        if disk.cur > disk.acc || i64::from(last.0) > disk.acc {
+            return wrong(
+                format!("{field}.acc"),
+                "acceptedEpoch is below currentEpoch or below the newest entry's epoch",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn network(spec: &RunSpec) -> Result<(), Wrong> {
+    dist(&spec.network.delay, "network.delay")?;
+    dist(&spec.disk.write, "disk.write")?;
+    dist(&spec.disk.fsync, "disk.fsync")?;
+    for (i, link) in spec.network.links.iter().enumerate() {
+        side(spec, &link.from, &format!("network.links[{i}].from"))?;
+        side(spec, &link.to, &format!("network.links[{i}].to"))?;
+        dist(&link.delay, &format!("network.links[{i}].delay"))?;
+    }
+    Ok(())
+}
+
+fn dist(d: &Dist, field: &str) -> Result<(), Wrong> {
+    match d {
+        Dist::Uniform { min_us, max_us } if min_us > max_us => wrong(field, "min_us is above max_us"),
+        _ => Ok(()),
+    }
+}
+
+fn numbered(name: &str, prefix: char) -> Option<usize> {
+    name.strip_prefix(prefix).and_then(|n| n.parse().ok()).filter(|n| *n > 0)
+}
+
+fn server(spec: &RunSpec, name: &str, field: &str) -> Result<(), Wrong> {
+    match numbered(name, 's') {
+        Some(n) if n <= spec.servers() => Ok(()),
+        _ => wrong(field, format!("{name:?} is no server: there are s1 to s{}", spec.servers())),
+    }
+}
+
+/// One side of a network fault: names separated by commas, or `*`.
+fn side(spec: &RunSpec, text: &str, field: &str) -> Result<(), Wrong> {
+    for name in text.split(',').map(str::trim) {
+        let client = numbered(name, 'c').is_some_and(|n| n <= spec.topology.clients as usize);
+        if name != "*" && !client {
+            server(spec, name, field)?;
+        }
+    }
+    Ok(())
+}
+
+fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
+    use FaultKind as K;
+    let (needs_node, needs_sides) = match f.kind {
+        K::PowerCut
+        | K::Kill
+        | K::Pause
+        | K::Start
+        | K::SlowDisk
+        | K::DiskError
+        | K::DiskFull
+        | K::BitRot
+        | K::ClockJump
+        | K::ClockDrift
+        | K::SlowReceiver => (true, false),
+        K::OneWay | K::Cut | K::Clog | K::SlowLink | K::Partition => (false, true),
+        K::PowerCutAll | K::PortBlock | K::HalfOpen | K::Heal => (false, false),
+    };
+    if needs_node && f.node.is_none() {
+        return wrong(field, format!("{:?} needs `node`", f.kind));
+    }
+    if needs_sides && f.from.is_none() {
+        return wrong(field, format!("{:?} needs `from`", f.kind));
+    }
+    if let Some(node) = &f.node {
+        server(spec, node, &format!("{field}.node"))?;
+    }
+    for (key, text) in [("from", &f.from), ("to", &f.to)] {
+        if let Some(text) = text {
+            side(spec, text, &format!("{field}.{key}"))?;
+        }
+    }
+    if f.hold_ms.is_some_and(|ms| ms < 0) {
+        return wrong(format!("{field}.hold_ms"), "a fault cannot end before it begins");
+    }
+    Ok(())
+}
+
+fn instant(spec: &RunSpec, at: &At, ids: &BTreeSet<u32>, own: Option<u32>, field: &str) -> Result<(), Wrong> {
+    match at {
+        At::Tick { tick } if *tick < 0 => wrong(field, format!("tick {tick} is in the past")),
+        At::Tick { tick } if *tick >= spec.timing.max_ticks => {
+            wrong(field, format!("tick {tick} is behind the end of the run ({})", spec.timing.max_ticks))
+        }
+        At::Us { us } if us / 1000 >= (spec.timing.max_ticks * spec.timing.tick_ms) as u64 => {
+            wrong(field, format!("{us} us is behind the end of the run"))
+        }
+        At::Effect { node, effect, n, .. } => {
+            server(spec, node, field)?;
+            if !EFFECTS.contains(&effect.as_str()) {
+                return wrong(field, format!("{effect:?} is none of {}", EFFECTS.join(", ")));
+            }
+            if *n == 0 { wrong(field, "effects are counted from 1") } else { Ok(()) }
+        }
+        At::After { after, .. } if !ids.contains(after) || own == Some(*after) => {
+            wrong(field, format!("there is no fault {after} to come after"))
+        }
+        At::After { ticks, .. } if *ticks < 0 => wrong(field, format!("{ticks} ticks after is in the past")),
+        _ => Ok(()),
+    }
+}
+
+fn generator(spec: &RunSpec, g: &Generator, field: &str) -> Result<(), Wrong> {
+    if g.hold_ticks[0] < 0 || g.hold_ticks[1] < g.hold_ticks[0] {
+        return wrong(format!("{field}.hold_ticks"), "not a range");
+    }
+    if g.on == Target::Observers && spec.topology.observers == 0 {
+        return wrong(format!("{field}.on"), "there are no observers");
+    }
+    if g.mode.is_some() && !matches!(g.kind, FaultKind::Partition | FaultKind::OneWay) {
+        return wrong(format!("{field}.mode"), "only partitions have a mode");
+    }
+    Ok(())
+}
+
+fn workload(spec: &RunSpec, ids: &BTreeSet<u32>) -> Result<(), Wrong> {
+    for op in spec.workload.generate.mix.keys() {
+        if !OPS.contains(&op.as_str()) {
+            return wrong(format!("workload.generate.mix.{op}"), format!("{op:?} is none of {}", OPS.join(", ")));
+        }
+    }
+    for (i, op) in spec.workload.explicit.iter().enumerate() {
+        let field = format!("workload.explicit[{i}]");
+        if op.client == 0 || op.client > spec.topology.clients {
+            return wrong(format!("{field}.client"), format!("there are clients 1 to {}", spec.topology.clients));
+        }
+        if !OPS.contains(&op.op.as_str()) && op.op != "close" {
+            return wrong(format!("{field}.op"), format!("{:?} is none of {}, close", op.op, OPS.join(", ")));
+        }
+        if let Some(flag) = op.flags.chars().find(|c| !"esc".contains(*c)) {
+            return wrong(format!("{field}.flags"), format!("{flag:?} is none of e, s, c"));
+        }
+        if matches!(op.at, At::Effect { .. }) {
+            return wrong(format!("{field}.at"), "operations are timed by tick, us or after");
+        }
+        instant(spec, &op.at, ids, None, &format!("{field}.at"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,453 @@
+//! The checks against histories written by hand: the right ones pass, each wrong one breaks the property that is meant.
+
+use bytes::Bytes;
+use quorate_core::error::ErrorCode;
+use quorate_core::event::{Event, Health, Role};
+use quorate_core::ids::{Epoch, SessionId, Zxid};
+use quorate_core::wire::client::{Create, EventKind, Request, Response};
+use quorate_core::wire::records::{Acl, op};
+use quorate_core::wire::txn::{CreateMode, Txn, TxnHeader, encode_record};
+use quorate_core::zab::payload_hash;
+use quorate_sim::check::Checks;
+use quorate_sim::model::Model;
+use quorate_sim::spec::RunSpec;
+use quorate_sim::{Check, Obs, Observation};
+
+const SESSION: SessionId = SessionId(0x77);
+
+/// Three voters and an observer, s3 leads. The first broken property is kept.
+struct History {
+    checks: Checks,
+    /// Follows what is proposed, decided or not: its digests are what servers report.
+    tree: Model,
+    time: i64,
+    seq: u64,
+    broken: Option<&'static str>,
+}
+
+fn z(counter: u32) -> Zxid {
+    Zxid::new(1, counter)
+}
+
+impl History {
+    fn new() -> Self {
+        let mut spec = RunSpec::default();
+        spec.topology.observers = 1;
+        let mut h = Self { checks: Checks::new(&spec), tree: Model::new(false), time: 0, seq: 0, broken: None };
+        for n in 0..4 {
+            h.recovered(n, Zxid::ZERO, 0, 0);
+        }
+        h
+    }
+
+    /// The same with s3 established in epoch 1, followed by all.
+    fn led() -> Self {
+        let mut h = Self::new();
+        for n in 0..4 {
+            h.event(n, Event::EpochAccepted(1));
+        }
+        for n in [0, 1, 3] {
+            h.event(n, Event::EpochAcked(1));
+        }
+        h.event(2, Event::EpochCurrent(1));
+        for n in [0, 1, 3] {
+            h.event(n, Event::EpochCurrent(1));
+            h.event(n, Event::NewLeaderAcked { epoch: 1, last_logged: Zxid::ZERO });
+        }
+        h.event(2, Event::Established { epoch: 1, last_logged: Zxid::ZERO });
+        h.fine();
+        h
+    }
+
+    fn see(&mut self, what: Obs<'_>) {
+        self.seq += 1;
+        if let Err(v) = self.checks.observe(&Observation { time_ms: self.time, seq: self.seq, what }) {
+            self.broken.get_or_insert(v.invariant);
+        }
+    }
+    fn event(&mut self, node: usize, event: Event) {
+        self.see(Obs::Server { node, event: &event });
+    }
+    fn recovered(&mut self, n: usize, last_logged: Zxid, accepted: Epoch, current: Epoch) {
+        self.event(n, Event::RoleChanged { role: Role::Recovering, epoch: 0 });
+        self.event(n, Event::TreeReplaced { zxid: Zxid::ZERO, digest: Model::new(false).digest() });
+        let (accepted_epoch, current_epoch) = (accepted, current);
+        let applied = Zxid::ZERO;
+        let health = Health::Intact;
+        self.event(n, Event::Recovered { last_logged, applied, accepted_epoch, current_epoch, health });
+    }
+
+    fn record(&mut self, zxid: Zxid, session: SessionId, cxid: i32, kind: i32, txn: &Txn<'_>) -> Bytes {
+        let header = TxnHeader { session, cxid, zxid, time: 5, kind };
+        self.tree.apply(&header, txn).expect("a legal history");
+        let mut record = Vec::new();
+        encode_record(&header, txn, Some(self.tree.digest()), &mut record);
+        record.into()
+    }
+    fn session(&mut self, zxid: Zxid) -> Bytes {
+        self.record(zxid, SESSION, 0, op::CREATE_SESSION, &Txn::CreateSession { timeout: 4000 })
+    }
+    fn create(&mut self, zxid: Zxid, cxid: i32, path: &str) -> Bytes {
+        let txn = Txn::Create {
+            path: path.into(),
+            data: Some(b"v"),
+            acl: vec![Acl::world(31)],
+            mode: CreateMode::Plain { ephemeral: false },
+            parent_cversion: -1,
+        };
+        self.record(zxid, SESSION, cxid, op::CREATE, &txn)
+    }
+
+    fn propose(&mut self, zxid: Zxid, record: &Bytes) {
+        let hash = payload_hash(record);
+        self.event(2, Event::Proposed { zxid, hash, record: record.clone() });
+        self.event(2, Event::Logged { zxid, hash });
+    }
+    fn log(&mut self, n: usize, zxid: Zxid, record: &Bytes) {
+        self.event(n, Event::Logged { zxid, hash: payload_hash(record) });
+    }
+    fn durable(&mut self, n: usize, zxid: Zxid) {
+        self.event(n, Event::Durable(zxid));
+        self.event(n, Event::Acked(zxid));
+    }
+    fn apply(&mut self, n: usize, zxid: Zxid, record: &Bytes) {
+        let digest = self.tree.digest();
+        self.event(n, Event::Applied { zxid, hash: payload_hash(record), digest });
+    }
+    /// The whole way of a write, on s3 and s1.
+    fn write(&mut self, zxid: Zxid, record: &Bytes) {
+        self.propose(zxid, record);
+        self.durable(2, zxid);
+        self.log(0, zxid, record);
+        self.durable(0, zxid);
+        self.event(2, Event::Decided(zxid));
+        self.apply(2, zxid, record);
+        self.apply(0, zxid, record);
+    }
+
+    fn attach(&mut self) {
+        let what = Obs::Attached {
+            conn: 1,
+            client: 0,
+            node: 0,
+            session: SESSION,
+            timeout_ms: 4000,
+            fresh: true,
+            seen: Zxid::ZERO,
+        };
+        self.see(what);
+    }
+    fn ask(&mut self, xid: i32, request: &Request<'_>) {
+        self.see(Obs::Asked { conn: 1, client: 0, session: SESSION, xid, request });
+    }
+    fn answer(&mut self, xid: i32, request: &Request<'_>, zxid: Zxid, err: ErrorCode, body: Option<&Response<'_>>) {
+        let (conn, client, session, asked_ms, asked_seq) = (1, 0, SESSION, 0, 0);
+        self.see(Obs::Replied { conn, client, session, xid, request, zxid, err, body, asked_ms, asked_seq });
+    }
+
+    fn fine(&self) {
+        assert_eq!(self.broken, None);
+    }
+    fn breaks(&self, invariant: &str) {
+        assert_eq!(self.broken, Some(invariant));
+    }
+}
+
+fn create(path: &'static str) -> Request<'static> {
+    Request::Create(Create {
+        op: op::CREATE,
+        path: Some(path.into()),
+        data: Some(b"v"),
+        acl: Some(vec![Acl::world(31)]),
+        flags: 0,
+        ttl: -1,
+    })
+}
+
+fn created(path: &'static str) -> Response<'static> {
+    Response::Created { path: path.into(), stat: None }
+}
+
+#[test]
+fn a_right_history_passes() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.attach();
+    let watch = Request::Exists { path: Some("/a".into()), watch: true };
+    h.ask(1, &watch);
+    h.answer(1, &watch, z(1), ErrorCode::NoNode, None);
+    h.ask(2, &create("/a"));
+    let r = h.create(z(2), 2, "/a");
+    h.write(z(2), &r);
+    h.see(Obs::Watch { conn: 1, client: 0, zxid: z(2), kind: EventKind::Created, path: "/a" });
+    h.answer(2, &create("/a"), z(2), ErrorCode::Ok, Some(&created("/a")));
+    h.fine();
+    assert_eq!((h.checks.tally().commits, h.checks.tally().writes, h.checks.tally().reads), (2, 1, 1));
+}
+
+#[test]
+fn z1_two_leaders_of_one_epoch() {
+    let mut h = History::led();
+    h.event(1, Event::Established { epoch: 1, last_logged: Zxid::ZERO });
+    h.breaks("Z1");
+}
+
+#[test]
+fn z2_an_epoch_goes_back() {
+    let mut h = History::led();
+    h.see(Obs::Stopped { node: 0, how: quorate_sim::observe::Down::Kill });
+    h.recovered(0, Zxid::ZERO, 0, 0);
+    h.breaks("Z2");
+}
+
+#[test]
+fn z3_a_promise_before_it_is_durable() {
+    let mut h = History::led();
+    h.event(0, Event::EpochAcked(2));
+    h.breaks("Z3");
+}
+
+#[test]
+fn z3_an_ack_to_an_older_leader() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.propose(z(1), &r);
+    h.log(0, z(1), &r);
+    h.event(0, Event::Durable(z(1)));
+    h.event(0, Event::EpochAccepted(2));
+    h.event(0, Event::EpochAcked(2));
+    h.event(0, Event::Acked(z(1)));
+    h.breaks("Z3");
+}
+
+#[test]
+fn z4_a_payload_that_nobody_proposed() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.propose(z(1), &r);
+    h.event(0, Event::Logged { zxid: z(1), hash: 1 });
+    h.breaks("Z4");
+}
+
+#[test]
+fn z5_applied_before_it_is_decided() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.propose(z(1), &r);
+    h.log(0, z(1), &r);
+    h.durable(0, z(1));
+    h.apply(0, z(1), &r);
+    h.breaks("Z5");
+}
+
+#[test]
+fn z10_a_cut_of_something_decided() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.event(0, Event::Truncated(Zxid::ZERO));
+    h.breaks("Z10");
+}
+
+#[test]
+fn z11_decided_without_a_quorum() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.propose(z(1), &r);
+    h.durable(2, z(1));
+    // An observer does not count.
+    h.log(3, z(1), &r);
+    h.event(3, Event::Durable(z(1)));
+    h.event(2, Event::Decided(z(1)));
+    h.breaks("Z11");
+}
+
+#[test]
+fn z12_decided_out_of_order() {
+    let mut h = History::led();
+    let (a, b) = (h.session(z(1)), h.create(z(2), 0, "/a"));
+    h.propose(z(1), &a);
+    h.propose(z(2), &b);
+    h.durable(2, z(2));
+    h.log(0, z(1), &a);
+    h.log(0, z(2), &b);
+    h.durable(0, z(2));
+    h.event(2, Event::Decided(z(2)));
+    h.breaks("Z12");
+}
+
+#[test]
+fn z13_an_ack_before_fsync_and_an_epoch_before_its_history() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.propose(z(1), &r);
+    h.log(0, z(1), &r);
+    h.event(0, Event::Acked(z(1)));
+    h.breaks("Z13");
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    // s1 leads epoch 2 with that history, s2 vouches for the epoch without it.
+    for n in [0, 1] {
+        h.event(n, Event::EpochAccepted(2));
+    }
+    h.event(0, Event::EpochCurrent(2));
+    h.event(1, Event::EpochAcked(2));
+    h.fine();
+    h.event(1, Event::EpochCurrent(2));
+    h.breaks("Z13");
+}
+
+#[test]
+fn z14_a_hole_in_a_log() {
+    let mut h = History::led();
+    let (a, b) = (h.session(z(1)), h.create(z(2), 0, "/a"));
+    h.propose(z(1), &a);
+    h.propose(z(2), &b);
+    h.log(0, z(2), &b);
+    h.breaks("Z14");
+}
+
+#[test]
+fn z16_a_vote_that_is_not_true() {
+    let mut h = History::led();
+    h.event(0, Event::ElectionStarted { round: 2, zxid: z(1), epoch: 1 });
+    h.breaks("Z16");
+}
+
+#[test]
+fn d1_another_digest() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.log(1, z(1), &r);
+    h.durable(1, z(1));
+    h.event(1, Event::Applied { zxid: z(1), hash: payload_hash(&r), digest: 1 });
+    h.breaks("D1");
+}
+
+#[test]
+fn u1_a_restart_that_forgets() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.see(Obs::Stopped { node: 0, how: quorate_sim::observe::Down::PowerCut });
+    h.recovered(0, Zxid::ZERO, 1, 1);
+    h.breaks("U1");
+}
+
+#[test]
+fn u1_an_answer_before_the_decision() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.attach();
+    h.ask(2, &create("/a"));
+    h.answer(2, &create("/a"), z(1), ErrorCode::Ok, Some(&created("/a")));
+    h.breaks("U1");
+}
+
+#[test]
+fn c1_replies_in_another_order() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.attach();
+    let read = Request::Exists { path: Some("/a".into()), watch: false };
+    h.ask(1, &read);
+    h.ask(2, &read);
+    h.answer(2, &read, z(1), ErrorCode::NoNode, None);
+    h.breaks("C1");
+}
+
+#[test]
+fn c2_a_transaction_that_is_not_what_was_asked() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.attach();
+    h.ask(2, &create("/b"));
+    let r = h.create(z(2), 2, "/a");
+    h.write(z(2), &r);
+    h.breaks("C2");
+}
+
+#[test]
+fn c3_a_read_from_the_past_and_a_zxid_that_goes_back() {
+    let history = || {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.write(z(1), &r);
+        h.attach();
+        h.ask(2, &create("/a"));
+        let r = h.create(z(2), 2, "/a");
+        h.write(z(2), &r);
+        h.answer(2, &create("/a"), z(2), ErrorCode::Ok, Some(&created("/a")));
+        h.fine();
+        h
+    };
+    let read = Request::Exists { path: Some("/a".into()), watch: false };
+    for at in [z(1), z(2)] {
+        let mut h = history();
+        h.ask(3, &read);
+        h.answer(3, &read, at, ErrorCode::NoNode, None);
+        h.breaks("C3");
+    }
+}
+
+#[test]
+fn c4_and_c5_events() {
+    let history = || {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.write(z(1), &r);
+        h.attach();
+        let watch = Request::Exists { path: Some("/a".into()), watch: true };
+        h.ask(1, &watch);
+        h.answer(1, &watch, z(1), ErrorCode::NoNode, None);
+        h.ask(2, &create("/a"));
+        let r = h.create(z(2), 2, "/a");
+        h.write(z(2), &r);
+        h.fine();
+        h
+    };
+    let mut h = history();
+    h.answer(2, &create("/a"), z(2), ErrorCode::Ok, Some(&created("/a")));
+    h.breaks("C4");
+    let mut h = history();
+    h.see(Obs::Watch { conn: 1, client: 0, zxid: z(2), kind: EventKind::Created, path: "/b" });
+    h.breaks("C5");
+    let mut h = history();
+    for _ in 0..2 {
+        h.see(Obs::Watch { conn: 1, client: 0, zxid: z(2), kind: EventKind::Created, path: "/a" });
+    }
+    h.breaks("C5");
+}
+
+#[test]
+fn c6_a_session_that_ends_early() {
+    let expired = Event::SessionExpired { session: SESSION, idle_ms: 4500, timeout_ms: 4000 };
+    let mut h = History::led();
+    h.event(0, expired.clone());
+    h.breaks("C6");
+    let mut h = History::led();
+    h.time = 1000;
+    h.event(2, expired.clone());
+    h.breaks("C6");
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.time = 9000;
+    let close = h.record(z(2), SESSION, 0, op::CLOSE_SESSION, &Txn::CloseSession { paths: Some(Vec::new()) });
+    h.propose(z(2), &close);
+    h.breaks("C6");
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.time = 9000;
+    h.event(2, expired);
+    let close = h.record(z(2), SESSION, 0, op::CLOSE_SESSION, &Txn::CloseSession { paths: Some(Vec::new()) });
+    h.write(z(2), &close);
+    h.fine();
+}
