@@ -30,8 +30,11 @@ pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &
     if zxid.counter() == u32::MAX {
         return broken("Z17", what(), "the counter of an epoch ends before 0xffffffff".into());
     }
-    if first_of_epoch && (parent != g.tip || applied != g.tip) {
-        let second = format!("decided so far: {}, in its log {before}, delivered {}", g.zxid(g.tip), g.zxid(applied));
+    // A deposed leader may not know yet of what later ones have decided: that has no place before its epoch.
+    let earlier = g.cut(g.tip, Zxid::new(zxid.epoch(), 0));
+    if first_of_epoch && (parent != earlier || applied != earlier) {
+        let decided = g.zxid(earlier);
+        let second = format!("decided before: {decided}, in its log {before}, delivered {}", g.zxid(applied));
         return broken("Z8", format!("it proposes {zxid}, the first of its epoch"), second);
     }
     g.propose(zxid, hash, parent, record.clone());
@@ -119,7 +122,6 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
     let s = &mut g.servers[n];
     s.term = epoch;
     s.resync = None;
-    s.excused = false;
     s.health = Health::Intact;
     Ok(())
 }
