@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::{JStr, Reader};
 use quorate_core::wire::client::{
     ConnectRequest, ConnectResponse, EventKind, ReplyHeader, Request, RequestHeader, Response, WatcherEvent, xid,
 };
-use quorate_core::error::ErrorCode;
 
 use crate::network::ConnId;
 use crate::node::NEVER;
@@ -250,7 +250,8 @@ impl Client {
         let frame = lent.wants.send[start + 4..].to_vec();
         let (conn, client, session) = (self.conn_name, self.number, self.session);
         let seq = lent.watcher.tell(Obs::Asked { conn, client, session, xid, request });
-        lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("asks s{} #{xid} {request:?}", self.node + 1));
+        lent.watcher
+            .line(format_args!("c{}", self.number + 1), format_args!("asks s{} #{xid} {request:?}", self.node + 1));
         self.asked.push_back(Asked { frame, at: lent.now, seq });
         self.spoke = lent.now;
     }

@@ -192,9 +192,8 @@ impl Peer {
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
             }
-            // A sync shows everything up to it: what is decided is applied first, and that may wait for the own disk.
-            Effect::SyncDone(link) => self.syncs.push_back((self.history.committed(), Some(link))),
-            Effect::SyncReply => self.syncs.push_back((self.history.committed(), None)),
+            Effect::SyncDone(link) => self.sync_confirmed(now, Some(link), out),
+            Effect::SyncReply => self.sync_confirmed(now, None, out),
             Effect::Revalidated(session, valid) => {
                 let (front, mut ctx) = self.front_ctx(now, out);
                 front.revalidated(session, valid, &mut ctx);
@@ -202,19 +201,26 @@ impl Peer {
         }
     }
 
-    /// Answers the oldest sync that shows everything it must. Returns whether there was one.
-    pub(super) fn answer_sync(&mut self, now: Now, out: &mut Outbox) -> bool {
-        let Some((shows, link)) = self.syncs.front().copied() else { return false };
-        if shows > self.history.applied() {
-            return false;
+    /// A sync shows everything up to it: what is decided is applied first, and that may have to wait for the own disk.
+    /// `None`: the oldest sync that was forwarded.
+    fn sync_confirmed(&mut self, now: Now, link: Option<LinkId>, out: &mut Outbox) {
+        self.apply_ready(now, out);
+        self.syncs.push_back((self.history.committed(), link));
+        self.answer_syncs(now, out);
+    }
+
+    /// Answers every sync whose transactions are applied.
+    pub(super) fn answer_syncs(&mut self, now: Now, out: &mut Outbox) {
+        while let Some((after, link)) = self.syncs.front().copied()
+            && after <= self.history.applied()
+        {
+            self.syncs.pop_front();
+            let (front, mut ctx) = self.front_ctx(now, out);
+            match link {
+                Some(link) => front.synced(link, &mut ctx),
+                None => front.synced_oldest(&mut ctx),
+            }
         }
-        self.syncs.pop_front();
-        let (front, mut ctx) = self.front_ctx(now, out);
-        match link {
-            Some(link) => front.synced(link, &mut ctx),
-            None => front.synced_oldest(&mut ctx),
-        }
-        true
     }
 
     // ----- what the leader does by itself ------------------------------------------------------------------------
