@@ -171,7 +171,11 @@ impl Client {
                 let keep = (self.heard + self.timeout * 2 / 3).min(self.spoke + self.timeout / 3);
                 let room = self.asked.len() < self.pipeline;
                 let op = if room && work { self.next_op } else { NEVER };
-                if (room && !self.explicit.is_empty()) || (self.leaving.is_some() && !self.closing) { 0 } else { keep.min(op) }
+                if (room && !self.explicit.is_empty()) || (self.leaving.is_some() && !self.closing) {
+                    0
+                } else {
+                    keep.min(op)
+                }
             }
         }
     }
