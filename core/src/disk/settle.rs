@@ -77,6 +77,14 @@ impl Disk {
             }
             r.java_since |= matches!(file, Source::Good(v) if r.record.is_some() && v > recorded);
         }
+        if let ([Some(accepted), Some(current)], Some(record)) = (&values, &r.record)
+            && current > accepted
+        {
+            // Nobody follows a leader whose epoch was not accepted first, Java neither: a flipped bit in the file.
+            let text = format!("currentEpoch {current} is above acceptedEpoch {accepted}: our own record says {}", record.current);
+            self.late.push(DiskEvent::Warning(text));
+            values[1] = Some(record.current);
+        }
         // The sentinel -1: not known yet, the log decides.
         self.state = State { accepted: values[0].unwrap_or(-1), current: values[1].unwrap_or(-1), ..record };
         Ok(())
