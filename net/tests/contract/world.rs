@@ -15,7 +15,7 @@ use quorate_net::disk::DataDirs;
 use quorate_net::{Bind, Driver, Ended, FourLetterReply, Host, Limits, Machine, Ports, Remote, Settings};
 
 /// Longer than anything here takes; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the machine was told, owned.
 #[derive(Clone, Debug, PartialEq)]
