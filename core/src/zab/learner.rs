@@ -25,6 +25,9 @@ pub(crate) const MARKER: i32 = 0x5152_5431;
 /// Flag behind the marker: the tail of this learner's log is doubtful.
 pub(crate) const FLAG_DOUBTFUL: i32 = 1;
 
+/// Flag behind the marker: this server has no history, and no operator's word that it never had one.
+pub(crate) const FLAG_EMPTY: i32 = 2;
+
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
 
@@ -227,7 +230,11 @@ impl Learner {
         let info = LearnerInfo { sid: ctx.cfg.sid, protocol: LearnerInfo::PROTOCOL, config_version: version };
         let mut data = info.encode();
         data.put_i32(MARKER);
-        data.put_i32(if ctx.disk.health() == Health::Doubtful { FLAG_DOUBTFUL } else { 0 });
+        data.put_i32(match ctx.disk.health() {
+            Health::Doubtful => FLAG_DOUBTFUL,
+            Health::Empty => FLAG_EMPTY,
+            Health::Intact | Health::Damaged => 0,
+        });
         let packet_kind = if self.observer { kind::OBSERVERINFO } else { kind::FOLLOWERINFO };
         let accepted = Zxid::new(ctx.disk.accepted_epoch(), 0);
         self.stage = Stage::LeaderInfo;

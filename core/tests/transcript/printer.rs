@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::event::{Dir, DiskOp, Event, FileName, Port, Role};
+use quorate_core::event::{Dir, DiskOp, Event, FileName, Port, Role, SyncKind};
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::Reader;
 use quorate_core::wire::client::{
@@ -270,7 +270,7 @@ pub fn quorum(p: &Packet<'_>) -> String {
             let mut rest = Reader::new(data.get(20..).unwrap_or_default());
             if rest.i32() == Ok(super::MARKER) {
                 let flags = rest.i32().unwrap_or_default();
-                line += if flags & 1 == 0 { " (Quorate)" } else { " (Quorate, doubtful)" };
+                line += [" (Quorate)", " (Quorate, doubtful)", " (Quorate, empty)"][flags as usize];
             }
             line
         }
@@ -329,7 +329,7 @@ fn dir_name(dir: Dir) -> &'static str {
 
 /// Category and line of a disk operation.
 pub fn disk_op(op: &DiskOp) -> (&'static str, String) {
-    let of = |name: &FileName| if name.dir == Dir::Side { "side" } else { "disk" };
+    let of = |name: &FileName| if name.name.contains("watermark") { "side" } else { "disk" };
     match op {
         DiskOp::Create(n) => (of(n), format!("create {}", file_name(n))),
         DiskOp::WriteAt(n, at, bytes) => (of(n), format!("write {} {}", file_name(n), written(n, *at, bytes))),
@@ -377,8 +377,11 @@ pub fn event(e: &Event) -> (&'static str, String) {
                 "recovered {health:?}: logged {last_logged} applied {applied} accepted {accepted_epoch} current {current_epoch}"
             ),
         ),
+        Event::SyncChosen { learner, kind: SyncKind::Diff, from, .. } => {
+            ("sync", format!("chooses Diff for {learner}, which stands at {from}"))
+        }
         Event::SyncChosen { learner, kind, from, to } => {
-            ("sync", format!("chooses {kind:?} for {learner}, which stands at {from}, to {to}"))
+            ("sync", format!("chooses {kind:?} to {to} for {learner}, which stands at {from}"))
         }
         Event::Established { epoch, last_logged } => {
             ("state", format!("is established in epoch {epoch}, initial history ends at {last_logged}"))

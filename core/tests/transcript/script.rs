@@ -118,8 +118,9 @@ impl Script {
             "time" => w.advance(words[1].parse().expect("time takes ms")),
             "cut" => {
                 w.cut.insert((words[1].into(), words[2].into()));
-                w.break_between(words[1], words[2]);
+                w.break_between(words[1], words[2], None);
             }
+            "break" => w.break_between(words[1], words[2], words.get(3).map(|p| port(p))),
             "heal" => w.cut.retain(|(a, b)| !(words[1..].contains(&a.as_str()) && words[1..].contains(&b.as_str()))),
             "hold" | "release" | "step" if words[1] == "disk" => disk_lane(w, words[0], &words[2..]),
             "hold" | "release" => hold(w, words[0] == "hold", &words[1..]),
@@ -394,9 +395,13 @@ fn disk_lane(w: &mut World, what: &str, words: &[&str]) {
             w.wake_disk(name, lane, usize::MAX);
         }
         _ => {
-            for _ in 0..words.get(2).map_or(1, |n| n.parse().expect("a number of operations")) {
-                w.disk_done(name, lane);
+            let until = words.get(2).map_or(String::new(), |_| words[3..].join(" "));
+            loop {
+                let done = w.disk_done(name, lane).unwrap_or_else(|| panic!("nothing that begins with {until:?} came"));
                 w.run();
+                if done.starts_with(&until) {
+                    break;
+                }
             }
         }
     }

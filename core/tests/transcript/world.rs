@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use quorate_core::config::PeerConfig;
-use quorate_core::error::DiskError;
+use quorate_core::error::{CloseReason, DiskError};
 use quorate_core::event::{Action, Event, Input, Lane, LinkEvent, Outbox, Port};
 use quorate_core::ids::{LinkId, Now};
 use quorate_core::peer::Peer;
@@ -222,7 +222,8 @@ impl World {
                     let conn = &self.conns[c];
                     let (other, port) = (conn.ends[1 - e].name.clone(), port_name(conn.port));
                     // The tie-break of election connections closes all the time.
-                    let category = if conn.port == Port::Election { "opens" } else { "closes" };
+                    let usual = conn.port == Port::Election && matches!(why, CloseReason::Done | CloseReason::Replaced);
+                    let category = if usual { "opens" } else { "closes" };
                     self.line(category, &format!("{name} -x {other} {port} closed: {why}"));
                     self.close(c, e);
                 }
@@ -353,8 +354,11 @@ impl World {
     }
 
     /// Everything between two names breaks, in both directions at once.
-    pub fn break_between(&mut self, a: &str, b: &str) {
+    pub fn break_between(&mut self, a: &str, b: &str, port: Option<Port>) {
         for c in 0..self.conns.len() {
+            if port.is_some_and(|p| p != self.conns[c].port) {
+                continue;
+            }
             let names = [self.conns[c].ends[0].name.clone(), self.conns[c].ends[1].name.clone()];
             if names == [a, b] || names == [b, a] {
                 for e in 0..2 {
@@ -427,9 +431,11 @@ impl World {
         self.run();
     }
 
-    /// The oldest operation of a held lane is done, if there is one.
-    pub fn disk_done(&mut self, name: &str, lane: usize) {
+    /// The oldest operation of a held lane is done. Gives its line; `None` when nothing waits.
+    pub fn disk_done(&mut self, name: &str, lane: usize) -> Option<String> {
+        let (_, line) = printer::disk_op(&self.server(name).disk.lanes[lane].front()?.1);
         self.happen(Happening::Disk(name.into(), lane), true);
+        Some(line)
     }
 
     fn happen(&mut self, happening: Happening, even_held: bool) {
