@@ -11,18 +11,41 @@ fn main() {
     std::panic::set_hook(Box::new(|i| eprintln!("{i}")));
     for seed in from..to {
         let mut spec = RunSpec::seeded(seed);
-        if opts.contains(&"calm") { spec.faults.swarm = false; }
-        for o in &opts { if let Some(m) = o.strip_prefix("mutant=") { spec.mutant = Some(m.into()); } 
-            if let Some(m) = o.strip_prefix("ticks=") { spec.timing.fault_ticks = m.parse().unwrap(); }
+        if opts.contains(&"calm") {
+            spec.faults.swarm = false;
+        }
+        for o in &opts {
+            if let Some(m) = o.strip_prefix("mutant=") {
+                spec.mutant = Some(m.into());
+            }
+            if let Some(m) = o.strip_prefix("ticks=") {
+                spec.timing.fault_ticks = m.parse().unwrap();
+            }
         }
         let mut checks = Checks::new(&spec);
         let mut sink = |l: &str| println!("{l}");
         let t = std::time::Instant::now();
-        let o = quorate_sim::run(&spec, &mut checks, Options { trace: if trace { Some(&mut sink) } else { None }, record_ops: false, tail: 0 });
+        let o = quorate_sim::run(
+            &spec,
+            &mut checks,
+            Options { trace: if trace { Some(&mut sink) } else { None }, record_ops: false, tail: 0 },
+        );
         msgs += o.messages;
         let took = t.elapsed().as_millis();
         if o.violation.is_some() || opts.contains(&"v") || took > 1000 {
-            println!("seed {seed} {:?} digest {:x} commits {} lc {} faults {} msgs {} cmsgs {} replies {} end {} {took} ms {:?}", o.verdict, o.digest, o.commits, o.leader_changes, o.faults_effective, o.messages, o.client_messages, o.replies, o.end_ms, o.violation.as_ref().map(|v| (v.invariant, v.at_ms, v.node, &v.text)));
+            println!(
+                "seed {seed} {:?} digest {:x} commits {} lc {} faults {} msgs {} cmsgs {} replies {} end {} {took} ms {:?}",
+                o.verdict,
+                o.digest,
+                o.commits,
+                o.leader_changes,
+                o.faults_effective,
+                o.messages,
+                o.client_messages,
+                o.replies,
+                o.end_ms,
+                o.violation.as_ref().map(|v| (v.invariant, v.at_ms, v.node, &v.text))
+            );
         }
         bad += u32::from(o.violation.is_some());
     }

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::{JStr, Reader};
 use quorate_core::wire::client::{
     ConnectRequest, ConnectResponse, EventKind, ReplyHeader, Request, RequestHeader, Response, WatcherEvent, xid,
 };
-use quorate_core::error::ErrorCode;
 
 use crate::network::ConnId;
 use crate::node::NEVER;
@@ -101,6 +101,8 @@ pub(crate) struct Client {
     pub(crate) replies: u64,
     /// Leave at the next occasion; `true`: say so.
     leaving: Option<bool>,
+    /// closeSession is in flight.
+    closing: bool,
 }
 
 impl Client {
@@ -138,6 +140,7 @@ impl Client {
             planned: NEVER,
             replies: 0,
             leaving: None,
+            closing: false,
         }
     }
 
@@ -168,7 +171,11 @@ impl Client {
                 let keep = (self.heard + self.timeout * 2 / 3).min(self.spoke + self.timeout / 3);
                 let room = self.asked.len() < self.pipeline;
                 let op = if room && work { self.next_op } else { NEVER };
-                if (room && !self.explicit.is_empty()) || self.leaving.is_some() { 0 } else { keep.min(op) }
+                if (room && !self.explicit.is_empty()) || (self.leaving.is_some() && !self.closing) {
+                    0
+                } else {
+                    keep.min(op)
+                }
             }
         }
     }
@@ -201,11 +208,13 @@ impl Client {
                     self.give_up(lent);
                     return;
                 }
-                if self.leaving.take().is_some() {
+                if self.leaving.is_some() && !self.closing {
+                    self.closing = true;
                     self.ask(&Op::new(Kind::Close, ""), lent);
-                    return;
                 }
-                self.work(lent);
+                if !self.closing {
+                    self.work(lent);
+                }
                 if now >= self.spoke + self.timeout / 3 {
                     Request::Ping.encode(xid::PING, &mut lent.wants.send);
                     self.pings += 1;
@@ -245,7 +254,8 @@ impl Client {
         let frame = lent.wants.send[start + 4..].to_vec();
         let (conn, client, session) = (self.conn_name, self.number, self.session);
         let seq = lent.watcher.tell(Obs::Asked { conn, client, session, xid, request });
-        lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("asks s{} #{xid} {request:?}", self.node + 1));
+        lent.watcher
+            .line(format_args!("c{}", self.number + 1), format_args!("asks s{} #{xid} {request:?}", self.node + 1));
         self.asked.push_back(Asked { frame, at: lent.now, seq });
         self.spoke = lent.now;
     }
@@ -294,6 +304,7 @@ impl Client {
             lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("lost s{}", self.node + 1));
         }
         self.asked.clear();
+        self.closing = false;
         self.pings = 0;
         self.conn = None;
     }

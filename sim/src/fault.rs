@@ -70,13 +70,9 @@ impl Plans {
             Budget::Unlimited => voters,
         };
         let triggers = spec.faults.explicit.iter().enumerate().filter_map(|(fault, e)| match &e.at {
-            At::Effect { node, effect, n, when } => Some(Trigger {
-                node: server(node)?,
-                effect: Effect::by_name(effect)?,
-                n: *n,
-                when: *when,
-                fault,
-            }),
+            At::Effect { node, effect, n, when } => {
+                Some(Trigger { node: server(node)?, effect: Effect::by_name(effect)?, n: *n, when: *when, fault })
+            }
             _ => None,
         });
         Self {

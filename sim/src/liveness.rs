@@ -3,7 +3,8 @@
 //! The others keep what they have for ever. What is still owed the checks know; this file knows when it is due, and how a run
 //! winds down: work until enough is done, then silence, then the end of all sessions.
 
-use crate::observe::{Obs, Verdict, Violation};
+use crate::network::Block;
+use crate::observe::{Down, Obs, Verdict, Violation};
 use crate::queue::{Micros, Plan};
 use crate::rng::{Purpose, Stream};
 use crate::spec::Core;
@@ -52,6 +53,7 @@ impl World<'_> {
         for n in &core {
             self.heal_node(*n);
         }
+        self.abandon(&core);
         let attachable: Vec<usize> = core.iter().copied().filter(|n| self.attachable.contains(n)).collect();
         if !attachable.is_empty() {
             self.attachable = attachable;
@@ -61,6 +63,29 @@ impl World<'_> {
         self.watcher.line(format_args!("##"), format_args!("healed: {}", crate::fault::names(&core)));
         self.progress = Progress { core, healed_at: self.now, ..Progress::default() };
         self.plan_judge();
+    }
+
+    /// Servers outside the core are dead or badly connected from now on: the core must do without them.
+    fn abandon(&mut self, core: &[usize]) {
+        let mut stream = Stream::new(self.spec.seed, Purpose::Core, 1);
+        for n in (0..self.nodes.len()).filter(|n| !core.contains(n)) {
+            let all = vec![true; self.nodes.len() + self.clients.len()];
+            let this = (0..all.len()).map(|h| h == n).collect::<Vec<bool>>();
+            let (mut from, mut to) = (this.clone(), all.clone());
+            match stream.below(4) {
+                0 => {
+                    self.stop(n, Down::Kill);
+                    self.nodes[n].booting = false;
+                    continue;
+                }
+                // It hears nothing, and goes on talking.
+                1 => std::mem::swap(&mut from, &mut to),
+                // It hears everything, and nobody hears it.
+                2 => {}
+                _ => self.net.blocks.push(Block { id: 0, from: all, to: this, port: None }),
+            }
+            self.net.blocks.push(Block { id: 0, from, to, port: None });
+        }
     }
 
     fn plan_judge(&mut self) {
@@ -99,6 +124,9 @@ impl World<'_> {
             return;
         }
         if let Some(left_at) = self.progress.left_at {
+            if let Some(waiting) = self.cannot_leave(left_at) {
+                return self.not_alive(waiting);
+            }
             if owed.is_none() && self.clients.iter().all(crate::client::Client::is_gone) {
                 match self.watcher.check().undead() {
                     None => return self.finish(),
@@ -119,6 +147,19 @@ impl World<'_> {
             }
         }
         self.plan_judge();
+    }
+
+    /// A client that cannot end its session for longer than it takes to find a server and get an answer.
+    fn cannot_leave(&self, left_at: Micros) -> Option<Violation> {
+        let [_, longest] = self.spec.timing.session_ms;
+        let bound = self.ticks(2 * longest / self.spec.timing.tick_ms.max(1) + 6 * self.spec.timing.sync_limit + 20);
+        let waiting = self.clients.iter().position(|c| !c.is_gone())?;
+        (self.now > left_at + bound).then(|| Violation {
+            invariant: "L3",
+            at_ms: 0,
+            node: None,
+            text: format!("client {} gets no answer to its closeSession; but the core is whole", waiting + 1),
+        })
     }
 
     /// Whether this should have been there by now.

@@ -149,9 +149,7 @@ impl Network {
         if self.blocks.is_empty() || self.healed(from, to) {
             return false;
         }
-        self.blocks
-            .iter()
-            .any(|b| b.from[from as usize] && b.to[to as usize] && b.port.is_none_or(|only| only == port))
+        self.blocks.iter().any(|b| b.from[from as usize] && b.to[to as usize] && b.port.is_none_or(|only| only == port))
     }
 
     fn healed(&self, from: u32, to: u32) -> bool {
@@ -214,7 +212,14 @@ impl Network {
     }
 
     /// Queues bytes. Returns when a delivery must be planned, if it must.
-    pub(crate) fn send(&mut self, id: ConnId, dir: u8, now: Micros, bytes: &[u8], shared: Option<&Bytes>) -> Option<Micros> {
+    pub(crate) fn send(
+        &mut self,
+        id: ConnId,
+        dir: u8,
+        now: Micros,
+        bytes: &[u8],
+        shared: Option<&Bytes>,
+    ) -> Option<Micros> {
         let d = usize::from(dir);
         let conn = self.get(id)?;
         if bytes.is_empty() || !conn.ends[d].alive {

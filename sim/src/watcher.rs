@@ -57,16 +57,7 @@ impl<'a> Watcher<'a> {
         keep: usize,
         seed: u64,
     ) -> Self {
-        Self {
-            check,
-            trace,
-            keep,
-            tail: VecDeque::new(),
-            digest: Digest::new(seed),
-            seq: 0,
-            now: 0,
-            violation: None,
-        }
+        Self { check, trace, keep, tail: VecDeque::new(), digest: Digest::new(seed), seq: 0, now: 0, violation: None }
     }
 
     /// Virtual time, ms.

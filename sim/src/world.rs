@@ -227,10 +227,14 @@ impl<'a> World<'a> {
             if effect.is_some_and(|e| self.effect(n, e, When::Before)) {
                 break;
             }
-            self.act(n, action, match action {
-                Action::Send { payload, .. } => out.bytes_of(payload),
-                _ => &[],
-            });
+            self.act(
+                n,
+                action,
+                match action {
+                    Action::Send { payload, .. } => out.bytes_of(payload),
+                    _ => &[],
+                },
+            );
             if self.nodes[n].life != life || effect.is_some_and(|e| self.effect(n, e, When::After)) {
                 break;
             }

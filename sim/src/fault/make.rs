@@ -57,7 +57,11 @@ impl World<'_> {
                 let mut all: Vec<usize> = (0..self.nodes.len()).collect();
                 s.shuffle(&mut all);
                 let majority = all.len() / 2 + 1;
-                all.truncate(if s.permille(500) { all.len() } else { s.between(majority as u64, all.len() as u64) as usize });
+                all.truncate(if s.permille(500) {
+                    all.len()
+                } else {
+                    s.between(majority as u64, all.len() as u64) as usize
+                });
                 all.sort_unstable();
                 fault.from = Some(names(&all));
             }

@@ -153,13 +153,7 @@ mod tests {
 
     #[test]
     fn an_operation_survives_the_scenario_file() {
-        let op = Op {
-            kind: Kind::Multi,
-            path: "/a,/b".into(),
-            data: "x".into(),
-            flags: "cs".into(),
-            version: 3,
-        };
+        let op = Op { kind: Kind::Multi, path: "/a,/b".into(), data: "x".into(), flags: "cs".into(), version: 3 };
         assert_eq!(Op::from_explicit(&op.explicit(2, 77)), Some(op.clone()));
         let Request::Multi(parts) = op.request() else { panic!("a multi") };
         assert!(matches!(&parts[0], Request::Create(c) if c.path.as_deref() == Some("/a")));
