@@ -25,7 +25,10 @@ impl Machine for Peer {
         Self::start(self, now, out);
     }
     fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
-        Self::step(self, now, input, out);
+        self.gather(now, input, out);
+    }
+    fn batch_end(&mut self, now: Now, out: &mut Outbox) {
+        self.flush(now, out);
     }
     fn next_deadline(&self) -> Option<Millis> {
         Self::next_deadline(self)

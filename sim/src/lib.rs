@@ -3,8 +3,21 @@
 
 #![forbid(unsafe_code)]
 
+mod client;
+mod clock;
+mod fault;
+mod liveness;
+mod network;
+mod node;
+mod queue;
+mod watcher;
+mod world;
+
 pub mod check;
+pub mod disk;
 pub mod draw;
+pub mod effect;
+pub mod initial;
 pub mod json_position;
 pub mod model;
 pub mod observe;
@@ -15,6 +28,7 @@ pub mod workload;
 
 pub use observe::{Check, Obs, Observation, Outcome, Verdict, Violation};
 pub use spec::RunSpec;
+pub use world::run;
 
 /// How a run is driven; nothing in it changes what happens.
 #[derive(Default)]

@@ -194,6 +194,18 @@ pub trait Check {
     /// The promise that it breaks; the run ends there.
     fn observe(&mut self, what: &Observation<'_>) -> Result<(), Violation>;
 
+    /// After healing: the first thing that the servers of `core` still owe (L1 L2 L3 L4 L7), if any. `writing`: whether clients still
+    /// ask for writes.
+    fn unmet(&self, core: &[usize], writing: bool) -> Option<Violation> {
+        let _ = (core, writing);
+        None
+    }
+
+    /// All clients are gone: a session that lives nevertheless (L5). Whether it is too old for that the world knows.
+    fn undead(&self) -> Option<Violation> {
+        None
+    }
+
     /// Liveness failed: does some needed record exist only outside the core, or damaged? `Some` with the reason excuses the run.
     fn excuse(&self, core: &[usize]) -> Option<String> {
         let _ = core;

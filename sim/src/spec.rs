@@ -98,7 +98,7 @@ impl Default for Timing {
             sync_limit: 5,
             session_ms: [1000, 4000],
             fault_ticks: 200,
-            max_ticks: 20_000,
+            max_ticks: 6_000,
             snap_count: 0,
             window: 0,
         }

@@ -68,7 +68,9 @@ enum Next {
 impl LogReader {
     fn next(&mut self, files: &Files, chunk: u64, max: usize) -> Next {
         loop {
-            let Some(i) = files.logs.iter().position(|f| f.first == self.file) else { return Next::Gone };
+            let Some(i) = files.logs.iter().position(|f| f.first == self.file) else {
+                return if self.file == Zxid::NONE { Next::End } else { Next::Gone };
+            };
             let file = &files.logs[i];
             if self.at < file.end {
                 return Next::Read(file.name.clone(), self.at, chunk.min(file.end - self.at));
@@ -190,7 +192,7 @@ impl Disk {
                 let (at, len) = s.next(chunk);
                 (s.name.clone(), at, len)
             }
-            // Nothing to read: a listing of nothing would do; an empty read of any file answers just as well.
+            // Nothing to read: the answer must come as an answer all the same, and a listing always succeeds.
             Kind::Log(l) => match l.next(files, chunk, max) {
                 Next::Read(name, at, len) => (name, at, len),
                 Next::End | Next::Gone => {

@@ -59,7 +59,7 @@ pub struct Fle {
     agree: Tally,
     /// Voters that follow or lead, by leader and epoch.
     settled: BTreeMap<(Sid, Epoch), Tally>,
-    /// A server with data was heard, so an empty one does not vote.
+    /// A server with data was heard, ever, so an empty one does not vote.
     data_heard: bool,
     /// When the quiet time began: a quorum agrees since then.
     quorum_since: Option<Millis>,
@@ -132,7 +132,6 @@ impl Fle {
         self.state = VoterState::Looking;
         self.round += 1;
         self.own = own;
-        self.data_heard = false;
         self.seen.clear();
         self.settled.clear();
         self.interval = self.min_interval;
@@ -171,6 +170,7 @@ impl Fle {
 
     /// A notification arrived.
     pub fn on_notification(&mut self, now: Millis, n: &Arrival) -> Reaction {
+        let news = self.hear_of_data(now, n);
         if self.round == 0 {
             // The log is still being read: there is no vote to give, or to compare with.
             return Reaction::Nothing;
@@ -185,24 +185,33 @@ impl Fle {
         if !self.verifier.is_voter(n.vote.leader) {
             return Reaction::Nothing;
         }
-        match n.state {
+        let reaction = match n.state {
             VoterState::Looking => self.on_looking(now, n),
             VoterState::Observing => Reaction::Nothing,
             VoterState::Following | VoterState::Leading => self.on_settled(now, n),
+        };
+        // From now on this server only joins: whoever has data decides.
+        if news && reaction == Reaction::Nothing { Reaction::Broadcast } else { reaction }
+    }
+
+    /// Remembers that a voter has data, also while the own log is still being read: it may not say so again before this server
+    /// would decide with others that are as empty. Returns whether that took the own vote away.
+    fn hear_of_data(&mut self, now: Millis, n: &Arrival) -> bool {
+        let data = n.vote.zxid > Zxid::ZERO || n.vote.epoch > 0;
+        if !data || self.data_heard || !self.verifier.is_voter(n.sid) {
+            return false;
         }
+        self.data_heard = true;
+        let lost = self.round > 0 && self.looking() && self.own.empty && self.verifier.is_voter(self.me);
+        if lost {
+            self.vote = self.initial_vote();
+            self.recount(now);
+        }
+        lost
     }
 
     fn on_looking(&mut self, now: Millis, n: &Arrival) -> Reaction {
         let stale = n.round < self.round;
-        if n.vote.zxid != Zxid::NONE && (n.vote.zxid > Zxid::ZERO || n.vote.epoch > 0) && !self.data_heard {
-            self.data_heard = true;
-            if self.own.empty && self.verifier.is_voter(self.me) {
-                // From now on this server only joins: whoever has data decides.
-                self.vote = self.initial_vote();
-                self.recount(now);
-                return Reaction::Broadcast;
-            }
-        }
         if !self.votes() && self.verifier.is_voter(self.me) {
             return Reaction::Nothing;
         }

@@ -36,7 +36,7 @@ use crate::tree::DataTree;
 use crate::watch::WatchManager;
 use crate::wire::client::EventKind;
 use crate::wire::records::Id;
-use conn::{Conn, Stage, State};
+use conn::{Conn, Pending, Stage, State};
 use hash::IdMap;
 use idle::IdleQueue;
 use local::LocalSessions;
@@ -407,6 +407,8 @@ impl Front {
             || conn.pending.len() >= PENDING_MAX
             || conn.bodies.len() > limits.frame_max
             || (self.in_flight >= self.in_flight_max && !conn.pending.is_empty())
+            // A later write must not be done before the sync is: the sync shows everything that is applied when it is answered.
+            || matches!(conn.pending.back(), Some(Pending { state: State::Sync { .. }, .. }))
     }
 
     /// Fewer requests are in flight: those who waited for that may be read from again.

@@ -52,9 +52,12 @@ impl Front {
                 conn.bodies.consume(len);
                 self.replied(slot, zxid, since, bytes, 1, ctx);
             }
-            State::Done(reply) => {
+            State::Done(mut reply) => {
+                // A read or a sync in front of it may have been answered later than this was decided.
+                let own = Zxid(i64::from_be_bytes(reply[8..16].try_into().expect("8 bytes")));
+                let zxid = own.max(self.conns[slot].seen);
+                reply[8..16].copy_from_slice(&zxid.0.to_be_bytes());
                 let bytes = ctx.out.send_with(self.conns[slot].link, |out| out.extend_from_slice(&reply));
-                let zxid = Zxid(i64::from_be_bytes(reply[8..16].try_into().expect("8 bytes")));
                 self.replied(slot, zxid, since, bytes, 1, ctx);
             }
             State::Header { zxid, err } => {
@@ -194,7 +197,9 @@ impl Front {
         let latency = ctx.now.mono_ms - since;
         self.stats.latency.add(latency);
         self.stats.response(bytes);
-        let stats = &mut self.conns[slot].stats;
+        let conn = &mut self.conns[slot];
+        conn.seen = conn.seen.max(zxid);
+        let stats = &mut conn.stats;
         stats.last_zxid = zxid;
         stats.last_response = ctx.now.mono_ms;
         stats.last_latency = latency;

@@ -14,6 +14,7 @@ mod roles;
 mod view;
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::config::PeerConfig;
@@ -21,7 +22,7 @@ use crate::disk::{Disk, DiskEvent};
 use crate::election::{Decision, Election};
 use crate::event::{AdminCommand, Event, Halt, Input, LinkEvent, Outbox, Port, Role};
 use crate::front::{Front, FrontCtx, FrontEffects};
-use crate::ids::{LinkId, Millis, Now, Zxid};
+use crate::ids::{Epoch, LinkId, Millis, Now, Zxid};
 use crate::quorum::Verifier;
 use crate::request::prepare::Preparer;
 use crate::session::{Expiry, Tracker};
@@ -84,6 +85,8 @@ pub struct Peer {
     front_effects: FrontEffects,
     disk_events: Vec<DiskEvent>,
     applied: Applied,
+    /// Confirmed syncs of clients of this server that wait until everything up to this zxid is applied, oldest first.
+    syncs: VecDeque<(Zxid, Option<LinkId>)>,
     /// Where a transaction is built before it is shared.
     scratch: Vec<u8>,
     walk: Option<Walk>,
@@ -93,10 +96,14 @@ pub struct Peer {
     reported: (Role, i64),
     /// Planted bug K14: a learner's own clock decides expiry.
     own_expiry: Option<Expiry>,
+    /// The newest epoch promised to anybody, as this server heard in an earlier term of its own.
+    newest_promise: Epoch,
     looking_for: Millis,
     started_ms: Millis,
     elections: u64,
     digest_mismatches: u64,
+    /// Up to here a snapshot of another implementation may have held later effects: digests prove nothing (storage-format 4).
+    fuzzy_until: Zxid,
 }
 
 impl Peer {
@@ -121,6 +128,7 @@ impl Peer {
             front_effects: FrontEffects::default(),
             disk_events: Vec::new(),
             applied: Applied::default(),
+            syncs: VecDeque::new(),
             scratch: Vec::new(),
             walk: None,
             walk_wanted: false,
@@ -128,10 +136,12 @@ impl Peer {
             stopping: false,
             reported: (Role::Recovering, 0),
             own_expiry,
+            newest_promise: 0,
             looking_for: 0,
             started_ms: now.mono_ms,
             elections: 0,
             digest_mismatches: 0,
+            fuzzy_until: Zxid::ZERO,
             verifier,
             cfg,
         }
@@ -391,6 +401,7 @@ impl Peer {
             if !self.apply_ready(now, out) {
                 break;
             }
+            self.answer_syncs(now, out);
         }
         self.maybe_stop(out);
     }

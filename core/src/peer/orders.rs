@@ -166,6 +166,11 @@ impl Peer {
             Effect::Established => self.established(now, out),
             Effect::EpochKnown(epoch) => self.epoch_known(epoch),
             Effect::UpToDate => {
+                if let State::Following(l) = &self.state
+                    && l.took_snapshot()
+                {
+                    self.fuzzy_until = self.history.last();
+                }
                 self.apply_ready(now, out);
                 out.event(Event::UpToDate { epoch: self.epoch(), applied: self.history.applied() });
                 self.begin_serving(now, out);
@@ -187,20 +192,33 @@ impl Peer {
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
             }
-            Effect::SyncDone(link) => {
-                // A sync shows everything up to it: what is decided is applied first.
-                self.apply_ready(now, out);
-                let (front, mut ctx) = self.front_ctx(now, out);
-                front.synced(link, &mut ctx);
-            }
-            Effect::SyncReply => {
-                self.apply_ready(now, out);
-                let (front, mut ctx) = self.front_ctx(now, out);
-                front.synced_oldest(&mut ctx);
-            }
+            Effect::SyncDone(link) => self.sync_confirmed(now, Some(link), out),
+            Effect::SyncReply => self.sync_confirmed(now, None, out),
             Effect::Revalidated(session, valid) => {
                 let (front, mut ctx) = self.front_ctx(now, out);
                 front.revalidated(session, valid, &mut ctx);
+            }
+        }
+    }
+
+    /// A sync shows everything up to it: what is decided is applied first, and that may have to wait for the own disk.
+    /// `None`: the oldest sync that was forwarded.
+    fn sync_confirmed(&mut self, now: Now, link: Option<LinkId>, out: &mut Outbox) {
+        self.apply_ready(now, out);
+        self.syncs.push_back((self.history.committed(), link));
+        self.answer_syncs(now, out);
+    }
+
+    /// Answers every sync whose transactions are applied.
+    pub(super) fn answer_syncs(&mut self, now: Now, out: &mut Outbox) {
+        while let Some((after, link)) = self.syncs.front().copied()
+            && after <= self.history.applied()
+        {
+            self.syncs.pop_front();
+            let (front, mut ctx) = self.front_ctx(now, out);
+            match link {
+                Some(link) => front.synced(link, &mut ctx),
+                None => front.synced_oldest(&mut ctx),
             }
         }
     }

@@ -96,6 +96,7 @@ impl Peer {
             self.history.commit_to(r.last_logged);
         }
         self.history.commit_to(r.committed_hint);
+        self.fuzzy_until = r.committed_hint;
         out.event(Event::TreeReplaced { zxid: self.history.applied(), digest: self.tree.digest() });
         self.apply_ready(now, out);
         out.event(Event::Recovered {
@@ -187,7 +188,7 @@ impl Peer {
             election.settle(state, d.vote);
         }
         if d.leader == self.cfg.sid {
-            let zab = Leader::elected(&mut self.zab_ctx(now, out));
+            let zab = Leader::elected(self.newest_promise, &mut self.zab_ctx(now, out));
             self.state = State::Leading(Box::new(self.primary(zab, now)));
             return;
         }
@@ -263,7 +264,10 @@ impl Peer {
         let state = core::mem::replace(&mut self.state, State::Settling);
         let mut reload = false;
         match state {
-            State::Leading(mut p) => p.zab.stop(&mut self.zab_ctx(now, out)),
+            State::Leading(mut p) => {
+                self.newest_promise = p.zab.newest_promise();
+                p.zab.stop(&mut self.zab_ctx(now, out));
+            }
             State::Standalone(_) => {}
             State::Following(mut l) => reload = l.stop(&mut self.zab_ctx(now, out)),
             State::Looking { .. } | State::Settling => {}
@@ -275,6 +279,7 @@ impl Peer {
         let (front, mut ctx) = self.front_ctx(now, out);
         front.stop_serving(&mut ctx);
         self.effects.clear();
+        self.syncs.clear();
         if reload {
             self.reload(out);
         }

@@ -219,7 +219,7 @@ impl Search {
         }
         let mut p = 0;
         while p < self.buf.len() {
-            let Some(zeros) = self.buf[p..].iter().position(|b| *b != 0) else {
+            let Some(zeros) = first_nonzero(&self.buf[p..]) else {
                 // A record begins with at least four zeros, and with no more than eleven.
                 p = p.max(self.buf.len().saturating_sub(PREFIX_LEN - 1));
                 break;
@@ -261,6 +261,14 @@ impl Search {
             _ => Candidate::No,
         }
     }
+}
+
+/// In blocks first: padding is long, and this is what a start waits for.
+fn first_nonzero(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 64;
+    let zeros = bytes.chunks(BLOCK).take_while(|c| c.iter().fold(0, |all, b| all | b) == 0).count() * BLOCK;
+    let rest = bytes.get(zeros..)?;
+    rest.iter().position(|b| *b != 0).map(|i| zeros + i)
 }
 
 enum Candidate {

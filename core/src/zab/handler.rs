@@ -60,6 +60,8 @@ pub struct Handler {
     pub ours: bool,
     /// It said that its tail is doubtful.
     pub doubtful: bool,
+    /// It said that it has no history and nobody vouches for that.
+    pub empty: bool,
     /// How far.
     pub stage: Stage,
     /// Its newest logged zxid, from ACKEPOCH.
@@ -96,6 +98,7 @@ impl Handler {
             observer: false,
             ours: false,
             doubtful: false,
+            empty: false,
             stage: Stage::Info,
             peer_last: Zxid::ZERO,
             accepted: 0,

@@ -9,7 +9,7 @@ use crate::wire::records::{Id, op};
 use crate::zab::confirm::SyncOrigin;
 use crate::zab::handler::{Handler, Stage};
 use crate::zab::leader::Leader;
-use crate::zab::learner::{FLAG_DOUBTFUL, MARKER};
+use crate::zab::learner::{FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
 use crate::zab::{Ctx, Effect, packet_max};
 
 impl Leader {
@@ -84,6 +84,7 @@ impl Leader {
         h.observer = p.kind == kind::OBSERVERINFO;
         h.ours = ours;
         h.doubtful = ours && flags & FLAG_DOUBTFUL != 0;
+        h.empty = ours && flags & FLAG_EMPTY != 0;
         h.accepted = p.zxid.epoch();
         // A newer connection of the same server replaces the older one.
         let old: Option<LinkId> = self.handlers.values().find(|o| o.sid == h.sid).map(|o| o.link);

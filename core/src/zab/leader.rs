@@ -75,13 +75,15 @@ pub struct Leader {
 
 impl Leader {
     /// A server that won an election. Listens for learners at once (quorum-protocol 4, step 1).
+    ///
+    /// `promise`: the newest epoch that any voter is known to have promised; the new one is above it.
     #[must_use]
-    pub fn elected(ctx: &mut Ctx<'_>) -> Self {
+    pub fn elected(promise: Epoch, ctx: &mut Ctx<'_>) -> Self {
         ctx.out.push(Action::Listen(Port::Quorum));
         let health = ctx.disk.health();
         let mut leader = Self::new(ctx, Phase::Gathering);
         leader.health = health;
-        leader.max_accepted = ctx.disk.accepted_epoch();
+        leader.max_accepted = ctx.disk.accepted_epoch().max(promise);
         leader.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
         leader.heard.add(ctx.verifier, leader.me);
         leader.fix_epoch(ctx);
@@ -218,7 +220,7 @@ impl Leader {
         if let Some(sid) = h.sid
             && self.phase == Phase::Gathering
         {
-            self.max_accepted = self.max_accepted.max(h.accepted);
+            self.saw_promise(h.accepted);
             if !h.observer {
                 self.heard.add(ctx.verifier, sid);
             }
@@ -227,6 +229,7 @@ impl Leader {
         let late = !matches!(self.phase, Phase::Gathering);
         if late && h.accepted > self.epoch && h.sid.is_some_and(|sid| ctx.verifier.is_voter(sid)) {
             // It can never follow this term: only a new epoch lets it back in (quorum-protocol 4, step 2).
+            self.saw_promise(h.accepted);
             ctx.effects.push(Effect::StepDown("a voter has promised a newer epoch"));
             return;
         }
@@ -234,6 +237,16 @@ impl Leader {
         if !matches!(self.phase, Phase::Gathering | Phase::Fixing) {
             Self::announce(h, self.epoch, ctx);
         }
+    }
+
+    fn saw_promise(&mut self, epoch: Epoch) {
+        self.max_accepted = self.max_accepted.max(epoch);
+    }
+
+    /// The newest epoch that any learner has promised, as far as this leader heard.
+    #[must_use]
+    pub const fn newest_promise(&self) -> Epoch {
+        self.max_accepted
     }
 
     /// An ACKEPOCH: the learner's current epoch and newest zxid. `Err` closes the link.
@@ -254,8 +267,9 @@ impl Leader {
             if (current, last) > self.summary {
                 return Err(CloseReason::Misbehaved("learner has a newer history than the leader"));
             }
-            // An empty server may have lost what it promised: it counts only where everybody is as empty.
-            let empty = last == Zxid::ZERO && current == 0;
+            // An empty server may have lost what it promised: it counts only where everybody is as empty. One of ours says
+            // whether an operator has vouched for it (the file `initialize`).
+            let empty = if h.ours { h.empty } else { last == Zxid::ZERO && current == 0 };
             if !empty || self.as_empty() {
                 self.promised.add(ctx.verifier, sid);
                 if !h.doubtful {

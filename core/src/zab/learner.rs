@@ -25,6 +25,9 @@ pub(crate) const MARKER: i32 = 0x5152_5431;
 /// Flag behind the marker: the tail of this learner's log is doubtful.
 pub(crate) const FLAG_DOUBTFUL: i32 = 1;
 
+/// Flag behind the marker: this server has no history, and no operator's word that it never had one.
+pub(crate) const FLAG_EMPTY: i32 = 2;
+
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
 
@@ -89,6 +92,8 @@ pub struct Learner {
     sync_committed: Zxid,
     /// A snapshot was received in this term and is not installed yet.
     snap: Option<Zxid>,
+    /// A snapshot was received in this term.
+    snapped: bool,
     /// The tree stands above what is left of the log: it must be read from disk again.
     reload: bool,
     /// The driver was told to stop reading from the leader.
@@ -127,6 +132,7 @@ impl Learner {
             leader_empty,
             sync_committed: Zxid::ZERO,
             snap: None,
+            snapped: false,
             reload: false,
             paused: false,
             acked: Zxid::ZERO,
@@ -140,6 +146,11 @@ impl Learner {
     #[must_use]
     pub fn is_up(&self) -> bool {
         matches!(self.stage, Stage::Up)
+    }
+    /// Whether this term began with a whole snapshot.
+    #[must_use]
+    pub fn took_snapshot(&self) -> bool {
+        self.snapped
     }
     /// Whether this link goes to the leader.
     #[must_use]
@@ -219,7 +230,11 @@ impl Learner {
         let info = LearnerInfo { sid: ctx.cfg.sid, protocol: LearnerInfo::PROTOCOL, config_version: version };
         let mut data = info.encode();
         data.put_i32(MARKER);
-        data.put_i32(if ctx.disk.health() == Health::Doubtful { FLAG_DOUBTFUL } else { 0 });
+        data.put_i32(match ctx.disk.health() {
+            Health::Doubtful => FLAG_DOUBTFUL,
+            Health::Empty => FLAG_EMPTY,
+            Health::Intact | Health::Damaged => 0,
+        });
         let packet_kind = if self.observer { kind::OBSERVERINFO } else { kind::FOLLOWERINFO };
         let accepted = Zxid::new(ctx.disk.accepted_epoch(), 0);
         self.stage = Stage::LeaderInfo;
@@ -357,6 +372,7 @@ impl Learner {
                 ctx.tree.begin_load();
                 ctx.disk.incoming_begin(p.zxid, ctx.out);
                 self.snap = Some(p.zxid);
+                self.snapped = true;
                 self.stage = Stage::Snapshot(StreamDecoder::new(), p.zxid);
             }
             // A PING reply now would be taken for ACK(NEWLEADER) (quorum-protocol 5.2).

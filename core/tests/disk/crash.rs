@@ -168,7 +168,7 @@ fn choices(n: usize, seed: u64) -> Vec<Vec<u32>> {
         all.push(vec![1; n]);
     }
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    for _ in 0..if n == 0 { 0 } else { 24 } {
+    for _ in 0..if n == 0 { 0 } else { 12 } {
         all.push(
             (0..n)
                 .map(|_| {

@@ -15,8 +15,10 @@
 //! | `start 1 2` `kill 1` `crash 1` | begins; the process dies; the power is lost, and with it what was not made durable |
 //! | `time 200` | so many ms pass, with everything that is due |
 //! | `cut 1 2` `heal 1 2` | connections break and are refused; they are possible again |
+//! | `break 1 2 [port]` | connections break, and may be made again at once |
 //! | `hold 1 -> 2 [port]` `release 1 -> 2 [port]` | bytes of this direction wait; `<->` is both directions |
-//! | `hold disk 1 log` `step disk 1 log [n]` `release disk 1 log` | operations of the lane `log` or `bulk` wait; n of them happen |
+//! | `hold disk 1 log` `step disk 1 log [until OP]` `release disk 1 log` | operations of the lane `log` or `bulk` wait; one happens, or all up to the first whose line begins with OP |
+//! | `sweep 1 log` | the lane is held: for each of its operations in turn, what a restart finds when power is lost behind it |
 //! | `fail disk 1 log fsync` | the next operation of the lane whose line begins like this fails |
 //! | `damage 1 ZXID` `tear 1 ZXID` | a byte of this log record flips; the log ends in the middle of it (the server does not run) |
 //! | `write 1 data/currentEpoch 3` `remove 1 log/log.1` | a file is replaced or removed behind the server's back |
@@ -48,14 +50,41 @@ pub const MARKER: i32 = 0x5152_5431;
 pub fn run(text: &str) -> String {
     let mut world = world::World::new();
     let mut script = script::Script::default();
-    for line in text.lines() {
+    for (n, line) in text.lines().enumerate() {
         let line = line.trim_end();
         world.text.push_str(line);
         world.text.push('\n');
         let command = line.trim_start();
-        if !command.is_empty() && !command.starts_with('#') {
+        if let Some(rest) = command.strip_prefix("sweep ") {
+            let prior: Vec<&str> = text.lines().take(n).filter(|l| !l.starts_with('#')).collect();
+            sweep(&prior, rest).iter().for_each(|line| world.say(line));
+        } else if !command.is_empty() && !command.starts_with('#') {
             script.command(&mut world, command);
         }
     }
     world.text
+}
+
+/// What a power loss after each single operation leaves behind: the lines above are run again and again.
+fn sweep(prior: &[&str], rest: &str) -> Vec<String> {
+    let (name, lane) = rest.split_once(' ').expect("sweep SERVER LANE");
+    let mut lines = Vec::new();
+    for n in 0.. {
+        let (mut world, mut script) = (world::World::new(), script::Script::default());
+        world.quiet = true;
+        prior.iter().filter(|l| !l.trim().is_empty()).for_each(|l| script.command(&mut world, l.trim()));
+        let mut last = Some("nothing".to_string());
+        for _ in 0..n {
+            last = world.disk_done(name, world::lane_of(lane));
+            world.run();
+        }
+        let Some(last) = last else { return lines };
+        world.stop(name, true);
+        world.shown.0 = ["state"].into();
+        world.quiet = false;
+        script.command(&mut world, &format!("start {name}"));
+        let found = world.text.lines().map(str::trim).find(|l| l.contains("recovered") || l.contains("halts"));
+        lines.push(format!("after {last}: {}", found.unwrap_or("nothing")));
+    }
+    lines
 }

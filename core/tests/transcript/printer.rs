@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::event::{Dir, DiskOp, Event, FileName, Port, Role};
+use quorate_core::event::{Dir, DiskOp, Event, FileName, Port, Role, SyncKind};
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::Reader;
 use quorate_core::wire::client::{
-    ConnectRequest, ConnectResponse, MultiResult, ReplyHeader, Request, RequestHeader, Response, WatcherEvent, next_frame,
+    ConnectRequest, ConnectResponse, MultiResult, ReplyHeader, Request, RequestHeader, Response, WatcherEvent,
+    next_frame,
 };
 use quorate_core::wire::notification::{Hello, Notification, VoterState};
-use quorate_core::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind, kind_name};
+use quorate_core::wire::packet::{
+    ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind, kind_name,
+};
 use quorate_core::wire::records::{Acl, StatPersisted};
 use quorate_core::wire::snapshot::{SnapSink, StreamDecoder};
 
@@ -17,12 +20,18 @@ use crate::transcript::files;
 
 /// Where one direction of a connection is.
 pub enum View {
-    Election { hello: bool },
+    Election {
+        hello: bool,
+    },
     Quorum,
     /// Behind a SNAP packet.
     Snapshot(Box<StreamDecoder>, Seen),
-    ClientRequests { first: bool },
-    ClientReplies { first: bool },
+    ClientRequests {
+        first: bool,
+    },
+    ClientReplies {
+        first: bool,
+    },
     /// Bytes that do not decode were sent; nothing behind them can be told.
     Lost,
 }
@@ -261,7 +270,7 @@ pub fn quorum(p: &Packet<'_>) -> String {
             let mut rest = Reader::new(data.get(20..).unwrap_or_default());
             if rest.i32() == Ok(super::MARKER) {
                 let flags = rest.i32().unwrap_or_default();
-                line += if flags & 1 == 0 { " (Quorate)" } else { " (Quorate, doubtful)" };
+                line += [" (Quorate)", " (Quorate, doubtful)", " (Quorate, empty)"][flags as usize];
             }
             line
         }
@@ -320,7 +329,7 @@ fn dir_name(dir: Dir) -> &'static str {
 
 /// Category and line of a disk operation.
 pub fn disk_op(op: &DiskOp) -> (&'static str, String) {
-    let of = |name: &FileName| if name.dir == Dir::Side { "side" } else { "disk" };
+    let of = |name: &FileName| if name.name.contains("watermark") { "side" } else { "disk" };
     match op {
         DiskOp::Create(n) => (of(n), format!("create {}", file_name(n))),
         DiskOp::WriteAt(n, at, bytes) => (of(n), format!("write {} {}", file_name(n), written(n, *at, bytes))),
@@ -368,8 +377,11 @@ pub fn event(e: &Event) -> (&'static str, String) {
                 "recovered {health:?}: logged {last_logged} applied {applied} accepted {accepted_epoch} current {current_epoch}"
             ),
         ),
+        Event::SyncChosen { learner, kind: SyncKind::Diff, from, .. } => {
+            ("sync", format!("chooses Diff for {learner}, which stands at {from}"))
+        }
         Event::SyncChosen { learner, kind, from, to } => {
-            ("sync", format!("chooses {kind:?} for {learner}, which stands at {from}, to {to}"))
+            ("sync", format!("chooses {kind:?} to {to} for {learner}, which stands at {from}"))
         }
         Event::Established { epoch, last_logged } => {
             ("state", format!("is established in epoch {epoch}, initial history ends at {last_logged}"))
@@ -393,7 +405,8 @@ pub fn event(e: &Event) -> (&'static str, String) {
 pub struct Shown(pub BTreeSet<&'static str>);
 
 pub const CATEGORIES: [&str; 13] = [
-    "election", "quorum", "ping", "client", "disk", "side", "reads", "events", "state", "closes", "opens", "sync", "applied",
+    "election", "quorum", "ping", "client", "disk", "side", "reads", "events", "state", "closes", "opens", "sync",
+    "applied",
 ];
 
 impl Default for Shown {

@@ -118,8 +118,9 @@ impl Script {
             "time" => w.advance(words[1].parse().expect("time takes ms")),
             "cut" => {
                 w.cut.insert((words[1].into(), words[2].into()));
-                w.break_between(words[1], words[2]);
+                w.break_between(words[1], words[2], None);
             }
+            "break" => w.break_between(words[1], words[2], words.get(3).map(|p| port(p))),
             "heal" => w.cut.retain(|(a, b)| !(words[1..].contains(&a.as_str()) && words[1..].contains(&b.as_str()))),
             "hold" | "release" | "step" if words[1] == "disk" => disk_lane(w, words[0], &words[2..]),
             "hold" | "release" => hold(w, words[0] == "hold", &words[1..]),
@@ -153,7 +154,11 @@ impl Script {
                 for word in &words[1..] {
                     let category = CATEGORIES.iter().find(|c| *c == word);
                     let category = category.unwrap_or_else(|| panic!("no category {word}"));
-                    if words[0] == "show" { w.shown.0.insert(category) } else { w.shown.0.remove(category) };
+                    if words[0] == "show" {
+                        w.shown.0.insert(category)
+                    } else {
+                        w.shown.0.remove(category)
+                    };
                 }
             }
             "state" | "disk" | "tree" => self.report(w, words[0], &words[1..]),
@@ -169,8 +174,7 @@ impl Script {
         c.timing.sync_limit = args.number("sync", c.timing.sync_limit);
         c.limits.window_count = args.number("window", c.limits.window_count as i64) as usize;
         c.limits.snap_chunk_bytes = args.number("chunk", c.limits.snap_chunk_bytes as i64) as usize;
-        c.storage.snapshot_size_factor_permille =
-            args.number("factor", c.storage.snapshot_size_factor_permille);
+        c.storage.snapshot_size_factor_permille = args.number("factor", c.storage.snapshot_size_factor_permille);
         c.storage.snap_count = args.number("snapcount", c.storage.snap_count as i64) as u64;
         c.storage.autocreate = args.number("autocreate", c.storage.autocreate.into()) != 0;
         c.features.read_only_mode = args.number("readonly", c.features.read_only_mode.into()) != 0;
@@ -370,7 +374,11 @@ fn hold(w: &mut World, hold: bool, words: &[&str]) {
             directions.push((b.into(), a.into(), p));
         }
         for direction in directions {
-            if hold { w.held.insert(direction) } else { w.held.remove(&direction) };
+            if hold {
+                w.held.insert(direction)
+            } else {
+                w.held.remove(&direction)
+            };
         }
     }
     if !hold {
@@ -387,9 +395,13 @@ fn disk_lane(w: &mut World, what: &str, words: &[&str]) {
             w.wake_disk(name, lane, usize::MAX);
         }
         _ => {
-            for _ in 0..words.get(2).map_or(1, |n| n.parse().expect("a number of operations")) {
-                w.disk_done(name, lane);
+            let until = words.get(2).map_or(String::new(), |_| words[3..].join(" "));
+            loop {
+                let done = w.disk_done(name, lane).unwrap_or_else(|| panic!("nothing that begins with {until:?} came"));
                 w.run();
+                if done.starts_with(&until) {
+                    break;
+                }
             }
         }
     }

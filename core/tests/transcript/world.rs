@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use quorate_core::config::PeerConfig;
-use quorate_core::error::DiskError;
+use quorate_core::error::{CloseReason, DiskError};
 use quorate_core::event::{Action, Event, Input, Lane, LinkEvent, Outbox, Port};
 use quorate_core::ids::{LinkId, Now};
 use quorate_core::peer::Peer;
@@ -222,7 +222,8 @@ impl World {
                     let conn = &self.conns[c];
                     let (other, port) = (conn.ends[1 - e].name.clone(), port_name(conn.port));
                     // The tie-break of election connections closes all the time.
-                    let category = if conn.port == Port::Election { "opens" } else { "closes" };
+                    let usual = conn.port == Port::Election && matches!(why, CloseReason::Done | CloseReason::Replaced);
+                    let category = if usual { "opens" } else { "closes" };
                     self.line(category, &format!("{name} -x {other} {port} closed: {why}"));
                     self.close(c, e);
                 }
@@ -294,13 +295,8 @@ impl World {
 
     /// A connection is on its way; returns its number.
     pub fn open(&mut self, from: &str, link: LinkId, port: Port, to: &str) -> usize {
-        let end = |name: &str, link| End {
-            name: name.into(),
-            link,
-            open: true,
-            paused: false,
-            inbound: VecDeque::new(),
-        };
+        let end =
+            |name: &str, link| End { name: name.into(), link, open: true, paused: false, inbound: VecDeque::new() };
         let mut accepted = LinkId::default();
         if let Some(server) = self.servers.get_mut(to) {
             server.accepted += 1;
@@ -316,9 +312,7 @@ impl World {
     /// The open connection of a server with this link.
     fn find(&self, name: &str, link: LinkId) -> Option<(usize, usize)> {
         let of = |end: &End| end.name == name && end.link == link && end.open;
-        self.conns.iter().enumerate().find_map(|(c, conn)| {
-            conn.ends.iter().position(of).map(|e| (c, e))
-        })
+        self.conns.iter().enumerate().find_map(|(c, conn)| conn.ends.iter().position(of).map(|e| (c, e)))
     }
 
     /// The newest open connection of a scripted party with this server; the number of the party's end.
@@ -360,8 +354,11 @@ impl World {
     }
 
     /// Everything between two names breaks, in both directions at once.
-    pub fn break_between(&mut self, a: &str, b: &str) {
+    pub fn break_between(&mut self, a: &str, b: &str, port: Option<Port>) {
         for c in 0..self.conns.len() {
+            if port.is_some_and(|p| p != self.conns[c].port) {
+                continue;
+            }
             let names = [self.conns[c].ends[0].name.clone(), self.conns[c].ends[1].name.clone()];
             if names == [a, b] || names == [b, a] {
                 for e in 0..2 {
@@ -434,9 +431,11 @@ impl World {
         self.run();
     }
 
-    /// The oldest operation of a held lane is done, if there is one.
-    pub fn disk_done(&mut self, name: &str, lane: usize) {
+    /// The oldest operation of a held lane is done. Gives its line; `None` when nothing waits.
+    pub fn disk_done(&mut self, name: &str, lane: usize) -> Option<String> {
+        let (_, line) = printer::disk_op(&self.server(name).disk.lanes[lane].front()?.1);
         self.happen(Happening::Disk(name.into(), lane), true);
+        Some(line)
     }
 
     fn happen(&mut self, happening: Happening, even_held: bool) {

@@ -55,12 +55,19 @@ impl Ran {
 }
 
 /// Runs this spec. `trace` gets each step, if given.
-pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
+pub fn run(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut checks = Checks::new(spec);
-        let check: &mut dyn Check = if spec.checks.safety { &mut checks } else { &mut NoCheck };
+        let (mut checks, mut nothing) = (Checks::new(spec), NoCheck);
+        let check: &mut dyn Check = if spec.checks.safety { &mut checks } else { &mut nothing };
+        let traced = trace.is_some();
+        let mut line = |text: &str| {
+            if let Some(trace) = &mut trace {
+                trace(text);
+            }
+        };
+        let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
         quorate_sim::run(spec, check, Options { trace, record_ops, tail: 40 })
     }));
     let took = began.elapsed();

@@ -222,10 +222,11 @@ impl Clients {
         if zxid.0 <= 0 || matches!(err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
             return Ok(None);
         }
+        let seen = session.seen;
         session.sees(id, zxid, model, what)?;
         watches.replied(conn, zxid)?;
         if is_write(p.op) {
-            let done = judge_write(session, &p, reply).or_else(|(id, why)| broken(id, what(), why))?;
+            let done = judge_write(session, &p, reply, seen).or_else(|(id, why)| broken(id, what(), why))?;
             if let Some(zxid) = done {
                 self.done = self.done.max(zxid);
                 self.writes += 1;
@@ -343,7 +344,8 @@ fn set_watches(
 
 type Judgement = Result<Option<Zxid>, (&'static str, String)>;
 
-fn judge_write(session: &mut Session, p: &Pending, reply: &Reply<'_>) -> Judgement {
+/// `seen`: what the session had seen before; a reply that waited behind a later read names that (client-protocol 16, quirk 6).
+fn judge_write(session: &mut Session, p: &Pending, reply: &Reply<'_>, seen: Zxid) -> Judgement {
     let Some(write) = session.writes.remove(&p.xid) else {
         return Err(("C2", format!("no write with xid {} is known", p.xid)));
     };
@@ -355,7 +357,7 @@ fn judge_write(session: &mut Session, p: &Pending, reply: &Reply<'_>) -> Judgeme
         }
         return Err(("U1", format!("the write (op {}) is not decided", p.op)));
     };
-    if zxid != reply.zxid {
+    if reply.zxid != zxid.max(seen) {
         return Err(("C2", format!("the write was decided at {zxid}")));
     }
     let fine = match (reply.body, outcomes.as_slice()) {

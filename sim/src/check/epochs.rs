@@ -112,6 +112,10 @@ pub(super) fn vote(g: &mut Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked
     s.expired.clear();
     let (durable, logged, current) = (s.durable, s.logged, s.current);
     let (durable, logged) = (g.zxid(durable), g.zxid(logged));
+    if !g.servers[n].voter {
+        // An observer announces the least zxid there is: it never counts.
+        return Ok(());
+    }
     if zxid != Zxid::NONE && zxid != durable {
         let second = format!("its durable log ends at {durable}, what it has logged at {logged}");
         return broken("Z16", format!("it votes with zxid {zxid}"), second);

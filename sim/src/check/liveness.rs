@@ -26,7 +26,7 @@ impl Checks {
 
     /// The first thing that the servers of `core` still owe, if any. `writing`: whether clients still ask for writes.
     #[must_use]
-    pub fn unmet(&self, core: &[usize], writing: bool) -> Option<Broken> {
+    pub fn owed(&self, core: &[usize], writing: bool) -> Option<Broken> {
         let g = &self.ghost;
         let owes = |invariant, happened: String, known: String| Some(Broken { invariant, happened, known });
         if self.healed.healed && self.terms - self.healed.terms > ELECTIONS {
@@ -81,7 +81,7 @@ impl Checks {
 
     /// L5: a session that lives although nobody has used it for longer than it may. The world knows which are in use.
     #[must_use]
-    pub fn undead(&self, in_use: impl Fn(SessionId) -> bool) -> Option<Broken> {
+    pub fn undying(&self, in_use: impl Fn(SessionId) -> bool) -> Option<Broken> {
         let session = self.model.sessions().find(|s| !in_use(*s))?;
         Some(Broken {
             invariant: "L5",

@@ -43,6 +43,14 @@ pub struct Broken {
     pub known: String,
 }
 
+impl Broken {
+    /// In words; when and where are the caller's to say.
+    fn into_violation(self) -> Violation {
+        let text = format!("{}; but {}", self.happened, self.known);
+        Violation { invariant: self.invariant, at_ms: 0, node: None, text }
+    }
+}
+
 type Checked = Result<(), Broken>;
 
 fn broken<T>(invariant: &'static str, happened: String, known: String) -> Result<T, Broken> {
@@ -97,6 +105,10 @@ impl Checks {
         };
         checks.start_from(spec);
         checks
+    }
+
+    fn skips(&self, invariant: &str) -> bool {
+        self.skip.iter().any(|id| id == invariant)
     }
 
     /// What has happened so far.
@@ -291,15 +303,22 @@ impl Checks {
 impl Check for Checks {
     fn observe(&mut self, what: &Observation<'_>) -> Result<(), Violation> {
         let Err(b) = self.judge(what) else { return Ok(()) };
-        if self.skip.iter().any(|id| id == b.invariant) {
+        if self.skips(b.invariant) {
             return Ok(());
         }
         let node = match what.what {
             Obs::Server { node, .. } | Obs::Stopped { node, .. } | Obs::Attached { node, .. } => Some(node),
             _ => None,
         };
-        let text = format!("{}; but {}", b.happened, b.known);
-        Err(Violation { invariant: b.invariant, at_ms: what.time_ms, node, text })
+        Err(Violation { at_ms: what.time_ms, node, ..b.into_violation() })
+    }
+
+    fn unmet(&self, core: &[usize], writing: bool) -> Option<Violation> {
+        self.owed(core, writing).filter(|b| !self.skips(b.invariant)).map(Broken::into_violation)
+    }
+
+    fn undead(&self) -> Option<Violation> {
+        self.undying(|_| false).filter(|b| !self.skips(b.invariant)).map(Broken::into_violation)
     }
 
     fn excuse(&self, core: &[usize]) -> Option<String> {

@@ -1,11 +1,10 @@
 //! Where a run begins: the histories that initial disks hold.
 
-use bytes::Bytes;
-use quorate_core::ids::Zxid;
 use quorate_core::zab::payload_hash;
 
 use super::Checks;
 use super::ghost::ROOT;
+use crate::initial::{parse_zxid, record};
 use crate::spec::RunSpec;
 
 impl Checks {
@@ -16,7 +15,7 @@ impl Checks {
             let mut parent = ROOT;
             for zxid in disk.log.iter().filter_map(|z| parse_zxid(z)) {
                 parent = g.find(zxid, parent).unwrap_or_else(|| {
-                    let record = initial_record(zxid);
+                    let record = record(zxid);
                     g.propose(zxid, payload_hash(&record), parent, record)
                 });
             }
@@ -25,13 +24,4 @@ impl Checks {
             }
         }
     }
-}
-
-fn parse_zxid(text: &str) -> Option<Zxid> {
-    let (epoch, counter) = text.split_once('.')?;
-    Some(Zxid::new(epoch.parse().ok()?, counter.parse().ok()?))
-}
-
-fn initial_record(_zxid: Zxid) -> Bytes {
-    Bytes::new()
 }

@@ -1,4 +1,10 @@
-//! What simulated clients do.
+//! What simulated clients do: operations, and which comes next.
+
+mod choose;
+mod op;
+
+pub(crate) use choose::Chooser;
+pub(crate) use op::{Kind, Op};
 
 /// Names of operations in a mix.
 pub const OPS: &[&str] = &[

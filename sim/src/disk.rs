@@ -1,0 +1,338 @@
+//! The disk of one server: bytes in the page cache, bytes on the platter, and what a power cut leaves of both.
+//!
+//! A write, a new length or a change of a directory stands in the cache until the fsync that covers it. At a power cut any
+//! subset of what was not synced survives: sectors of data in any combination, directory operations one by one.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use quorate_core::error::DiskError;
+use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
+
+use crate::rng::Stream;
+
+/// A change of a file that is not synced.
+#[derive(Clone, Debug)]
+enum Change {
+    Write(u64, Bytes),
+    /// Longer (zeros) or shorter.
+    Length(u64),
+}
+
+/// A file's bytes.
+#[derive(Clone, Debug, Default)]
+struct File {
+    cache: Vec<u8>,
+    platter: Vec<u8>,
+    unsynced: Vec<Change>,
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Write(at, data) => {
+            let (start, end) = (*at as usize, *at as usize + data.len());
+            if bytes.len() < end {
+                bytes.resize(end, 0);
+            }
+            bytes[start..end].copy_from_slice(data);
+        }
+        Change::Length(n) => bytes.resize(*n as usize, 0),
+    }
+}
+
+impl File {
+    fn change(&mut self, change: Change) {
+        apply(&mut self.cache, &change);
+        self.unsynced.push(change);
+    }
+
+    fn sync(&mut self) {
+        for change in self.unsynced.drain(..) {
+            apply(&mut self.platter, &change);
+        }
+    }
+
+    /// What a power cut leaves: each sector of each write with its own luck.
+    fn power_cut(&mut self, luck: Luck, sector: usize, stream: &mut Stream) {
+        let changes = std::mem::take(&mut self.unsynced);
+        for change in changes {
+            match &change {
+                Change::Length(_) => {
+                    if luck.keeps(stream) {
+                        apply(&mut self.platter, &change);
+                    }
+                }
+                Change::Write(at, data) => {
+                    let mut from = 0;
+                    while from < data.len() {
+                        let to = (from + sector - (*at as usize + from) % sector).min(data.len());
+                        if luck.keeps(stream) {
+                            apply(&mut self.platter, &Change::Write(at + from as u64, data.slice(from..to)));
+                        }
+                        from = to;
+                    }
+                }
+            }
+        }
+        self.cache.clone_from(&self.platter);
+    }
+}
+
+/// How a power cut treats what was not synced.
+#[derive(Clone, Copy, Debug)]
+enum Luck {
+    Nothing,
+    Everything,
+    /// Each piece with this chance, in thousandths.
+    Some(u64),
+}
+
+impl Luck {
+    fn draw(stream: &mut Stream) -> Self {
+        match stream.below(4) {
+            0 => Self::Nothing,
+            1 => Self::Everything,
+            _ => Self::Some(stream.between(50, 950)),
+        }
+    }
+    fn keeps(self, stream: &mut Stream) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Some(n) => stream.permille(n),
+        }
+    }
+}
+
+type Inode = u32;
+
+/// A change of a directory that is not synced: names and what they stand for afterwards, all or nothing.
+type Binding = Vec<(Box<str>, Option<Inode>)>;
+
+#[derive(Clone, Debug, Default)]
+struct Directory {
+    cache: BTreeMap<Box<str>, Inode>,
+    platter: BTreeMap<Box<str>, Inode>,
+    unsynced: Vec<Binding>,
+}
+
+fn bind(names: &mut BTreeMap<Box<str>, Inode>, binding: &Binding) {
+    for (name, inode) in binding {
+        match inode {
+            Some(inode) => names.insert(name.clone(), *inode),
+            None => names.remove(name),
+        };
+    }
+}
+
+impl Directory {
+    fn change(&mut self, binding: Binding) {
+        bind(&mut self.cache, &binding);
+        self.unsynced.push(binding);
+    }
+    fn sync(&mut self) {
+        for binding in self.unsynced.drain(..) {
+            bind(&mut self.platter, &binding);
+        }
+    }
+}
+
+/// The disk of one server.
+#[derive(Clone, Debug)]
+pub struct SimDisk {
+    directories: [Directory; 4],
+    files: BTreeMap<Inode, File>,
+    next: Inode,
+    sector: usize,
+    /// Operations that need space fail.
+    pub full: bool,
+}
+
+const fn slot(dir: Dir) -> usize {
+    match dir {
+        Dir::Data => 0,
+        Dir::Log => 1,
+        Dir::Side => 2,
+        Dir::Base => 3,
+    }
+}
+
+impl SimDisk {
+    /// An empty disk with sectors of this many bytes.
+    #[must_use]
+    pub fn new(sector: usize) -> Self {
+        Self { directories: Default::default(), files: BTreeMap::new(), next: 0, sector: sector.max(1), full: false }
+    }
+
+    fn file(&mut self, name: &FileName) -> Result<&mut File, DiskError> {
+        let inode = self.directories[slot(name.dir)].cache.get(&*name.name).ok_or(DiskError::NotFound)?;
+        self.files.get_mut(inode).ok_or(DiskError::NotFound)
+    }
+
+    /// Carries out one operation in the page cache; fsyncs make durable what they cover.
+    ///
+    /// # Errors
+    /// As a real disk: a file that does not exist, no space.
+    pub fn execute(&mut self, op: &DiskOp) -> Result<DiskReply, DiskError> {
+        match op {
+            DiskOp::Create(name) => {
+                if self.full {
+                    return Err(DiskError::Full);
+                }
+                match self.file(name) {
+                    Ok(file) => file.change(Change::Length(0)),
+                    Err(_) => {
+                        self.next += 1;
+                        self.files.insert(self.next, File::default());
+                        let inode = self.next;
+                        self.directories[slot(name.dir)].change(vec![((*name.name).into(), Some(inode))]);
+                    }
+                }
+            }
+            DiskOp::WriteAt(name, at, data) => {
+                let full = self.full;
+                let file = self.file(name)?;
+                let end = at + data.len() as u64;
+                if full && end > file.cache.len() as u64 {
+                    // What still fits is written.
+                    let fits = (file.cache.len() as u64).saturating_sub(*at) as usize;
+                    if fits > 0 {
+                        file.change(Change::Write(*at, data.slice(..fits)));
+                    }
+                    return Err(DiskError::Full);
+                }
+                file.change(Change::Write(*at, data.clone()));
+            }
+            DiskOp::Extend(name, length) => {
+                let full = self.full;
+                let file = self.file(name)?;
+                if *length > file.cache.len() as u64 {
+                    if full {
+                        return Err(DiskError::Full);
+                    }
+                    file.change(Change::Length(*length));
+                }
+            }
+            DiskOp::Truncate(name, length) => {
+                let file = self.file(name)?;
+                if *length < file.cache.len() as u64 {
+                    file.change(Change::Length(*length));
+                }
+            }
+            DiskOp::Fsync(name) => self.file(name)?.sync(),
+            DiskOp::Rename(from, to) => self.rename(from, to)?,
+            DiskOp::Unlink(name) => {
+                self.file(name)?;
+                self.directories[slot(name.dir)].change(vec![((*name.name).into(), None)]);
+            }
+            DiskOp::FsyncDir(dir) => {
+                self.directories[slot(*dir)].sync();
+                self.collect();
+            }
+            DiskOp::ReadRange(name, at, length) => {
+                let file = self.file(name)?;
+                let start = (*at as usize).min(file.cache.len());
+                let end = (start as u64 + length).min(file.cache.len() as u64) as usize;
+                return Ok(DiskReply::Data(Bytes::copy_from_slice(&file.cache[start..end])));
+            }
+            DiskOp::List(dir) => {
+                let names = &self.directories[slot(*dir)].cache;
+                let length = |inode| self.files.get(inode).map_or(0, |f| f.cache.len() as u64);
+                return Ok(DiskReply::Files(names.iter().map(|(n, i)| (n.to_string(), length(i))).collect()));
+            }
+        }
+        Ok(DiskReply::Done)
+    }
+
+    fn rename(&mut self, from: &FileName, to: &FileName) -> Result<(), DiskError> {
+        let inode = *self.directories[slot(from.dir)].cache.get(&*from.name).ok_or(DiskError::NotFound)?;
+        let (gone, there): (Binding, Binding) =
+            (vec![((*from.name).into(), None)], vec![((*to.name).into(), Some(inode))]);
+        if from.dir == to.dir {
+            self.directories[slot(from.dir)].change(gone.into_iter().chain(there).collect());
+        } else {
+            self.directories[slot(to.dir)].change(there);
+            self.directories[slot(from.dir)].change(gone);
+        }
+        Ok(())
+    }
+
+    /// Forgets files without a name.
+    fn collect(&mut self) {
+        let mut named: Vec<Inode> = Vec::new();
+        for dir in &self.directories {
+            named.extend(dir.cache.values().chain(dir.platter.values()));
+            named.extend(dir.unsynced.iter().flatten().filter_map(|(_, inode)| *inode));
+        }
+        self.files.retain(|inode, _| named.contains(inode));
+    }
+
+    /// The power goes: what was not synced survives in part. Returns how many unsynced changes there were.
+    pub fn power_cut(&mut self, stream: &mut Stream) -> usize {
+        let mut changes = 0;
+        for dir in &mut self.directories {
+            let luck = Luck::draw(stream);
+            changes += dir.unsynced.len();
+            for binding in std::mem::take(&mut dir.unsynced) {
+                if luck.keeps(stream) {
+                    bind(&mut dir.platter, &binding);
+                }
+            }
+            dir.cache.clone_from(&dir.platter);
+        }
+        let luck = Luck::draw(stream);
+        let sector = self.sector;
+        for file in self.files.values_mut() {
+            changes += file.unsynced.len();
+            file.power_cut(luck, sector, stream);
+        }
+        self.collect();
+        changes
+    }
+
+    /// A failed fsync: the page cache keeps the bytes but takes them for written ("fsyncgate").
+    pub fn lose_writes(&mut self, name: &FileName) {
+        if let Ok(file) = self.file(name) {
+            file.unsynced.clear();
+        }
+    }
+
+    /// Whether an operation names a file that has bytes.
+    #[must_use]
+    pub fn length(&self, name: &FileName) -> Option<u64> {
+        let inode = self.directories[slot(name.dir)].cache.get(&*name.name)?;
+        self.files.get(inode).map(|f| f.cache.len() as u64)
+    }
+
+    /// Flips a bit of a file of `dirs` that lies on the platter and is not all zeros there; `false` without one.
+    pub fn rot(&mut self, dirs: &[Dir], stream: &mut Stream) -> Option<String> {
+        let mut named: Vec<(String, Inode)> = Vec::new();
+        for dir in dirs {
+            named.extend(self.directories[slot(*dir)].platter.iter().map(|(n, i)| (n.to_string(), *i)));
+        }
+        named.retain(|(_, i)| self.files.get(i).is_some_and(|f| f.platter.iter().any(|b| *b != 0)));
+        if named.is_empty() {
+            return None;
+        }
+        let (name, inode) = named.swap_remove(stream.index(named.len()));
+        let file = self.files.get_mut(&inode)?;
+        // Behind the last byte in use there are only the zeros of preallocation.
+        let used = file.platter.iter().rposition(|b| *b != 0)? + 1;
+        let (at, bit) = (stream.index(used), 1 << stream.below(8));
+        file.platter[at] ^= bit;
+        if let Some(byte) = file.cache.get_mut(at) {
+            *byte ^= bit;
+        }
+        Some(format!("{name} byte {at}"))
+    }
+
+    /// Puts a durable file there, as if it had always been.
+    pub fn install(&mut self, name: &FileName, bytes: &[u8]) {
+        self.next += 1;
+        let file = File { cache: bytes.to_vec(), platter: bytes.to_vec(), unsynced: Vec::new() };
+        self.files.insert(self.next, file);
+        let dir = &mut self.directories[slot(name.dir)];
+        dir.cache.insert((*name.name).into(), self.next);
+        dir.platter.insert((*name.name).into(), self.next);
+    }
+}

@@ -1,0 +1,168 @@
+//! Generators: whom a fault strikes, how long, how hard.
+
+use quorate_core::event::Role;
+
+use super::{names, plain};
+use crate::effect::Effect;
+use crate::rng::Stream;
+use crate::spec::{At, Explicit, FaultKind, Generator, Mode, Target};
+use crate::world::World;
+
+/// Disk errors strike these kinds of operations.
+const FAILING: &[&str] = &["write", "fsync", "create", "rename", "fsync-dir", "truncate", "extend", "persist-epoch"];
+
+impl World<'_> {
+    /// Who leads, of those that are up.
+    fn leader(&self) -> Option<usize> {
+        let leads = |n: &usize| self.nodes[*n].peer.as_ref().is_some_and(|p| p.role() == Role::Leading);
+        (0..self.nodes.len()).rev().find(leads)
+    }
+
+    fn victim(&self, on: Target, stream: &mut Stream) -> Option<usize> {
+        let voters = self.spec.topology.voters as usize;
+        let any = stream.index(self.nodes.len());
+        match on {
+            Target::Servers => Some(any),
+            Target::Voters => Some(any % voters),
+            Target::Leader => self.leader().or(Some(any)),
+            Target::Observers => (voters < self.nodes.len()).then(|| voters + any % (self.nodes.len() - voters)),
+        }
+    }
+
+    /// What generator `i` does now.
+    pub(super) fn make(&mut self, i: usize) -> Option<Explicit> {
+        let generator = self.plans.sources[i].generator.clone();
+        let mut stream = self.plans.sources[i].stream.clone();
+        let fault = self.draw(&generator, &mut stream);
+        self.plans.sources[i].stream = stream;
+        fault
+    }
+
+    fn draw(&mut self, g: &Generator, s: &mut Stream) -> Option<Explicit> {
+        let tick = self.spec.timing.tick_ms;
+        let hold = s.log_between(g.hold_ticks[0].max(1) as u64, g.hold_ticks[1].max(1) as u64) as i64 * tick;
+        let victim = self.victim(g.on, s)?;
+        let mut fault = Explicit { at: At::Us { us: self.now }, hold_ms: Some(hold), ..plain(g.kind) };
+        let on = |fault: &mut Explicit| fault.node = Some(names(&[victim]));
+        match g.kind {
+            FaultKind::PowerCut => {
+                on(&mut fault);
+                if s.permille(500) && self.nodes[victim].is_up() {
+                    let count = self.nodes[victim].effects[Effect::Any as usize];
+                    self.nodes[victim].doomed = Some((count + s.log_between(1, 256), hold));
+                    return None;
+                }
+            }
+            FaultKind::PowerCutAll => {
+                let mut all: Vec<usize> = (0..self.nodes.len()).collect();
+                s.shuffle(&mut all);
+                let majority = all.len() / 2 + 1;
+                all.truncate(if s.permille(500) {
+                    all.len()
+                } else {
+                    s.between(majority as u64, all.len() as u64) as usize
+                });
+                all.sort_unstable();
+                fault.from = Some(names(&all));
+            }
+            FaultKind::Partition => self.draw_partition(g.mode, victim, s, &mut fault)?,
+            FaultKind::OneWay => {
+                let other = self.other(victim, s)?;
+                fault.from = Some(names(&[victim]));
+                fault.to = Some(if s.permille(400) { "*".into() } else { names(&[other]) });
+                if s.permille(400) {
+                    std::mem::swap(&mut fault.from, &mut fault.to);
+                }
+            }
+            FaultKind::Clog | FaultKind::SlowLink => {
+                fault.from = Some(names(&[victim]));
+                fault.to = Some(names(&[self.other(victim, s)?]));
+                fault.value = (g.kind == FaultKind::SlowLink).then(|| s.log_between(5, 800) as i64);
+            }
+            FaultKind::Cut | FaultKind::HalfOpen => {
+                fault.from = Some(names(&[victim]));
+                fault.to = Some("*".into());
+                fault.value = Some(s.below(1 << 20) as i64);
+                fault.hold_ms = None;
+            }
+            FaultKind::PortBlock => {
+                fault.value = Some(s.below(3) as i64);
+                fault.from = Some(names(&[victim]));
+                fault.to = Some("*".into());
+            }
+            FaultKind::SlowDisk => {
+                on(&mut fault);
+                fault.value = Some(s.log_between(4, 512) as i64);
+            }
+            FaultKind::DiskError => {
+                on(&mut fault);
+                fault.hold_ms = None;
+                fault.effect = s.permille(700).then(|| FAILING[s.index(FAILING.len())].into());
+            }
+            FaultKind::BitRot => {
+                let node = s.pick(&self.plans.rotten)?;
+                fault.node = Some(names(&[node]));
+                fault.hold_ms = None;
+                fault.value = Some(s.below(1 << 30) as i64);
+            }
+            FaultKind::ClockJump => {
+                on(&mut fault);
+                let size = s.log_between(1, 86_400_000) as i64;
+                fault.value = Some(if s.permille(500) { size } else { -size });
+                fault.hold_ms = None;
+            }
+            FaultKind::ClockDrift => {
+                on(&mut fault);
+                let size = s.log_between(100, 200_000) as i64;
+                fault.value = Some(if s.permille(500) { size } else { -size });
+            }
+            FaultKind::Kill | FaultKind::Pause | FaultKind::SlowReceiver | FaultKind::DiskFull | FaultKind::Start => {
+                on(&mut fault);
+            }
+            FaultKind::Heal => fault.hold_ms = None,
+        }
+        Some(fault)
+    }
+
+    fn other(&self, not: usize, s: &mut Stream) -> Option<usize> {
+        let n = self.nodes.len();
+        (n > 1).then(|| (not + 1 + s.index(n - 1)) % n)
+    }
+
+    fn draw_partition(&self, mode: Option<Mode>, victim: usize, s: &mut Stream, fault: &mut Explicit) -> Option<()> {
+        const MODES: &[Mode] =
+            &[Mode::Isolate, Mode::Split, Mode::Leader, Mode::LeaderMinority, Mode::Partial, Mode::Bridge];
+        let mode = mode.or_else(|| s.pick(MODES))?;
+        let n = self.nodes.len();
+        let mut rest: Vec<usize> = (0..n).collect();
+        s.shuffle(&mut rest);
+        let first = if matches!(mode, Mode::Leader | Mode::LeaderMinority) { self.leader()? } else { victim };
+        rest.retain(|x| *x != first);
+        let mut side = vec![first];
+        let take = match mode {
+            Mode::Isolate | Mode::Leader | Mode::Partial => 0,
+            Mode::Split | Mode::Bridge => s.index(n.saturating_sub(1).max(1)),
+            Mode::LeaderMinority => n.saturating_sub(1) / 2,
+        };
+        side.extend(rest.drain(..take.min(rest.len())));
+        match mode {
+            Mode::Partial => rest.truncate(1),
+            Mode::Bridge if rest.len() > 1 => {
+                rest.pop();
+            }
+            _ => {}
+        }
+        side.sort_unstable();
+        rest.sort_unstable();
+        fault.from = Some(names(&side));
+        let mut to = names(&rest);
+        // Clients stand on the one side or the other.
+        for c in 0..self.clients.len() {
+            if mode != Mode::Partial && s.permille(400) {
+                to += &format!(",c{}", c + 1);
+            }
+        }
+        fault.to = Some(to);
+        Some(())
+    }
+}

@@ -1,0 +1,210 @@
+//! After the fault period: a core is healed for good and has to come back within bounds (simulation-catalogue section 3).
+//!
+//! The others keep what they have for ever. What is still owed the checks know; this file knows when it is due, and how a run
+//! winds down: work until enough is done, then silence, then the end of all sessions.
+
+use crate::network::Block;
+use crate::observe::{Down, Obs, Verdict, Violation};
+use crate::queue::{Micros, Plan};
+use crate::rng::{Purpose, Stream};
+use crate::spec::Core;
+use crate::world::World;
+
+/// Ticks of the slowest ten rounds of an election (notifications back off to ten ticks).
+const TEN_ROUNDS: i64 = 185;
+
+/// Where the end of a run stands.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    core: Vec<usize>,
+    healed_at: Micros,
+    /// The workload has been idle since.
+    idle_since: Option<Micros>,
+    /// The clients have been told to leave, then.
+    left_at: Option<Micros>,
+}
+
+impl World<'_> {
+    fn choose_core(&self) -> Vec<usize> {
+        let all: Vec<usize> = (0..self.nodes.len()).collect();
+        if self.spec.checks.core == Core::All {
+            return all;
+        }
+        let mut stream = Stream::new(self.spec.seed, Purpose::Core, 0);
+        let voters = self.spec.topology.voters as usize;
+        let mut order: Vec<usize> = (0..voters).collect();
+        stream.shuffle(&mut order);
+        // A spoiled disk may legally refuse to start: whole ones first.
+        order.sort_by_key(|n| self.nodes[*n].rotten);
+        order.truncate(stream.between(voters as u64 / 2 + 1, voters as u64) as usize);
+        let whole: Vec<usize> = order.iter().copied().filter(|n| !self.nodes[*n].rotten).collect();
+        let mut core = if whole.len() > voters / 2 { whole } else { order };
+        core.extend((voters..self.nodes.len()).filter(|n| stream.permille(500) && !self.nodes[*n].rotten));
+        core.sort_unstable();
+        core
+    }
+
+    /// The fault period ends.
+    pub(crate) fn heal(&mut self) {
+        self.plans.stop();
+        let core = self.choose_core();
+        let hosts = self.nodes.len() + self.clients.len();
+        self.net.core = (0..hosts).map(|h| h >= self.nodes.len() || core.contains(&h)).collect();
+        for n in &core {
+            self.heal_node(*n);
+        }
+        self.abandon(&core);
+        let attachable: Vec<usize> = core.iter().copied().filter(|n| self.attachable.contains(n)).collect();
+        if !attachable.is_empty() {
+            self.attachable = attachable;
+        }
+        self.rearm();
+        self.watcher.tell(Obs::Healed { core: &core });
+        self.watcher.line(format_args!("##"), format_args!("healed: {}", crate::fault::names(&core)));
+        self.progress = Progress { core, healed_at: self.now, ..Progress::default() };
+        self.plan_judge();
+    }
+
+    /// Servers outside the core are dead or badly connected from now on: the core must do without them.
+    fn abandon(&mut self, core: &[usize]) {
+        let mut stream = Stream::new(self.spec.seed, Purpose::Core, 1);
+        for n in (0..self.nodes.len()).filter(|n| !core.contains(n)) {
+            let all = vec![true; self.nodes.len() + self.clients.len()];
+            let this = (0..all.len()).map(|h| h == n).collect::<Vec<bool>>();
+            let (mut from, mut to) = (this.clone(), all.clone());
+            match stream.below(4) {
+                0 => {
+                    self.stop(n, Down::Kill);
+                    self.nodes[n].booting = false;
+                    continue;
+                }
+                // It hears nothing, and goes on talking.
+                1 => std::mem::swap(&mut from, &mut to),
+                // It hears everything, and nobody hears it.
+                2 => {}
+                _ => self.net.blocks.push(Block { id: 0, from: all, to: this, port: None }),
+            }
+            self.net.blocks.push(Block { id: 0, from, to, port: None });
+        }
+    }
+
+    fn plan_judge(&mut self) {
+        self.queue.push(self.now + self.ticks(1), Plan::Judge);
+    }
+
+    fn done_working(&self) -> bool {
+        self.ops_left == 0 && self.clients.iter().all(crate::client::Client::is_idle)
+    }
+
+    /// Looks at what is owed, once a tick.
+    pub(crate) fn judge(&mut self) {
+        if self.ops_left == 0 && self.commits < self.spec.workload.generate.min_commits && !self.clients.is_empty() {
+            self.ops_left += 16;
+            (0..self.clients.len()).for_each(|c| self.plan_client(c));
+        }
+        let working = !self.done_working();
+        if working {
+            self.progress.idle_since = None;
+        } else if self.progress.idle_since.is_none() {
+            self.progress.idle_since = Some(self.now);
+        }
+        if !self.spec.checks.liveness {
+            if !working {
+                self.finish();
+            } else {
+                self.plan_judge();
+            }
+            return;
+        }
+        let owed = self.watcher.check().unmet(&self.progress.core, working);
+        if let Some(owed) = &owed
+            && self.is_late(owed.invariant)
+        {
+            self.not_alive(owed.clone());
+            return;
+        }
+        if let Some(left_at) = self.progress.left_at {
+            if let Some(waiting) = self.cannot_leave(left_at) {
+                return self.not_alive(waiting);
+            }
+            if owed.is_none() && self.clients.iter().all(crate::client::Client::is_gone) {
+                match self.watcher.check().undead() {
+                    None => return self.finish(),
+                    Some(owed) => {
+                        let [_, longest] = self.spec.timing.session_ms;
+                        let bound = self.ticks(longest / self.spec.timing.tick_ms.max(1) + 2 + 20);
+                        if self.now > left_at + bound {
+                            return self.not_alive(owed);
+                        }
+                    }
+                }
+            }
+        } else if owed.is_none() && !working {
+            self.progress.left_at = Some(self.now);
+            for c in 0..self.clients.len() {
+                self.clients[c].leave(c % 2 == 0);
+                self.plan_client(c);
+            }
+        }
+        self.plan_judge();
+    }
+
+    /// A client that cannot end its session for longer than it takes to find a server and get an answer.
+    fn cannot_leave(&self, left_at: Micros) -> Option<Violation> {
+        let [_, longest] = self.spec.timing.session_ms;
+        let bound = self.ticks(2 * longest / self.spec.timing.tick_ms.max(1) + 6 * self.spec.timing.sync_limit + 20);
+        let waiting = self.clients.iter().position(|c| !c.is_gone())?;
+        (self.now > left_at + bound).then(|| Violation {
+            invariant: "L3",
+            at_ms: 0,
+            node: None,
+            text: format!("client {} gets no answer to its closeSession; but the core is whole", waiting + 1),
+        })
+    }
+
+    /// Whether this should have been there by now.
+    fn is_late(&self, invariant: &str) -> bool {
+        let t = &self.spec.timing;
+        let l1 = t.init_limit + t.sync_limit + TEN_ROUNDS;
+        let l2 = l1 + 3 * t.init_limit;
+        let l3 = l2 + 2 * t.sync_limit;
+        let since_heal = |ticks| self.now > self.progress.healed_at + self.ticks(ticks);
+        match invariant {
+            "L1" => since_heal(l1),
+            "L2" => since_heal(l2),
+            "L3" => since_heal(l3),
+            "L4" => {
+                since_heal(l3)
+                    && self.progress.idle_since.is_some_and(|idle| self.now > idle + self.ticks(2 * t.sync_limit))
+            }
+            _ => true,
+        }
+    }
+
+    fn not_alive(&mut self, mut owed: Violation) {
+        owed.at_ms = self.watcher.ms();
+        match self.watcher.check().excuse(&self.progress.core) {
+            None => self.fail(Verdict::LivenessFailure, owed),
+            Some(why) => {
+                owed.text = format!("{}; excused: {why}", owed.text);
+                self.fail(Verdict::Excused, owed);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.watcher.tell(Obs::End);
+        self.over = Some(if self.watcher.violation.is_some() { Verdict::Violation } else { Verdict::Pass });
+    }
+
+    /// `max_ticks` are over. What is owed and late is a failure; a workload that did not end is not.
+    pub(crate) fn out_of_time(&mut self) {
+        let owed = self.watcher.check().unmet(&self.progress.core, true);
+        match owed {
+            Some(owed) if self.spec.checks.liveness && self.plans.over && self.is_late(owed.invariant) => {
+                self.not_alive(owed);
+            }
+            _ => self.finish(),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Connections: byte streams with a delay, in order, that may stall, be cut in the middle, or be believed in by one side only.
+//!
+//! This file keeps their state; [`crate::world`] moves it on. Nothing is lost on a connection that stays: a partition is silence.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use quorate_core::event::Port;
+use quorate_core::ids::LinkId;
+
+use crate::queue::Micros;
+use crate::rng::{Purpose, Stream};
+use crate::spec::{Dist, Network as NetworkSpec};
+
+/// What fits between a sender's `Drained` and its receiver's reading, bytes.
+const WINDOW: u64 = 256 << 10;
+
+/// A connection, for ever: the slot is used again, the number is not.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct ConnId {
+    slot: u32,
+    generation: u32,
+}
+
+/// Bytes under way.
+#[derive(Debug)]
+pub(crate) enum Chunk {
+    Own(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Chunk {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(v) => v,
+            Self::Shared(b) => b,
+        }
+    }
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// Server, or servers + client.
+    pub(crate) host: u32,
+    /// Of the process that holds it.
+    pub(crate) life: u32,
+    pub(crate) link: LinkId,
+    /// The process has it open.
+    pub(crate) alive: bool,
+    /// The process knows that it is open.
+    pub(crate) opened: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(crate) struct Dir {
+    pub(crate) chunks: VecDeque<(Micros, Chunk)>,
+    /// Arrival of the newest chunk, or of the opening.
+    pub(crate) last: Micros,
+    sent_at: Micros,
+    pub(crate) sent: u64,
+    pub(crate) taken: u64,
+    pub(crate) drained: u64,
+    /// The sender has closed: arrival of that.
+    pub(crate) fin: Option<Micros>,
+    /// A [`crate::queue::Plan::Deliver`] is planned.
+    pub(crate) armed: bool,
+    /// Waits for a release: partition, pause, a machine that is off.
+    pub(crate) stalled: bool,
+    /// The receiving process does not want to read.
+    pub(crate) unread: bool,
+    /// The sender is in its host's list of what has left.
+    pub(crate) draining: bool,
+}
+
+impl Dir {
+    /// Bytes that have left the sender and were not reported.
+    pub(crate) fn to_report(&self) -> u64 {
+        self.sent.min(self.taken + WINDOW) - self.drained
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    generation: u32,
+    pub(crate) port: Port,
+    /// The one that asked, the one that accepted.
+    pub(crate) ends: [End; 2],
+    /// From each end to the other.
+    pub(crate) dirs: [Dir; 2],
+    /// The request has not arrived.
+    pub(crate) asking: bool,
+}
+
+/// Who cannot reach whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) id: u32,
+    /// By host.
+    pub(crate) from: Vec<bool>,
+    pub(crate) to: Vec<bool>,
+    /// This kind of port only.
+    pub(crate) port: Option<Port>,
+}
+
+/// Extra delay.
+#[derive(Clone, Debug)]
+pub(crate) struct Slow {
+    pub(crate) id: u32,
+    pub(crate) from: Vec<bool>,
+    pub(crate) to: Vec<bool>,
+    pub(crate) extra_us: Micros,
+}
+
+/// All connections and what is wrong with the network.
+#[derive(Debug)]
+pub(crate) struct Network {
+    conns: Vec<Conn>,
+    free: Vec<u32>,
+    pool: Vec<Vec<u8>>,
+    delay: Dist,
+    special: Vec<(Vec<bool>, Vec<bool>, Dist)>,
+    stream: Stream,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) slow: Vec<Slow>,
+    /// By host, once it is healed: among these nothing is wrong any more.
+    pub(crate) core: Vec<bool>,
+}
+
+impl Network {
+    pub(crate) fn new(spec: &NetworkSpec, seed: u64, hosts: &dyn Fn(&str) -> Vec<bool>) -> Self {
+        Self {
+            conns: Vec::new(),
+            free: Vec::new(),
+            pool: Vec::new(),
+            delay: spec.delay,
+            special: spec.links.iter().map(|l| (hosts(&l.from), hosts(&l.to), l.delay)).collect(),
+            stream: Stream::new(seed, Purpose::Delay, 0),
+            blocks: Vec::new(),
+            slow: Vec::new(),
+            core: Vec::new(),
+        }
+    }
+
+    /// Whether bytes do not get from one host to the other.
+    pub(crate) fn blocked(&self, from: u32, to: u32, port: Port) -> bool {
+        if self.blocks.is_empty() || self.healed(from, to) {
+            return false;
+        }
+        self.blocks.iter().any(|b| b.from[from as usize] && b.to[to as usize] && b.port.is_none_or(|only| only == port))
+    }
+
+    fn healed(&self, from: u32, to: u32) -> bool {
+        let whole = |host: u32| self.core.get(host as usize).is_some_and(|core| *core);
+        whole(from) && whole(to)
+    }
+
+    /// True `n` times in a thousand.
+    pub(crate) fn chance(&mut self, n: u64) -> bool {
+        self.stream.permille(n)
+    }
+
+    /// A one-way delay.
+    pub(crate) fn delay(&mut self, from: u32, to: u32) -> Micros {
+        let (f, t) = (from as usize, to as usize);
+        let special = self.special.iter().find(|(a, b, _)| a[f] && b[t]).map(|(_, _, dist)| *dist);
+        let slow = if self.slow.is_empty() || self.healed(from, to) { &[][..] } else { &self.slow };
+        let extra: Micros = slow.iter().filter(|s| s.from[f] && s.to[t]).map(|s| s.extra_us).sum();
+        self.stream.draw(&special.unwrap_or(self.delay)) + extra
+    }
+
+    pub(crate) fn open(&mut self, port: Port, from: End, to: u32) -> ConnId {
+        let other = End { host: to, life: 0, link: LinkId(0), alive: false, opened: false };
+        let ends = [from, other];
+        if let Some(slot) = self.free.pop() {
+            let conn = &mut self.conns[slot as usize];
+            let generation = conn.generation;
+            *conn = Conn { generation, port, ends, dirs: Default::default(), asking: true };
+            return ConnId { slot, generation };
+        }
+        let slot = self.conns.len() as u32;
+        self.conns.push(Conn { generation: 0, port, ends, dirs: Default::default(), asking: true });
+        ConnId { slot, generation: 0 }
+    }
+
+    pub(crate) fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.slot as usize).filter(|c| c.generation == id.generation)
+    }
+
+    /// Forgets a connection that nobody holds any more.
+    pub(crate) fn release(&mut self, id: ConnId) {
+        let Some(conn) = self.get(id) else { return };
+        if conn.ends.iter().any(|e| e.alive) {
+            return;
+        }
+        conn.generation += 1;
+        for dir in &mut conn.dirs {
+            *dir = Dir::default();
+        }
+        self.free.push(id.slot);
+    }
+
+    /// All connections that somebody holds, in slot order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.conns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.ends.iter().any(|e| e.alive))
+            .map(|(slot, c)| (ConnId { slot: slot as u32, generation: c.generation }, c))
+    }
+
+    /// Queues bytes. Returns when a delivery must be planned, if it must.
+    pub(crate) fn send(
+        &mut self,
+        id: ConnId,
+        dir: u8,
+        now: Micros,
+        bytes: &[u8],
+        shared: Option<&Bytes>,
+    ) -> Option<Micros> {
+        let d = usize::from(dir);
+        let conn = self.get(id)?;
+        if bytes.is_empty() || !conn.ends[d].alive {
+            return None;
+        }
+        let (from, to, asking) = (conn.ends[d].host, conn.ends[1 - d].host, conn.asking);
+        let dir = &mut conn.dirs[d];
+        dir.sent += bytes.len() as u64;
+        if dir.sent_at == now
+            && let Some((_, Chunk::Own(newest))) = dir.chunks.back_mut()
+        {
+            newest.extend_from_slice(bytes);
+            return None;
+        }
+        dir.sent_at = now;
+        let delay = self.delay(from, to);
+        let chunk = match shared {
+            Some(b) => Chunk::Shared(b.clone()),
+            None => {
+                let mut own = self.pool.pop().unwrap_or_default();
+                own.extend_from_slice(bytes);
+                Chunk::Own(own)
+            }
+        };
+        let dir = &mut self.get(id)?.dirs[d];
+        dir.last = dir.last.max(now + delay);
+        let at = dir.last;
+        dir.chunks.push_back((at, chunk));
+        (!asking && !dir.armed && !dir.stalled && !dir.unread).then(|| {
+            dir.armed = true;
+            dir.chunks.front().map_or(at, |(first, _)| *first)
+        })
+    }
+
+    /// Takes back the memory of a delivered chunk.
+    pub(crate) fn recycle(&mut self, chunk: Chunk) {
+        if let Chunk::Own(mut v) = chunk
+            && self.pool.len() < 4096
+            && v.capacity() <= 16 << 10
+        {
+            v.clear();
+            self.pool.push(v);
+        }
+    }
+
+    /// One side closes: nothing is read there any more, what it has sent still arrives, and then the end does. Returns when a
+    /// delivery must be planned.
+    pub(crate) fn close(&mut self, id: ConnId, side: usize, now: Micros, tell: bool) -> Option<Micros> {
+        let conn = self.get(id)?;
+        if !conn.ends[side].alive {
+            return None;
+        }
+        conn.ends[side].alive = false;
+        conn.dirs[1 - side].chunks.clear();
+        let (from, to, other) = (conn.ends[side].host, conn.ends[1 - side].host, conn.ends[1 - side].alive);
+        if !other {
+            // Still asking: the request is void when it arrives.
+            self.release(id);
+            return None;
+        }
+        if !tell {
+            return None;
+        }
+        let delay = self.delay(from, to);
+        self.end_direction(id, side, now + delay)
+    }
+
+    /// The end of a direction arrives at its receiver at `at`, or after what is under way.
+    pub(crate) fn end_direction(&mut self, id: ConnId, side: usize, at: Micros) -> Option<Micros> {
+        let dir = &mut self.get(id)?.dirs[side];
+        if dir.fin.is_some() {
+            return None;
+        }
+        dir.last = dir.last.max(at);
+        dir.fin = Some(dir.last);
+        let first = dir.chunks.front().map_or(dir.last, |(t, _)| *t);
+        (!dir.armed && !dir.stalled && !dir.unread).then(|| {
+            dir.armed = true;
+            first
+        })
+    }
+
+    /// Cuts what is under way in one direction to this many bytes.
+    pub(crate) fn cut(&mut self, id: ConnId, side: usize, keep: u64) {
+        let Some(conn) = self.get(id) else { return };
+        let mut left = keep as usize;
+        for (_, chunk) in &mut conn.dirs[side].chunks {
+            let n = chunk.bytes().len().min(left);
+            left -= n;
+            match chunk {
+                Chunk::Own(v) => v.truncate(n),
+                Chunk::Shared(b) => b.truncate(n),
+            }
+        }
+    }
+
+    /// Bytes under way in one direction.
+    pub(crate) fn under_way(&mut self, id: ConnId, side: usize) -> u64 {
+        self.get(id).map_or(0, |c| c.dirs[side].chunks.iter().map(|(_, c)| c.bytes().len() as u64).sum())
+    }
+}

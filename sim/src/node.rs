@@ -1,0 +1,258 @@
+//! One simulated machine and the process on it.
+
+use std::collections::VecDeque;
+
+use quorate_core::config::{Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing};
+use quorate_core::event::{DiskOp, Outbox, Port};
+use quorate_core::ids::{LinkId, Sid, Ticket};
+use quorate_core::mutant::Mutants;
+use quorate_core::peer::Peer;
+
+use crate::clock::Clock;
+use crate::disk::SimDisk;
+use crate::effect::Effect;
+use crate::network::ConnId;
+use crate::queue::Micros;
+use crate::rng::{Purpose, Stream};
+use crate::spec::RunSpec;
+
+/// Never.
+pub(crate) const NEVER: Micros = Micros::MAX;
+
+/// A queue of disk operations; one is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    pub(crate) ops: VecDeque<(Ticket, DiskOp)>,
+    /// When the first one ends; [`NEVER`] while the process stands still.
+    pub(crate) due: Option<Micros>,
+}
+
+/// What operations on a disk fail with.
+#[derive(Clone, Debug)]
+pub(crate) struct Failing {
+    /// These only; otherwise writes, fsyncs and what changes names.
+    pub(crate) effect: Option<Effect>,
+    /// So many.
+    pub(crate) left: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) peer: Option<Box<Peer>>,
+    pub(crate) out: Outbox,
+    /// Number of the process on this machine.
+    pub(crate) life: u32,
+    pub(crate) disk: SimDisk,
+    pub(crate) clock: Clock,
+    listening: [bool; 3],
+    /// The machine answers on the network.
+    pub(crate) power: bool,
+    pub(crate) paused: bool,
+    /// The planned tick.
+    pub(crate) wake_at: Micros,
+    pub(crate) lanes: [Lane; 2],
+    mine: Vec<ConnId>,
+    accepted: Vec<ConnId>,
+    pub(crate) drains: Vec<(ConnId, u8)>,
+    pub(crate) drain_planned: bool,
+    /// A start is planned.
+    pub(crate) booting: bool,
+    /// Disk operations take so many times as long.
+    pub(crate) slow_disk: u64,
+    pub(crate) failing: Option<Failing>,
+    pub(crate) slow_receiver: bool,
+    /// Durable bytes were spoiled.
+    pub(crate) rotten: bool,
+    pub(crate) effects: [u64; Effect::COUNT],
+    /// Cut the power after so many effects in all, for so many ms.
+    pub(crate) doomed: Option<(u64, i64)>,
+    pub(crate) disk_stream: Stream,
+    pub(crate) crash_stream: Stream,
+}
+
+const fn number(port: Port) -> usize {
+    match port {
+        Port::Client => 0,
+        Port::Election => 1,
+        Port::Quorum => 2,
+    }
+}
+
+impl Node {
+    pub(crate) fn new(spec: &RunSpec, node: usize) -> Self {
+        let mut peer_stream = Stream::new(spec.seed, Purpose::Peer, node as u64);
+        Self {
+            peer: None,
+            out: Outbox::new(),
+            life: 0,
+            disk: SimDisk::new(spec.disk.sector as usize),
+            clock: Clock::new(0, peer_stream.below(1 << 40)),
+            listening: [false; 3],
+            power: true,
+            paused: false,
+            wake_at: NEVER,
+            lanes: Default::default(),
+            mine: Vec::new(),
+            accepted: Vec::new(),
+            drains: Vec::new(),
+            drain_planned: false,
+            booting: false,
+            slow_disk: 1,
+            failing: None,
+            slow_receiver: false,
+            rotten: false,
+            effects: [0; Effect::COUNT],
+            doomed: None,
+            disk_stream: Stream::new(spec.seed, Purpose::Disk, node as u64),
+            crash_stream: Stream::new(spec.seed, Purpose::Crash, node as u64),
+        }
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        self.peer.is_some()
+    }
+    pub(crate) const fn listens(&self, port: Port) -> bool {
+        self.listening[number(port)]
+    }
+    pub(crate) const fn listen(&mut self, port: Port, on: bool) {
+        self.listening[number(port)] = on;
+    }
+
+    /// Names the connection that this process asked for.
+    pub(crate) fn dialed(&mut self, link: LinkId, conn: ConnId) {
+        assert_eq!(link.0, self.mine.len() as u64 + 1, "links are named in order");
+        self.mine.push(conn);
+    }
+    /// Names an accepted connection.
+    pub(crate) fn accept(&mut self, conn: ConnId) -> LinkId {
+        self.accepted.push(conn);
+        LinkId(LinkId::ACCEPTED + self.accepted.len() as u64 - 1)
+    }
+    /// The connection with this name, and which end of it is here.
+    pub(crate) fn find(&self, link: LinkId) -> Option<(ConnId, usize)> {
+        if link.is_accepted() {
+            self.accepted.get((link.0 - LinkId::ACCEPTED) as usize).map(|c| (*c, 1))
+        } else {
+            self.mine.get(link.0.checked_sub(1)? as usize).map(|c| (*c, 0))
+        }
+    }
+    /// The process is gone: what it held is returned.
+    pub(crate) fn end(&mut self) -> Vec<(ConnId, usize)> {
+        self.peer = None;
+        self.out = Outbox::new();
+        self.life += 1;
+        self.listening = [false; 3];
+        self.paused = false;
+        self.wake_at = NEVER;
+        self.lanes = Default::default();
+        self.drains.clear();
+        self.drain_planned = false;
+        self.doomed = None;
+        let mine = std::mem::take(&mut self.mine).into_iter().map(|c| (c, 0));
+        let accepted = std::mem::take(&mut self.accepted).into_iter().map(|c| (c, 1));
+        mine.chain(accepted).collect()
+    }
+}
+
+/// The host part of addresses.
+pub(crate) fn host_name(node: usize) -> String {
+    format!("s{}", node + 1)
+}
+
+/// Ports as in the configuration of a real ensemble.
+pub(crate) const fn port_number(port: Port) -> u16 {
+    match port {
+        Port::Client => 2181,
+        Port::Election => 3888,
+        Port::Quorum => 2888,
+    }
+}
+
+/// Which server, and which of its ports, an address of the configuration names.
+pub(crate) fn resolve(address: &str) -> Option<(usize, Port)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let node: usize = host.strip_prefix('s')?.parse().ok()?;
+    let port = match port {
+        "2181" => Port::Client,
+        "3888" => Port::Election,
+        "2888" => Port::Quorum,
+        _ => return None,
+    };
+    Some((node.checked_sub(1)?, port))
+}
+
+/// The servers of the run.
+pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
+    let address = |node, port| format!("{}:{}", host_name(node), port_number(port)).into();
+    let members = (0..spec.servers()).map(|node| Member {
+        sid: Sid(node as i64 + 1),
+        quorum: address(node, Port::Quorum),
+        election: address(node, Port::Election),
+        client: None,
+        kind: if spec.is_voter(node) { MemberKind::Participant } else { MemberKind::Observer },
+        weight: 1,
+        group: None,
+    });
+    Ensemble { members: members.collect(), version: 0 }
+}
+
+/// What a server is told when it starts for the `life`-th time.
+pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life: u32) -> PeerConfig {
+    let t = &spec.timing;
+    let tick = t.tick_ms;
+    let or_drawn = |given: u64, drawn: fn(u64) -> u64| if given > 0 { given } else { drawn(spec.seed) };
+    PeerConfig {
+        sid: Sid(node as i64 + 1),
+        ensemble: Some(ensemble.clone()),
+        kind: if spec.is_voter(node) { MemberKind::Participant } else { MemberKind::Observer },
+        timing: Timing {
+            tick_ms: tick,
+            init_limit: t.init_limit,
+            sync_limit: t.sync_limit,
+            connect_limit: 0,
+            min_session_ms: t.session_ms[0],
+            max_session_ms: t.session_ms[1],
+            cnx_timeout_ms: tick * 3,
+            min_notification_ms: (tick / 5).max(1),
+            max_notification_ms: tick * 10,
+            leader_connect_retry_ms: (tick / 10).max(1),
+            sessionless_ms: tick * 20,
+            container_check_ms: tick * 20,
+            container_never_used_ms: 0,
+            container_max_per_minute: 10_000,
+        },
+        limits: Limits {
+            window_count: or_drawn(t.window, crate::draw::window) as usize,
+            max_client_cnxns: 0,
+            snap_chunk_bytes: 16 << 10,
+            ..Limits::default()
+        },
+        storage: Storage {
+            snap_count: or_drawn(t.snap_count, crate::draw::snap_count),
+            prealloc_bytes: 16 << 10,
+            log_size_limit: 0,
+            retain_count: 3,
+            purge_interval_ms: tick * 50,
+            chunk_bytes: 4 << 10,
+            // Initial disks hold logs without snapshots.
+            trust_empty: !spec.topology.initial.is_empty(),
+            ..Storage::default()
+        },
+        features: Features::default(),
+        seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
+        trace: true,
+        mutants: mutants(spec),
+    }
+}
+
+#[cfg(feature = "mutants")]
+fn mutants(spec: &RunSpec) -> Mutants {
+    let planted = spec.mutant.as_deref().and_then(quorate_core::mutant::Mutant::by_id);
+    planted.map_or_else(Mutants::default, Mutants::planted)
+}
+
+#[cfg(not(feature = "mutants"))]
+fn mutants(_spec: &RunSpec) -> Mutants {
+    Mutants::default()
+}

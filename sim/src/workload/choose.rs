@@ -1,0 +1,155 @@
+//! Which operation a client does next.
+
+use std::collections::VecDeque;
+
+use super::OPS;
+use super::op::{Kind, Op};
+use crate::rng::{Purpose, Stream};
+use crate::spec::RunSpec;
+
+/// How many own znodes a client remembers.
+const REMEMBERED: usize = 16;
+
+/// The generator of one client.
+#[derive(Debug)]
+pub(crate) struct Chooser {
+    client: usize,
+    weights: Vec<u64>,
+    total: u64,
+    paths: u64,
+    data_max: u64,
+    stream: Stream,
+    count: u64,
+    /// Own sequential and ephemeral znodes.
+    own: VecDeque<String>,
+    /// First of all the parents are made.
+    first: VecDeque<Op>,
+}
+
+impl Chooser {
+    pub(crate) fn new(spec: &RunSpec, client: usize) -> Self {
+        let g = &spec.workload.generate;
+        let mix = if g.mix.is_empty() { crate::draw::mix(spec.seed) } else { g.mix.clone() };
+        let weights: Vec<u64> = OPS.iter().map(|op| u64::from(*mix.get(*op).unwrap_or(&0))).collect();
+        let first = if client == 0 { ["/q", "/e"].map(|p| Op::new(Kind::Create, p)).into() } else { VecDeque::new() };
+        Self {
+            client,
+            total: weights.iter().sum(),
+            weights,
+            paths: u64::from(g.paths.max(1)),
+            data_max: u64::from(g.data_max),
+            stream: Stream::new(spec.seed, Purpose::Workload, client as u64),
+            count: 0,
+            own: VecDeque::new(),
+            first,
+        }
+    }
+
+    fn register(&mut self) -> String {
+        format!("/r{}", self.stream.below(self.paths))
+    }
+
+    /// A znode was made under this name.
+    pub(crate) fn created(&mut self, path: &str) {
+        if !path.starts_with("/r") && path.len() > 3 {
+            if self.own.len() == REMEMBERED {
+                self.own.pop_front();
+            }
+            self.own.push_back(path.to_owned());
+        }
+    }
+
+    /// Something new to store, told apart from all else in the run.
+    fn data(&mut self) -> String {
+        let mut data = format!("c{}.{}", self.client + 1, self.count);
+        let length = self.stream.below(self.data_max + 1) as usize;
+        while data.len() < length {
+            data.push('.');
+        }
+        data
+    }
+
+    fn version(&mut self) -> i32 {
+        if self.stream.permille(150) { self.stream.below(6) as i32 } else { -1 }
+    }
+
+    fn any_path(&mut self) -> String {
+        match self.stream.below(8) {
+            0 if !self.own.is_empty() => self.own[self.stream.index(self.own.len())].clone(),
+            1 => ["/q", "/e", "/"][self.stream.index(3)].to_owned(),
+            _ => self.register(),
+        }
+    }
+
+    /// The next operation.
+    pub(crate) fn next(&mut self) -> Op {
+        self.count += 1;
+        if let Some(op) = self.first.pop_front() {
+            return op;
+        }
+        let mut left = self.stream.below(self.total.max(1));
+        let mut chosen = 0;
+        for (i, weight) in self.weights.iter().enumerate() {
+            if left < *weight {
+                chosen = i;
+                break;
+            }
+            left -= weight;
+        }
+        self.make(OPS[chosen])
+    }
+
+    fn make(&mut self, name: &str) -> Op {
+        let watch = if self.stream.permille(300) { "w" } else { "" };
+        let mut op = match name {
+            "get" => Op::new(Kind::Get, self.any_path()),
+            "create" => Op::new(Kind::Create, self.register()),
+            "create-seq" => Op::new(Kind::Create, "/q/n-"),
+            "create-eph" => {
+                let n = self.stream.below(6);
+                Op::new(Kind::Create, format!("/e/x{n}"))
+            }
+            "delete" => match self.own.pop_front() {
+                Some(own) if self.stream.permille(600) => Op::new(Kind::Delete, own),
+                _ => Op::new(Kind::Delete, self.register()),
+            },
+            "multi" => self.multi(),
+            "multi-read" => {
+                let paths = format!("{},{}", self.any_path(), self.any_path());
+                Op { flags: "gl".into(), ..Op::new(Kind::MultiRead, paths) }
+            }
+            "exists" => Op::new(Kind::Exists, self.any_path()),
+            "children" => Op::new(Kind::Children, ["/", "/q", "/e"][self.stream.index(3)]),
+            "sync" => Op::new(Kind::Sync, self.register()),
+            "watch" => Op::new(Kind::AddWatch, self.any_path()),
+            "set-acl" => Op::new(Kind::SetAcl, self.register()),
+            _ => Op::new(Kind::Set, self.register()),
+        };
+        match op.kind {
+            Kind::Get | Kind::Exists | Kind::Children => op.flags = watch.into(),
+            Kind::AddWatch => op.flags = if self.stream.permille(400) { "r" } else { "" }.into(),
+            Kind::SetAcl => op.flags = if self.stream.permille(100) { "r" } else { "" }.into(),
+            Kind::Set | Kind::Multi | Kind::Delete => op.version = self.version(),
+            _ => {}
+        }
+        if matches!(op.kind, Kind::Set | Kind::Create | Kind::Multi) {
+            op.data = self.data();
+        }
+        match name {
+            "create-seq" => op.flags = if self.stream.permille(300) { "es" } else { "s" }.into(),
+            "create-eph" => op.flags = "e".into(),
+            _ => {}
+        }
+        op
+    }
+
+    fn multi(&mut self) -> Op {
+        let parts = self.stream.between(1, 4);
+        let (mut flags, mut paths) = (String::new(), Vec::new());
+        for _ in 0..parts {
+            flags.push(['s', 's', 'c', 'd', 'k'][self.stream.index(5)]);
+            paths.push(self.register());
+        }
+        Op { flags, ..Op::new(Kind::Multi, paths.join(",")) }
+    }
+}

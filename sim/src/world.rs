@@ -1,0 +1,450 @@
+//! The loop: one queue, one clock, one seed. What a Peer asks for is carried out here, effect by effect.
+
+mod clients;
+mod links;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use quorate_core::config::Ensemble;
+use quorate_core::error::DiskError;
+use quorate_core::event::{Action, DiskOp, Event, Input, Lane as LaneName, Payload};
+use quorate_core::ids::Ticket;
+use quorate_core::peer::Peer;
+
+use crate::Options;
+use crate::client::Client;
+use crate::effect::Effect;
+use crate::fault::Plans;
+use crate::liveness::Progress;
+use crate::network::Network;
+use crate::node::{self, NEVER, Node};
+use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
+use crate::queue::{Micros, Plan, Queue};
+use crate::spec::{ExplicitOp, RunSpec, When};
+use crate::watcher::Watcher;
+
+/// A server that ended by itself is started again after this.
+const RESTART_US: Micros = 500_000;
+
+/// Everything that exists in a run.
+pub(crate) struct World<'a> {
+    pub(crate) spec: &'a RunSpec,
+    pub(crate) ensemble: Ensemble,
+    pub(crate) now: Micros,
+    pub(crate) queue: Queue,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) net: Network,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) watcher: Watcher<'a>,
+    pub(crate) plans: Plans,
+    pub(crate) progress: Progress,
+    /// Servers that clients may attach to.
+    pub(crate) attachable: Vec<usize>,
+    /// Generated operations left.
+    pub(crate) ops_left: u64,
+    pub(crate) ops: Option<Vec<ExplicitOp>>,
+    pub(crate) messages: u64,
+    pub(crate) client_messages: u64,
+    pub(crate) commits: u64,
+    pub(crate) terms: u64,
+    /// Whose code is running: a panic is its.
+    running: Option<usize>,
+    pub(crate) over: Option<Verdict>,
+}
+
+/// Runs `spec`; `check` is told everything.
+pub fn run<'a>(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>) -> Outcome {
+    let mut world = World::new(spec, check, options);
+    let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
+    if let Err(panic) = ran {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_else(|| "a panic without words".to_owned());
+        let (at_ms, node) = (world.watcher.ms(), world.running);
+        world.watcher.line(format_args!("!!"), format_args!("panic in {node:?}: {text}"));
+        world.watcher.violation = Some(Violation { invariant: "panic", at_ms, node, text });
+    }
+    world.outcome()
+}
+
+impl<'a> World<'a> {
+    fn new(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>) -> Self {
+        let hosts = spec.servers() + spec.topology.clients as usize;
+        let names = |text: &str| crate::fault::hosts(text, spec.servers(), hosts);
+        let mut world = Self {
+            spec,
+            ensemble: node::ensemble(spec),
+            now: 0,
+            queue: Queue::default(),
+            nodes: (0..spec.servers()).map(|n| Node::new(spec, n)).collect(),
+            net: Network::new(&spec.network, spec.seed, &names),
+            clients: (0..spec.topology.clients as usize).map(|n| Client::new(spec, n)).collect(),
+            watcher: Watcher::new(check, options.trace, options.tail, spec.seed),
+            plans: Plans::new(spec),
+            progress: Progress::default(),
+            attachable: (0..spec.servers().min(spec.topology.attachable as usize)).collect(),
+            ops_left: u64::from(spec.workload.generate.ops),
+            ops: options.record_ops.then(Vec::new),
+            messages: 0,
+            client_messages: 0,
+            commits: 0,
+            terms: 0,
+            running: None,
+            over: None,
+        };
+        world.prepare();
+        world
+    }
+
+    fn prepare(&mut self) {
+        for n in 0..self.nodes.len() {
+            crate::initial::install(self.spec, n, &mut self.nodes[n].disk);
+            self.nodes[n].booting = true;
+            // Machines do not start in the same instant.
+            let at = self.nodes[n].crash_stream.below(20_000);
+            self.queue.push(at, Plan::Boot { node: n as u32, life: 0 });
+        }
+        self.plan_faults();
+        for c in 0..self.clients.len() {
+            self.plan_client(c);
+        }
+        for i in 0..self.spec.workload.explicit.len() {
+            if let Some(at) = self.instant(&self.spec.workload.explicit[i].at) {
+                self.queue.push(at, Plan::Operation(i as u32));
+            }
+        }
+        self.queue.push(self.ticks(self.spec.timing.fault_ticks), Plan::Heal);
+    }
+
+    /// So many ticks, µs.
+    pub(crate) fn ticks(&self, n: i64) -> Micros {
+        u64::try_from(n.saturating_mul(self.spec.timing.tick_ms)).unwrap_or(0).saturating_mul(1000)
+    }
+
+    fn run(&mut self) {
+        let end = self.ticks(self.spec.timing.max_ticks);
+        while self.over.is_none() && self.watcher.violation.is_none() {
+            let Some((at, plan)) = self.queue.pop() else { break };
+            if at > end {
+                self.out_of_time();
+                break;
+            }
+            self.now = at;
+            self.watcher.now = at;
+            self.execute(plan);
+        }
+    }
+
+    fn execute(&mut self, plan: Plan) {
+        match plan {
+            Plan::Wake { node, life } => self.wake(node as usize, life),
+            Plan::Boot { node, life } => self.boot(node as usize, life),
+            Plan::Resume { node, life } => self.resume(node as usize, life),
+            Plan::Disk { node, life, lane } => self.disk_done(node as usize, life, usize::from(lane)),
+            Plan::Drain { host, life } => self.drain(host as usize, life),
+            Plan::Syn(conn) => self.syn(conn),
+            Plan::Refuse(conn) => self.refuse(conn),
+            Plan::Deliver { conn, dir } => self.deliver(conn, usize::from(dir)),
+            Plan::Client { client, turn } => self.client_turn(client as usize, turn),
+            Plan::Generate(i) => self.generate(i as usize),
+            Plan::Strike(i) => self.strike(i as usize),
+            Plan::Release(id) => self.release(id),
+            Plan::Operation(i) => self.operation(i as usize),
+            Plan::Heal => self.heal(),
+            Plan::Judge => self.judge(),
+        }
+    }
+
+    fn outcome(mut self) -> Outcome {
+        let violation = self.watcher.violation.take();
+        let verdict = match (&violation, self.over) {
+            (_, Some(verdict)) => verdict,
+            (Some(_), None) => Verdict::Violation,
+            (None, None) => Verdict::Pass,
+        };
+        Outcome {
+            seed: self.spec.seed,
+            verdict,
+            digest: self.watcher.digest.value(),
+            commits: self.commits,
+            leader_changes: self.terms.saturating_sub(1),
+            faults_effective: self.plans.struck.len() as u64,
+            messages: self.messages,
+            client_messages: self.client_messages,
+            replies: self.clients.iter().map(|c| c.replies).sum(),
+            end_ms: (self.now / 1000) as i64,
+            violation,
+            faults: self.plans.struck,
+            ops: self.ops.unwrap_or_default(),
+            tail: self.watcher.take_tail(),
+        }
+    }
+
+    /// Starts a server's process.
+    pub(crate) fn boot(&mut self, n: usize, life: u32) {
+        let node = &mut self.nodes[n];
+        if node.life != life || node.is_up() || !node.booting {
+            return;
+        }
+        node.booting = false;
+        let rebooted = !node.power;
+        node.power = true;
+        if rebooted {
+            node.clock.reboot(self.now);
+        }
+        let cfg = node::peer_config(self.spec, &self.ensemble, n, life);
+        let now = node.clock.now(self.now);
+        self.watcher.tell(Obs::Started { node: n });
+        self.watcher.line(format_args!("s{}", n + 1), format_args!("starts, life {life}"));
+        self.watcher.digest.number(self.now ^ 0xb007 ^ ((n as u64) << 48));
+        self.running = Some(n);
+        let mut peer = Box::new(Peer::new(cfg, now));
+        peer.start(now, &mut self.nodes[n].out);
+        self.nodes[n].peer = Some(peer);
+        self.running = None;
+        self.carry_out(n);
+        self.rearm();
+    }
+
+    /// Hands an input to a server and carries out what it wants.
+    pub(crate) fn step(&mut self, n: usize, input: Input<'_>) {
+        let node = &mut self.nodes[n];
+        let Some(peer) = &mut node.peer else { return };
+        let now = node.clock.now(self.now);
+        self.running = Some(n);
+        peer.step(now, input, &mut node.out);
+        self.running = None;
+        self.carry_out(n);
+    }
+
+    fn carry_out(&mut self, n: usize) {
+        let mut out = std::mem::take(&mut self.nodes[n].out);
+        let life = self.nodes[n].life;
+        for action in out.actions() {
+            let effect = Effect::of_action(action);
+            if effect.is_some_and(|e| self.effect(n, e, When::Before)) {
+                break;
+            }
+            self.act(
+                n,
+                action,
+                match action {
+                    Action::Send { payload, .. } => out.bytes_of(payload),
+                    _ => &[],
+                },
+            );
+            if self.nodes[n].life != life || effect.is_some_and(|e| self.effect(n, e, When::After)) {
+                break;
+            }
+        }
+        let node = &mut self.nodes[n];
+        if node.life != life {
+            return;
+        }
+        out.clear();
+        node.out = out;
+        self.plan_wake(n);
+    }
+
+    /// Plans the next tick of a server.
+    pub(crate) fn plan_wake(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        let Some(deadline) = node.peer.as_ref().and_then(|p| p.next_deadline()) else { return };
+        let at = node.clock.when(self.now, deadline).max(self.now + 50);
+        if at < node.wake_at && !node.paused {
+            node.wake_at = at;
+            self.queue.push(at, Plan::Wake { node: n as u32, life: node.life });
+        }
+    }
+
+    fn wake(&mut self, n: usize, life: u32) {
+        let node = &mut self.nodes[n];
+        if node.life != life || node.wake_at != self.now {
+            return;
+        }
+        node.wake_at = NEVER;
+        if node.paused {
+            return;
+        }
+        let due = node.peer.as_ref().and_then(|p| p.next_deadline());
+        if due.is_some_and(|ms| ms <= node.clock.now(self.now).mono_ms) {
+            self.watcher.digest.number(self.now ^ ((n as u64) << 48));
+            self.step(n, Input::Tick);
+        } else {
+            self.plan_wake(n);
+        }
+    }
+
+    fn act(&mut self, n: usize, action: &Action, bytes: &[u8]) {
+        let digest = &mut self.watcher.digest;
+        digest.number(self.now ^ ((n as u64) << 48));
+        match action {
+            Action::Listen(port) => self.nodes[n].listen(*port, true),
+            Action::Unlisten(port) => self.nodes[n].listen(*port, false),
+            Action::Connect { link, port, address } => {
+                digest.number(link.0);
+                self.dial(n, *link, *port, address);
+            }
+            Action::Send { link, payload } => {
+                digest.number(link.0);
+                digest.bytes(bytes);
+                let shared = if let Payload::Shared(b) = payload { Some(b) } else { None };
+                self.send(n, *link, bytes, shared);
+            }
+            Action::Close { link, why } => {
+                digest.number(link.0 ^ 1);
+                if self.watcher.traces() {
+                    self.watcher.line(format_args!("s{}", n + 1), format_args!("closes {link:?}: {why}"));
+                }
+                self.close(n, *link);
+            }
+            Action::FourLetter { link, .. } => self.close(n, *link),
+            Action::Pause(link) => self.read(n, *link, false),
+            Action::Resume(link) => self.read(n, *link, true),
+            Action::Disk { lane, ticket, op } => {
+                digest.number(ticket.0 ^ 2);
+                self.queue_disk(n, *lane, *ticket, op.clone());
+            }
+            Action::Event(event) => self.event(n, event),
+            Action::Halt(halt) => {
+                self.stop(n, Down::Halt(halt));
+                self.boot_after(n, RESTART_US);
+            }
+        }
+    }
+
+    fn event(&mut self, n: usize, event: &Event) {
+        match event {
+            Event::Decided(_) => self.commits += 1,
+            Event::Established { .. } => self.terms += 1,
+            _ => {}
+        }
+        if self.watcher.traces() && !matches!(event, Event::FsyncTook(_)) {
+            match event {
+                Event::Proposed { zxid, hash, record } => {
+                    let what = format_args!("Proposed {zxid} {hash:#x} ({} bytes)", record.len());
+                    self.watcher.line(format_args!("s{}", n + 1), what);
+                }
+                _ => self.watcher.line(format_args!("s{}", n + 1), format_args!("{event:?}")),
+            }
+        }
+        self.watcher.tell(Obs::Server { node: n, event });
+    }
+
+    /// A server's process ends. A [`Plan::Boot`] is the caller's.
+    pub(crate) fn stop(&mut self, n: usize, how: Down<'_>) {
+        let node = &mut self.nodes[n];
+        if !node.is_up() {
+            return;
+        }
+        self.watcher.line(format_args!("s{}", n + 1), format_args!("stops: {how:?}"));
+        self.watcher.digest.number(self.now ^ 0xdead ^ ((n as u64) << 48));
+        let held = node.end();
+        let cut = how == Down::PowerCut;
+        // A machine without power says nothing: some peers learn it at once (a switch resets), some by waiting.
+        let silent = cut && node.crash_stream.permille(500);
+        if cut {
+            node.power = !silent;
+            node.disk.power_cut(&mut node.crash_stream);
+        }
+        for (conn, side) in held {
+            if cut {
+                let under_way = self.net.under_way(conn, side);
+                let keep = self.nodes[n].crash_stream.below(under_way + 1);
+                self.net.cut(conn, side, keep);
+            }
+            self.hang_up(conn, side, !silent);
+        }
+        self.watcher.tell(Obs::Stopped { node: n, how });
+    }
+
+    /// Plans the start of a server that is down.
+    pub(crate) fn boot_after(&mut self, n: usize, us: Micros) {
+        let node = &mut self.nodes[n];
+        if !node.is_up() {
+            node.booting = true;
+            self.queue.push(self.now + us, Plan::Boot { node: n as u32, life: node.life });
+        }
+    }
+
+    fn queue_disk(&mut self, n: usize, lane: LaneName, ticket: Ticket, op: DiskOp) {
+        let lane = usize::from(lane == LaneName::Bulk);
+        let node = &mut self.nodes[n];
+        node.lanes[lane].ops.push_back((ticket, op));
+        if node.lanes[lane].due.is_none() {
+            self.begin_disk(n, lane);
+        }
+    }
+
+    /// The first operation of a lane begins.
+    pub(crate) fn begin_disk(&mut self, n: usize, lane: usize) {
+        let spec = &self.spec.disk;
+        let node = &mut self.nodes[n];
+        let Some((_, op)) = node.lanes[lane].ops.front() else {
+            node.lanes[lane].due = None;
+            return;
+        };
+        let dist = if matches!(op, DiskOp::Fsync(_) | DiskOp::FsyncDir(_)) { &spec.fsync } else { &spec.write };
+        let due = self.now + node.disk_stream.draw(dist).saturating_mul(node.slow_disk);
+        node.lanes[lane].due = Some(due);
+        self.queue.push(due, Plan::Disk { node: n as u32, life: node.life, lane: lane as u8 });
+    }
+
+    fn disk_done(&mut self, n: usize, life: u32, lane: usize) {
+        let node = &mut self.nodes[n];
+        if node.life != life || node.lanes[lane].due != Some(self.now) {
+            return;
+        }
+        if node.paused {
+            node.lanes[lane].due = Some(NEVER);
+            return;
+        }
+        let Some((ticket, op)) = node.lanes[lane].ops.pop_front() else { return };
+        let effect = Effect::of_disk(&op);
+        if self.effect(n, effect, When::Before) {
+            return;
+        }
+        let failure = self.disk_failure(n, effect, &op);
+        let node = &mut self.nodes[n];
+        let result = failure.map_or_else(|| node.disk.execute(&op), Err);
+        if result == Err(DiskError::Full) {
+            self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Full });
+        }
+        if self.watcher.traces() {
+            let outcome = result.as_ref().err();
+            match &op {
+                DiskOp::WriteAt(f, at, b) => {
+                    let what = format_args!("disk write {:?}/{} {at}+{} {outcome:?}", f.dir, f.name, b.len());
+                    self.watcher.line(format_args!("s{}", n + 1), what);
+                }
+                op => self.watcher.line(format_args!("s{}", n + 1), format_args!("disk {op:?} {outcome:?}")),
+            }
+        }
+        if self.effect(n, effect, When::After) {
+            return;
+        }
+        self.begin_disk(n, lane);
+        self.watcher.digest.number(self.now ^ ticket.0 ^ ((n as u64) << 48));
+        self.step(n, Input::Disk { ticket, result });
+    }
+
+    fn operation(&mut self, i: usize) {
+        let explicit = &self.spec.workload.explicit[i];
+        let client = (explicit.client as usize).wrapping_sub(1);
+        if client < self.clients.len()
+            && let Some(op) = crate::workload::Op::from_explicit(explicit)
+        {
+            self.clients[client].give(op);
+            self.plan_client(client);
+        }
+    }
+
+    /// Ends the run with what is owed.
+    pub(crate) fn fail(&mut self, verdict: Verdict, violation: Violation) {
+        self.watcher.line(format_args!("!!"), format_args!("{}: {}", violation.invariant, violation.text));
+        self.watcher.violation = Some(violation);
+        self.over = Some(verdict);
+    }
+}

@@ -1,0 +1,84 @@
+//! The clients' side of the loop: what they want is carried out, when they are due is planned.
+
+use super::World;
+use crate::client::{Lent, Wants};
+use crate::network::ConnId;
+use crate::node::NEVER;
+use crate::queue::Plan;
+
+impl World<'_> {
+    fn with_client(&mut self, c: usize, f: impl FnOnce(&mut crate::client::Client, &mut Lent<'_, '_>)) {
+        let mut wants = Wants::default();
+        let client = &mut self.clients[c];
+        let conn = client.conn;
+        let mut lent = Lent {
+            now: self.now,
+            watcher: &mut self.watcher,
+            wants: &mut wants,
+            servers: &self.attachable,
+            left: &mut self.ops_left,
+            ops: self.ops.as_mut(),
+        };
+        f(client, &mut lent);
+        if let Some(id) = conn {
+            if !wants.send.is_empty() {
+                self.send_as_client(id, &wants.send);
+            }
+            if wants.close {
+                self.hang_up(id, 0, true);
+            }
+        }
+        if let Some(node) = wants.connect {
+            let id = self.dial_as_client(c, node);
+            self.clients[c].conn = Some(id);
+        }
+        self.plan_client(c);
+    }
+
+    /// Plans a client's next turn.
+    pub(crate) fn plan_client(&mut self, c: usize) {
+        let work = self.ops_left > 0;
+        let client = &mut self.clients[c];
+        let at = client.deadline(work);
+        if at == NEVER {
+            return;
+        }
+        let at = at.max(self.now);
+        if at < client.planned || client.planned < self.now {
+            client.planned = at;
+            client.turn += 1;
+            self.queue.push(at, Plan::Client { client: c as u32, turn: client.turn });
+        }
+    }
+
+    pub(super) fn client_turn(&mut self, c: usize, turn: u32) {
+        if self.clients[c].turn != turn {
+            return;
+        }
+        self.clients[c].planned = NEVER;
+        let due = self.clients[c].deadline(self.ops_left > 0);
+        if due <= self.now {
+            self.with_client(c, |client, lent| client.wake(lent));
+        } else {
+            self.plan_client(c);
+        }
+    }
+
+    pub(super) fn client_bytes(&mut self, c: usize, id: ConnId, bytes: &[u8]) {
+        if self.clients[c].conn == Some(id) {
+            self.with_client(c, |client, lent| client.bytes(bytes, lent));
+        }
+    }
+
+    pub(super) fn client_opened(&mut self, c: usize, id: ConnId) {
+        if self.clients[c].conn == Some(id) {
+            self.with_client(c, |client, lent| client.opened(lent));
+        } else {
+            self.hang_up(id, 0, true);
+        }
+    }
+
+    pub(crate) fn client_closed(&mut self, c: usize) {
+        self.with_client(c, |client, lent| client.closed(lent));
+    }
+}

@@ -1,0 +1,395 @@
+//! Connections move on: asked for, accepted, delivered, drained, closed.
+
+use bytes::Bytes;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use quorate_core::event::{Input, LinkEvent, Port};
+use quorate_core::ids::LinkId;
+
+use super::World;
+use crate::network::{Chunk, ConnId, End};
+use crate::node;
+use crate::queue::{Micros, Plan};
+
+/// A connection that could not be made is given up after this.
+const SYN_TIMEOUT_US: Micros = 5_000_000;
+/// What was sent is reported as drained after this, all of it that has left by then.
+const DRAIN_US: Micros = 300;
+/// A slow receiver takes this much …
+const SLOW_BYTES: usize = 512;
+/// … in this time.
+const SLOW_US: Micros = 20_000;
+/// Of a thousand chunks so many are cut in two on arrival.
+const SPLIT_PERMILLE: u64 = 8;
+
+impl World<'_> {
+    fn servers(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn remote(&self, end: End) -> SocketAddr {
+        let [_, high, mid, low] = end.host.to_be_bytes();
+        let port = 40_000 + (end.link.0 % 20_000) as u16;
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, high, mid, low)), port)
+    }
+
+    /// A server connects.
+    pub(super) fn dial(&mut self, n: usize, link: LinkId, port: Port, address: &str) {
+        let life = self.nodes[n].life;
+        let from = End { host: n as u32, life, link, alive: true, opened: false };
+        let target = node::resolve(address).filter(|(node, _)| *node < self.servers());
+        let to = target.map_or(n, |(node, _)| node) as u32;
+        let conn = self.net.open(port, from, to);
+        self.nodes[n].dialed(link, conn);
+        let delay = self.net.delay(n as u32, to);
+        let plan = if target.is_some() { Plan::Syn(conn) } else { Plan::Refuse(conn) };
+        self.queue.push(self.now + delay, plan);
+    }
+
+    /// A client connects.
+    pub(super) fn dial_as_client(&mut self, client: usize, node: usize) -> ConnId {
+        let host = (self.servers() + client) as u32;
+        let from = End { host, life: 0, link: LinkId(0), alive: true, opened: false };
+        let conn = self.net.open(Port::Client, from, node as u32);
+        let delay = self.net.delay(host, node as u32);
+        self.queue.push(self.now + delay, Plan::Syn(conn));
+        conn
+    }
+
+    /// Whether nothing answers there: the machine is off, or the process stands still.
+    fn hangs(&self, host: u32) -> bool {
+        self.nodes.get(host as usize).is_some_and(|n| !n.power || n.paused)
+    }
+
+    pub(super) fn syn(&mut self, id: ConnId) {
+        let Some(conn) = self.net.get(id) else { return };
+        let (from, to, port) = (conn.ends[0].host, conn.ends[1].host, conn.port);
+        if self.net.blocked(from, to, port) || self.net.blocked(to, from, port) || self.hangs(to) {
+            let Some(conn) = self.net.get(id) else { return };
+            if !conn.dirs[0].draining {
+                // Marks that the time-out is planned: a connection that is asked for has nothing to drain.
+                conn.dirs[0].draining = true;
+                self.queue.push(self.now + SYN_TIMEOUT_US, Plan::Refuse(id));
+            }
+            conn.dirs[0].stalled = true;
+            return;
+        }
+        let delay = self.net.delay(to, from);
+        let node = &mut self.nodes[to as usize];
+        if !node.is_up() || !node.listens(port) {
+            self.queue.push(self.now + delay, Plan::Refuse(id));
+            return;
+        }
+        let link = node.accept(id);
+        let life = node.life;
+        let Some(conn) = self.net.get(id) else { return };
+        conn.asking = false;
+        conn.ends[1] = End { host: to, life, link, alive: true, opened: true };
+        conn.dirs[0].draining = false;
+        conn.dirs[1].last = self.now + delay;
+        conn.dirs[1].armed = true;
+        conn.dirs[0].armed = !conn.dirs[0].chunks.is_empty();
+        let (remote, waiting) = (conn.ends[0], conn.dirs[0].armed);
+        if waiting {
+            self.queue.push(self.now, Plan::Deliver { conn: id, dir: 0 });
+        }
+        self.queue.push(self.now + delay, Plan::Deliver { conn: id, dir: 1 });
+        let event = LinkEvent::Opened { port, remote: self.remote(remote) };
+        self.step(to as usize, Input::Link { link, event });
+    }
+
+    pub(super) fn refuse(&mut self, id: ConnId) {
+        let Some(conn) = self.net.get(id) else { return };
+        if !conn.asking {
+            return;
+        }
+        let end = conn.ends[0];
+        if self.hangs(end.host) {
+            // A process that stands still hears of it later.
+            self.queue.push(self.now + 10_000, Plan::Refuse(id));
+            return;
+        }
+        let Some(conn) = self.net.get(id) else { return };
+        conn.ends[0].alive = false;
+        self.net.release(id);
+        self.tell_closed(end);
+    }
+
+    fn tell_closed(&mut self, end: End) {
+        let host = end.host as usize;
+        if host < self.servers() {
+            if self.nodes[host].life == end.life {
+                self.step(host, Input::Link { link: end.link, event: LinkEvent::Closed });
+            }
+        } else {
+            self.client_closed(host - self.servers());
+        }
+    }
+
+    fn arm(&mut self, id: ConnId, dir: usize, at: Option<Micros>) {
+        if let Some(at) = at {
+            self.queue.push(at.max(self.now), Plan::Deliver { conn: id, dir: dir as u8 });
+        }
+    }
+
+    /// A server sends.
+    pub(super) fn send(&mut self, n: usize, link: LinkId, bytes: &[u8], shared: Option<&Bytes>) {
+        let Some((id, side)) = self.nodes[n].find(link) else { return };
+        let at = self.net.send(id, side as u8, self.now, bytes, shared);
+        self.arm(id, side, at);
+        self.list_drain(n, id, side);
+    }
+
+    /// A client sends.
+    pub(super) fn send_as_client(&mut self, id: ConnId, bytes: &[u8]) {
+        let at = self.net.send(id, 0, self.now, bytes, None);
+        self.arm(id, 0, at);
+    }
+
+    fn list_drain(&mut self, n: usize, id: ConnId, side: usize) {
+        let Some(conn) = self.net.get(id) else { return };
+        let dir = &mut conn.dirs[side];
+        if dir.draining || conn.asking || dir.to_report() == 0 {
+            return;
+        }
+        dir.draining = true;
+        let node = &mut self.nodes[n];
+        node.drains.push((id, side as u8));
+        if !node.drain_planned {
+            node.drain_planned = true;
+            self.queue.push(self.now + DRAIN_US, Plan::Drain { host: n as u32, life: node.life });
+        }
+    }
+
+    /// Reports what has left.
+    pub(crate) fn drain(&mut self, n: usize, life: u32) {
+        let node = &mut self.nodes[n];
+        if node.life != life || !node.drain_planned {
+            return;
+        }
+        node.drain_planned = false;
+        if node.paused {
+            return;
+        }
+        let mut list = std::mem::take(&mut node.drains);
+        for (id, side) in list.drain(..) {
+            if self.nodes[n].life != life {
+                return;
+            }
+            let Some(conn) = self.net.get(id) else { continue };
+            let side = usize::from(side);
+            let (end, dir) = (conn.ends[side], &mut conn.dirs[side]);
+            dir.draining = false;
+            let gone = dir.to_report();
+            dir.drained += gone;
+            if gone > 0 && end.alive {
+                self.step(n, Input::Link { link: end.link, event: LinkEvent::Drained(gone as usize) });
+            }
+        }
+        let node = &mut self.nodes[n];
+        if node.life == life && node.drains.is_empty() {
+            node.drains = list;
+        }
+    }
+
+    /// A server closes.
+    pub(super) fn close(&mut self, n: usize, link: LinkId) {
+        if let Some((id, side)) = self.nodes[n].find(link) {
+            self.hang_up(id, side, true);
+        }
+    }
+
+    /// One side goes; the other learns it if `tell`.
+    pub(crate) fn hang_up(&mut self, id: ConnId, side: usize, tell: bool) {
+        let at = self.net.close(id, side, self.now, tell);
+        self.arm(id, side, at);
+    }
+
+    /// A server stops reading, or begins again.
+    pub(super) fn read(&mut self, n: usize, link: LinkId, on: bool) {
+        let Some((id, side)) = self.nodes[n].find(link) else { return };
+        let Some(conn) = self.net.get(id) else { return };
+        let dir = &mut conn.dirs[1 - side];
+        dir.unread = !on;
+        if on && !dir.armed && !dir.stalled && (!dir.chunks.is_empty() || dir.fin.is_some()) {
+            dir.armed = true;
+            let at = dir.chunks.front().map_or(dir.last, |(t, _)| *t);
+            self.arm(id, 1 - side, Some(at));
+        }
+    }
+
+    /// What waited for a partition, a pause or a machine goes on, if it can.
+    pub(crate) fn rearm(&mut self) {
+        let stalled: Vec<(ConnId, usize)> = self
+            .net
+            .all()
+            .flat_map(|(id, c)| [0, 1].into_iter().filter(|d| c.dirs[*d].stalled).map(move |d| (id, d)))
+            .collect();
+        for (id, d) in stalled {
+            let Some(conn) = self.net.get(id) else { continue };
+            conn.dirs[d].stalled = false;
+            let (asking, from, to) = (conn.asking, conn.ends[d].host, conn.ends[1 - d].host);
+            let delay = self.net.delay(from, to);
+            if asking {
+                self.queue.push(self.now + delay, Plan::Syn(id));
+            } else if let Some(conn) = self.net.get(id)
+                && !conn.dirs[d].armed
+            {
+                conn.dirs[d].armed = true;
+                self.arm(id, d, Some(self.now + delay));
+            }
+        }
+    }
+
+    pub(super) fn deliver(&mut self, id: ConnId, d: usize) {
+        let Some(conn) = self.net.get(id) else { return };
+        conn.dirs[d].armed = false;
+        let (from, to, port) = (conn.ends[d].host, conn.ends[1 - d].host, conn.port);
+        if self.net.blocked(from, to, port) || self.hangs(to) {
+            if let Some(conn) = self.net.get(id) {
+                conn.dirs[d].stalled = true;
+            }
+            return;
+        }
+        while self.deliver_next(id, d) {
+            if self.over.is_some() || self.watcher.violation.is_some() || self.hangs(to) {
+                break;
+            }
+        }
+    }
+
+    /// Delivers one thing of a direction. `false`: nothing more now.
+    fn deliver_next(&mut self, id: ConnId, d: usize) -> bool {
+        let now = self.now;
+        let Some(conn) = self.net.get(id) else { return false };
+        let (sender, receiver) = (conn.ends[d], conn.ends[1 - d]);
+        let dir = &mut conn.dirs[d];
+        if dir.armed || dir.stalled {
+            return false;
+        }
+        if !receiver.alive {
+            self.reset(id, d, sender);
+            return false;
+        }
+        if !receiver.opened {
+            conn.ends[1 - d].opened = true;
+            let port = conn.port;
+            self.tell_opened(id, receiver, port);
+            return true;
+        }
+        if dir.unread {
+            return false;
+        }
+        let Some((at, _)) = dir.chunks.front() else { return self.deliver_end(id, d, receiver) };
+        if *at > now {
+            dir.armed = true;
+            let at = *at;
+            self.arm(id, d, Some(at));
+            return false;
+        }
+        let slow = self.nodes.get(receiver.host as usize).is_some_and(|n| n.slow_receiver);
+        let Some((at, mut chunk)) = self.net.get(id).and_then(|c| c.dirs[d].chunks.pop_front()) else { return false };
+        if slow && chunk.bytes().len() > SLOW_BYTES {
+            let rest = Bytes::copy_from_slice(&chunk.bytes()[SLOW_BYTES..]);
+            chunk = Chunk::Shared(Bytes::copy_from_slice(&chunk.bytes()[..SLOW_BYTES]));
+            if let Some(conn) = self.net.get(id) {
+                conn.dirs[d].chunks.push_front((at, Chunk::Shared(rest)));
+            }
+        }
+        let more = self.take(id, d, sender, receiver, chunk);
+        if slow
+            && more
+            && let Some(conn) = self.net.get(id)
+            && !conn.dirs[d].armed
+            && !conn.dirs[d].stalled
+        {
+            conn.dirs[d].armed = true;
+            self.arm(id, d, Some(now + SLOW_US));
+            return false;
+        }
+        more
+    }
+
+    /// The receiving process reads a chunk.
+    fn take(&mut self, id: ConnId, d: usize, sender: End, receiver: End, chunk: Chunk) -> bool {
+        if let Some(conn) = self.net.get(id) {
+            conn.dirs[d].taken += chunk.bytes().len() as u64;
+        }
+        if (sender.host as usize) < self.servers() && sender.alive {
+            self.list_drain(sender.host as usize, id, d);
+        }
+        let host = receiver.host as usize;
+        if host >= self.servers() {
+            self.client_messages += 1;
+            self.client_bytes(host - self.servers(), id, chunk.bytes());
+        } else {
+            if (sender.host as usize) < self.servers() {
+                self.messages += 1;
+            } else {
+                self.client_messages += 1;
+            }
+            let bytes = chunk.bytes();
+            let cut = if bytes.len() > 1 && self.net.chance(SPLIT_PERMILLE) { bytes.len() / 2 } else { 0 };
+            let (first, second) = bytes.split_at(cut);
+            for part in [first, second] {
+                let same = self.nodes[host].life == receiver.life;
+                if !part.is_empty() && same && self.net.get(id).is_some_and(|c| c.ends[1 - d].alive) {
+                    self.step(host, Input::Link { link: receiver.link, event: LinkEvent::Bytes(part) });
+                }
+            }
+        }
+        self.net.recycle(chunk);
+        true
+    }
+
+    /// Bytes for a process that does not hold the connection any more: the sender is told.
+    fn reset(&mut self, id: ConnId, d: usize, sender: End) {
+        let Some(conn) = self.net.get(id) else { return };
+        let had = !conn.dirs[d].chunks.is_empty() || conn.dirs[d].fin.is_some();
+        conn.dirs[d].chunks.clear();
+        if sender.alive && had {
+            let (from, to) = (conn.ends[1 - d].host, sender.host);
+            let delay = self.net.delay(from, to);
+            let at = self.net.end_direction(id, 1 - d, self.now + delay);
+            self.arm(id, 1 - d, at);
+        }
+        self.net.release(id);
+    }
+
+    fn deliver_end(&mut self, id: ConnId, d: usize, receiver: End) -> bool {
+        let Some(conn) = self.net.get(id) else { return false };
+        let Some(at) = conn.dirs[d].fin else { return false };
+        if at > self.now {
+            conn.dirs[d].armed = true;
+            self.arm(id, d, Some(at));
+            return false;
+        }
+        conn.ends[1 - d].alive = false;
+        // A reset ends both ways.
+        let other_alive = conn.ends[d].alive;
+        if !other_alive {
+            self.net.release(id);
+        } else {
+            let (from, to) = (receiver.host, conn.ends[d].host);
+            let delay = self.net.delay(from, to);
+            let at = self.net.end_direction(id, 1 - d, self.now + delay);
+            self.arm(id, 1 - d, at);
+        }
+        self.tell_closed(receiver);
+        false
+    }
+
+    fn tell_opened(&mut self, id: ConnId, end: End, port: Port) {
+        let host = end.host as usize;
+        if host >= self.servers() {
+            self.client_opened(host - self.servers(), id);
+            return;
+        }
+        let Some(other) = self.net.get(id).map(|c| c.ends[1]) else { return };
+        if self.nodes[host].life == end.life {
+            let [_, high, mid, low] = other.host.to_be_bytes();
+            let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, high, mid, low)), node::port_number(port));
+            self.step(host, Input::Link { link: end.link, event: LinkEvent::Opened { port, remote } });
+            self.list_drain(host, id, 0);
+        }
+    }
+}
