@@ -344,7 +344,9 @@ impl Leader {
                 h.sent = to;
                 self.hand_over(h, ctx);
             }
-            Plan::LogThenSnap { from } if from >= self.holed && self.log_is_cheap(from, ctx) => {
+            Plan::LogThenSnap { from }
+                if from >= self.holed && ctx.disk.log_proves(from) && self.log_is_cheap(from, ctx) =>
+            {
                 let reader = ctx.disk.open_log(from, ctx.out);
                 h.stage = Stage::Feeding(Feed::Probe(reader));
             }
