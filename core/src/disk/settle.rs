@@ -81,7 +81,10 @@ impl Disk {
             && current > accepted
         {
             // Nobody follows a leader whose epoch was not accepted first, Java neither: a flipped bit in the file.
-            let text = format!("currentEpoch {current} is above acceptedEpoch {accepted}: our own record says {}", record.current);
+            let text = format!(
+                "currentEpoch {current} is above acceptedEpoch {accepted}: our own record says {}",
+                record.current
+            );
             self.late.push(DiskEvent::Warning(text));
             values[1] = Some(record.current);
         }
