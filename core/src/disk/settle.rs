@@ -204,9 +204,7 @@ impl Disk {
                 trust = Trust::Damaged;
             }
         }
-        // A record of promises without a history is no wiped disk: nobody has synchronised this server yet.
-        let promised = r.record.is_some_and(|record| record.accepted > 0);
-        let empty = last <= Zxid::ZERO && self.state.current <= 0 && trust == Trust::Unknown && !promised;
+        let empty = last <= Zxid::ZERO && self.state.current <= 0 && trust == Trust::Unknown;
         let nothing = self.files.snaps.is_empty() && self.files.logs.is_empty();
         let initialize = r.has(BASE, name::INITIALIZE);
         if empty && initialize {
