@@ -73,7 +73,9 @@ impl Checks {
             return Some(format!("no voter of the core has {tip}, which was decided"));
         }
         let voters = core.iter().filter(|n| g.servers[**n].voter);
-        let sound = voters.clone().filter(|n| !matches!(g.servers[**n].health, Health::Damaged | Health::Doubtful));
+        let sound = voters
+            .clone()
+            .filter(|n| !matches!(g.servers[**n].health, Health::Damaged | Health::Doubtful | Health::Empty));
         let (whole, sound) = (voters.count() as u32, sound.count() as u32);
         (sound < g.majority() && whole < g.voters)
             .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))
