@@ -197,7 +197,8 @@ impl Fle {
     /// Remembers that a voter has data, also while the own log is still being read: it may not say so again before this server
     /// would decide with others that are as empty. Returns whether that took the own vote away.
     fn hear_of_data(&mut self, now: Millis, n: &Arrival) -> bool {
-        let data = n.vote.zxid > Zxid::ZERO || n.vote.epoch > 0;
+        // A settled server announces the epoch of its leader, durable or not; one that is LOOKING, its own durable one.
+        let data = n.vote.zxid > Zxid::ZERO || (n.state == VoterState::Looking && n.vote.epoch > 0);
         if !data || self.data_heard || !self.verifier.is_voter(n.sid) {
             return false;
         }

@@ -1,4 +1,4 @@
-//! LEADING: [`discovery`] of a new epoch, synchronisation of learners, broadcast. A standalone server is a leader without learners.
+//! LEADING: discovery of a new epoch, synchronisation of learners, broadcast. A standalone server is a leader without learners.
 
 mod discovery;
 
@@ -620,7 +620,7 @@ impl Leader {
             let silent = now - h.heard_ms > limit && !matches!(h.stage, Stage::Feeding(_));
             if silent {
                 gone.push((h.link, CloseReason::Timeout("learner silent for too long")));
-            } else if h.undrained > ctx.cfg.limits.learner_queue_bytes {
+            } else if h.undrained + h.held.len() > ctx.cfg.limits.learner_queue_bytes {
                 gone.push((h.link, CloseReason::TooSlow));
             } else if let Some(sid) = h.sid.filter(|_| h.synced() && !h.observer) {
                 alive.add(ctx.verifier, sid);
