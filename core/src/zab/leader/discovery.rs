@@ -113,6 +113,10 @@ impl Leader {
             && last != Zxid::NONE
         {
             if (current, last) > self.summary {
+                if self.health != Health::Intact {
+                    // It waits for exactly such a server, which cannot follow it, but can lead.
+                    ctx.effects.push(Effect::StepDown("a voter has a newer history than this doubtful leader"));
+                }
                 return Err(CloseReason::Misbehaved("learner has a newer history than the leader"));
             }
             // An empty server may have lost what it promised: it counts only where everybody is as empty. One of ours says
