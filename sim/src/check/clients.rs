@@ -151,6 +151,10 @@ impl Clients {
         if own {
             return Ok(());
         }
+        if matches!(txn, Txn::Error(ErrorCode::SessionMoved)) {
+            // Late from a connection that was left: it has no effect and no place in the order.
+            return Ok(());
+        }
         let what = || format!("{} is decided for xid {} of session {}", header.zxid, header.cxid, header.session);
         let nobody = || broken("C2", what(), format!("no client has asked for that: {txn:?}"));
         let Some(session) = self.sessions.get_mut(&header.session.0) else { return nobody() };

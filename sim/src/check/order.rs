@@ -60,6 +60,9 @@ pub(super) fn extend(g: &mut Ghost, end: At) -> Result<Vec<At>, Broken> {
         return Ok(Vec::new());
     }
     let mut new = Vec::new();
+    if g.entry(end).decided {
+        return Ok(new);
+    }
     let mut at = end;
     while !g.entry(at).decided {
         new.push(at);
