@@ -124,9 +124,9 @@ fn all_decoders(bytes: &[u8]) {
         decoder.feed(b, &mut Counted::default()).and_then(|()| decoder.finish()).is_ok()
     });
     let shared = Bytes::copy_from_slice(bytes);
-    frugal("log file", bytes, |_| scan(&[shared.clone()], Scanner::new(FRAME_MAX)));
-    frugal("log records", bytes, |_| scan(&[shared.clone()], Scanner::at(16, FRAME_MAX)));
-    frugal("search for a log record", bytes, |_| search(&[shared.clone()]));
+    frugal("log file", bytes, |_| scan(std::slice::from_ref(&shared), Scanner::new(FRAME_MAX)));
+    frugal("log records", bytes, |_| scan(std::slice::from_ref(&shared), Scanner::at(16, FRAME_MAX)));
+    frugal("search for a log record", bytes, |_| search(std::slice::from_ref(&shared)));
 }
 
 /// A sink that remembers what it was given, for comparison only.

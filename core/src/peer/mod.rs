@@ -348,6 +348,9 @@ impl Peer {
     }
 
     fn halt(&mut self, halt: Halt, out: &mut Outbox) {
+        if matches!(self.state, State::Stopped) {
+            return;
+        }
         self.state = State::Stopped;
         out.push(crate::event::Action::Halt(halt));
     }
@@ -408,7 +411,7 @@ impl Peer {
 
     fn report_role(&mut self, out: &mut Outbox) {
         let now = (self.role(), self.epoch());
-        if now != self.reported {
+        if now != self.reported && !matches!(self.state, State::Stopped) {
             self.reported = now;
             out.event(Event::RoleChanged { role: now.0, epoch: now.1 });
         }

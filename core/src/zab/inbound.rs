@@ -55,7 +55,8 @@ impl Leader {
             (Stage::Forwarding, kind::ACK) => {
                 if p.zxid == Zxid::new(self.epoch, 0) {
                     self.newleader_acked(h, ctx);
-                } else {
+                } else if p.zxid > h.early_acks.last().copied().unwrap_or_default() && p.zxid <= self.last_proposed() {
+                    // In order and each once: no more of them than there are proposals.
                     h.early_acks.push(p.zxid);
                 }
                 Ok(())
