@@ -175,9 +175,15 @@ class Ensemble:
     """Servers that know each other; one server alone is standalone."""
 
     def __init__(
-        self, context: Context, directory: Path, servers: int, extra_members: tuple[str, ...] = (), **settings: object
+        self,
+        context: Context,
+        directory: Path,
+        servers: int,
+        extra_members: tuple[str, ...] = (),
+        kinds: tuple[str, ...] = (),
+        **settings: object,
     ) -> None:
-        kinds = context.options.kinds
+        kinds = list(kinds) or context.options.kinds
         self.context = context
         self.servers = [
             Server(context, directory / str(sid), sid, kinds[(sid - 1) % len(kinds)]) for sid in range(1, servers + 1)

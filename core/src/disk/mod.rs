@@ -472,6 +472,12 @@ impl Disk {
     pub fn last_logged(&self) -> Zxid {
         self.log.last
     }
+    /// Whether the log on disk can prove what follows this zxid (see `readers`): below the snapshot that recovery began with no
+    /// step between epochs was checked.
+    #[must_use]
+    pub fn log_proves(&self, from: Zxid) -> bool {
+        from >= self.files.chain || from.epoch() == self.files.chain.epoch()
+    }
     /// Newest zxid that is durable, as is everything before it.
     #[must_use]
     pub fn durable(&self) -> Zxid {

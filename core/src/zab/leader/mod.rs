@@ -60,6 +60,8 @@ pub struct Leader {
     /// The phase must end by then.
     deadline: Millis,
     max_accepted: Epoch,
+    /// The log on disk cannot be read through from before this zxid: a learner that stands there needs a snapshot.
+    holed: Zxid,
     heard: Tally,
     /// ACKEPOCHs of voters whose history is whole, and of all voters.
     sound: Tally,
@@ -115,6 +117,7 @@ impl Leader {
             health: Health::Intact,
             deadline: 0,
             max_accepted: 0,
+            holed: Zxid::ZERO,
             heard: Tally::new(),
             sound: Tally::new(),
             promised: Tally::new(),
@@ -194,7 +197,9 @@ impl Leader {
                 h.sent = to;
                 self.hand_over(h, ctx);
             }
-            Plan::LogThenSnap { from } if self.log_is_cheap(from, ctx) => {
+            Plan::LogThenSnap { from }
+                if from >= self.holed && ctx.disk.log_proves(from) && self.log_is_cheap(from, ctx) =>
+            {
                 let reader = ctx.disk.open_log(from, ctx.out);
                 h.stage = Stage::Feeding(Feed::Probe(reader));
             }
@@ -304,7 +309,8 @@ impl Leader {
                 h.stage = Stage::Feeding(Feed::Log(reader));
             }
             if gap {
-                return Err(CloseReason::Refused("the log on disk has a hole: a newer snapshot is needed"));
+                leader.holed = leader.holed.max(h.sent.next());
+                return Err(CloseReason::Refused("the log on disk cannot prove what follows: a snapshot is needed"));
             }
             let limit = leader.history_end(ctx);
             for record in records.iter().filter(|r| r.zxid <= limit) {
