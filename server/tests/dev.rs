@@ -61,10 +61,10 @@ impl Running {
     }
 }
 
-/// Ports that were free a moment ago, one after the other.
-fn free_ports(count: u16) -> u16 {
+/// Ports that were free a moment ago, one after the other; each test has a region of its own.
+fn free_ports(region: u16, count: u16) -> u16 {
     (0..200)
-        .map(|i| 25_000 + (std::process::id() as u16 % 500) * 8 + i * 16)
+        .map(|i| region + (std::process::id() as u16 % 500) * 8 + i * 16)
         .find(|first| (0..count).all(|i| TcpListener::bind((Ipv4Addr::LOCALHOST, first + i)).is_ok()))
         .unwrap()
 }
@@ -72,7 +72,7 @@ fn free_ports(count: u16) -> u16 {
 #[test]
 fn an_ensemble_in_one_command() {
     let dir = scratch("dev-process");
-    let first = free_ports(3);
+    let first = free_ports(12_000, 3);
     let child = quorate()
         .args(["dev", "--dir", dir.to_str().unwrap(), "--client-port", &first.to_string()])
         .stdout(Stdio::piped())
@@ -101,7 +101,7 @@ fn an_ensemble_in_one_command() {
 #[test]
 fn a_server_serves_until_it_is_told_to_stop() {
     let dir = scratch("serve-process");
-    let port = free_ports(1);
+    let port = free_ports(20_000, 1);
     let config = dir.join("zoo.cfg");
     fs::write(&config, format!("dataDir={}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\n", dir.display()))
         .unwrap();

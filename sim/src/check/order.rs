@@ -56,6 +56,9 @@ fn quorum(g: &Ghost, at: At, what: &impl Fn() -> String) -> Checked {
 
 /// The entries from the newest decided one up to `end`, ascending, now decided.
 pub(super) fn extend(g: &mut Ghost, end: At) -> Result<Vec<At>, Broken> {
+    if g.entry(end).decided {
+        return Ok(Vec::new());
+    }
     let mut new = Vec::new();
     if g.entry(end).decided {
         return Ok(new);
