@@ -46,9 +46,11 @@ mod world;
 /// What Quorate servers write behind their LearnerInfo and LEADERINFO.
 pub const MARKER: i32 = 0x5152_5431;
 
-/// Runs a script; returns the transcript.
-pub fn run(text: &str) -> String {
+/// Runs a script; returns the transcript, and what its `state`, `disk` and `tree` commands found. Bytes arrive in pieces of at
+/// most `piece` bytes.
+pub fn run(text: &str, piece: usize) -> (String, Vec<String>) {
     let mut world = world::World::new();
+    world.piece = piece;
     let mut script = script::Script::default();
     for (n, line) in text.lines().enumerate() {
         let line = line.trim_end();
@@ -62,7 +64,7 @@ pub fn run(text: &str) -> String {
             script.command(&mut world, command);
         }
     }
-    world.text
+    (world.text, world.reports)
 }
 
 /// What a power loss after each single operation leaves behind: the lines above are run again and again.

@@ -257,6 +257,7 @@ impl Script {
                 _ => durable(w, &name),
             };
             w.say(&line);
+            w.reports.push(line);
         }
     }
 }
