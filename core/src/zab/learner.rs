@@ -31,6 +31,9 @@ pub(crate) const FLAG_EMPTY: i32 = 2;
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
 
+/// Inside an epoch zxids follow each other without a gap.
+const GAP: CloseReason = CloseReason::Misbehaved("PROPOSAL with a gap before it");
+
 /// How far a learner is.
 #[derive(Debug)]
 enum Stage {
@@ -241,9 +244,12 @@ impl Learner {
         self.send(ctx, packet_kind, accepted, Some(&data));
     }
 
-    /// Whether arriving packets must wait for the disk.
+    /// Whether arriving packets must wait: for the disk, or because they come from a link that was just given up.
     fn blocked(&self) -> bool {
-        matches!(self.stage, Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_))
+        matches!(
+            self.stage,
+            Stage::Connecting { .. } | Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_)
+        )
     }
 
     fn on_bytes(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) {
@@ -430,13 +436,21 @@ impl Learner {
     /// Everything between the start of synchronisation and NEWLEADER.
     fn on_history(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
         match p.kind {
-            kind::PROPOSAL => self.take(p.zxid, p.data, ctx).map(|_| ()),
-            kind::INFORM => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.sync_committed = p.zxid;
+            kind::PROPOSAL | kind::INFORM => match self.take(p.zxid, p.data, ctx) {
+                Ok(new) => {
+                    if new && p.kind == kind::INFORM {
+                        self.sync_committed = p.zxid;
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
+                Err(GAP) if self.snap.is_none() => {
+                    // A leader with a hole in its window would offer the same again (ZOOKEEPER-4925).
+                    ctx.history.truncate(ctx.disk.last_logged());
+                    self.ask_clean("the history that was offered has a gap", ctx);
+                    Ok(())
+                }
+                Err(why) => Err(why),
+            },
             kind::COMMIT => self.commit_in_sync(p.zxid, ctx),
             kind::NEWLEADER => {
                 if p.zxid.epoch() != self.epoch {
@@ -469,7 +483,7 @@ impl Learner {
         }
         let follows = zxid == last.next() || zxid.epoch() > last.epoch();
         if !follows {
-            return Err(CloseReason::Misbehaved("PROPOSAL with a gap before it"));
+            return Err(GAP);
         }
         ctx.history.push(Record { zxid, payload: Bytes::copy_from_slice(payload) });
         Ok(true)

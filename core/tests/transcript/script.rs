@@ -175,6 +175,7 @@ impl Script {
         c.limits.window_count = args.number("window", c.limits.window_count as i64) as usize;
         c.limits.snap_chunk_bytes = args.number("chunk", c.limits.snap_chunk_bytes as i64) as usize;
         c.storage.snapshot_size_factor_permille = args.number("factor", c.storage.snapshot_size_factor_permille);
+        c.limits.learner_queue_bytes = args.number("queue", c.limits.learner_queue_bytes as i64) as usize;
         c.storage.snap_count = args.number("snapcount", c.storage.snap_count as i64) as u64;
         c.storage.autocreate = args.number("autocreate", c.storage.autocreate.into()) != 0;
         c.features.read_only_mode = args.number("readonly", c.features.read_only_mode.into()) != 0;
