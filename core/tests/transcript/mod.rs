@@ -31,7 +31,7 @@
 //! | `client a create /x` `set` `get` `delete` `sync` `ping` `close` `broken` `drop` | a request; `broken` is a create cut short; `drop` closes the connection |
 //! | `admin 1 snapshot` | an operator's command |
 //! | `show C...` `hide C...` | categories of lines, see `printer::CATEGORIES`; `quiet COMMAND` prints nothing of one command |
-//! | `state [1...]` `disk [1...]` `tree 1` | prints what a server knows, what a power loss would leave of its disk, its znodes |
+//! | `state [1...]` `disk [1...]` `tree 1` `node 1 PATH` | prints what a server knows, what a power loss would leave of its disk, its znodes, the data of one |
 //!
 //! A line `1 -> 2 ...` is printed when it is sent, a line `1 disk ...` when the operation is done: what comes behind it may rely
 //! on it.

@@ -161,6 +161,12 @@ impl Script {
                     };
                 }
             }
+            "node" => {
+                let peer = w.server(words[1]).peer.as_ref().expect("the server runs");
+                let data = peer.tree().node(words[2]).and_then(|n| n.data()).unwrap_or_default();
+                let line = format!("{} {} holds {:?}", words[1], words[2], String::from_utf8_lossy(data));
+                w.say(&line);
+            }
             "state" | "disk" | "tree" => self.report(w, words[0], &words[1..]),
             other => panic!("no command {other}"),
         }

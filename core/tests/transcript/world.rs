@@ -237,7 +237,7 @@ impl World {
             Action::Pause(link) | Action::Resume(link) => {
                 if let Some((c, e)) = self.find(name, *link) {
                     let paused = matches!(action, Action::Pause(_));
-                    self.line("events", &format!("{name} {} reading", if paused { "pauses" } else { "resumes" }));
+                    self.line("flow", &format!("{name} {} reading", if paused { "pauses" } else { "resumes" }));
                     self.conns[c].ends[e].paused = paused;
                     self.wake(c, e);
                 }
