@@ -117,10 +117,10 @@ impl Disk {
         let newest_snap = self.files.snaps.last().map_or(Zxid::ZERO, |s| s.zxid);
         let install = Install { zxid, logs_to: newest_log, snaps_to: newest_snap };
         self.state.fresh = false;
-        if self.last_logged() > zxid {
-            // What the log held above the snapshot is gone until the leader has sent it again: a restart before that must not
-            // vouch for this history.
-            self.state.trust = Trust::Damaged;
+        if zxid < self.log.last && self.state.trust != Trust::Damaged {
+            // What was acknowledged above it is gone until the history behind it is logged: a crash in between may not pass
+            // for a whole history.
+            self.state.trust = Trust::Doubtful;
         }
         let mut begun = self.state;
         begun.install = Some(install);

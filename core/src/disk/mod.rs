@@ -531,6 +531,12 @@ impl Disk {
         self.files.newest_trusted().map_or(0, |s| s.bytes)
     }
 
+    /// Zxid of the newest finished snapshot.
+    #[must_use]
+    pub fn newest_snapshot(&self) -> Option<Zxid> {
+        self.files.newest_trusted().map(|s| s.zxid)
+    }
+
     /// Bytes of the log files that hold what follows `after`.
     #[must_use]
     pub fn log_bytes_since(&self, after: Zxid) -> u64 {

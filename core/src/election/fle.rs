@@ -134,7 +134,7 @@ impl Fle {
     /// A new election. Everything heard in an earlier one is forgotten.
     pub fn look(&mut self, now: Millis, own: OwnHistory) -> Reaction {
         self.state = VoterState::Looking;
-        self.round += 1;
+        self.round = self.round.saturating_add(1);
         self.own = own;
         self.seen.clear();
         self.settled.clear();

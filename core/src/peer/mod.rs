@@ -342,7 +342,7 @@ impl Peer {
 
     /// Everything that was logged is on disk: the clean end.
     fn maybe_stop(&mut self, out: &mut Outbox) {
-        if self.stopping && !self.disk.is_busy() {
+        if self.stopping && !self.disk.is_busy() && !matches!(self.state, State::Stopped) {
             self.halt(Halt::Shutdown, out);
         }
     }

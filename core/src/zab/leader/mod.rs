@@ -213,6 +213,10 @@ impl Leader {
         if factor < 0 {
             return false;
         }
+        if ctx.disk.newest_snapshot().is_some_and(|zxid| zxid <= from) {
+            // A snapshot would take the learner back to before what it has, and the log from there on is longer still.
+            return true;
+        }
         let limit = ctx.disk.newest_snapshot_bytes().saturating_mul(factor.unsigned_abs()) / 1000;
         limit == 0 || ctx.disk.log_bytes_since(from) <= limit.max(64 << 10)
     }
@@ -343,6 +347,8 @@ impl Leader {
             }
         }
         h.stage = Stage::Forwarding;
+        // It had nothing to say while it was fed, however long that took: its time begins now.
+        h.heard_ms = ctx.now.mono_ms;
         let text = ctx.cfg.ensemble.as_ref().map(crate::config::Ensemble::text).unwrap_or_default();
         h.send(ctx.out, kind::NEWLEADER, Zxid::new(self.epoch, 0), Some(text.as_bytes()));
     }
@@ -365,6 +371,8 @@ impl Leader {
         self.phase = Phase::Broadcast;
         self.quorum_seen = ctx.now.mono_ms;
         ctx.history.commit_to(self.initial);
+        // A quorum has taken over this history: whatever was doubtful about it is decided.
+        ctx.disk.synchronised();
         ctx.out.event(Event::Established { epoch: self.epoch, last_logged: self.initial });
         ctx.effects.push(Effect::Established);
         for h in self.handlers.values_mut().filter(|h| h.stage == Stage::Acked) {
@@ -542,7 +550,7 @@ impl Leader {
             }
             LinkEvent::Bytes(bytes) => {
                 self.with_handler(link, ctx, |leader, h, ctx| leader.on_bytes(h, bytes, ctx));
-                self.after_bytes(ctx);
+                self.after_bytes(link, ctx);
             }
             LinkEvent::Closed => {
                 if let Some(mut h) = self.handlers.remove(&link)
@@ -568,11 +576,11 @@ impl Leader {
         }
     }
 
-    /// What a packet of one learner may have changed for the others.
-    fn after_bytes(&mut self, ctx: &mut Ctx<'_>) {
+    /// What a packet of one learner may have changed: for all, and for itself, as it was not in the map while it was read.
+    fn after_bytes(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
         if self.phase == Phase::Broadcast {
             self.decide(ctx);
-            for h in self.handlers.values_mut().filter(|h| h.stage == Stage::Acked) {
+            if let Some(h) = self.handlers.get_mut(&link).filter(|h| h.stage == Stage::Acked) {
                 h.up_to_date(ctx.out);
             }
         }
