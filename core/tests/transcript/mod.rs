@@ -46,9 +46,14 @@ mod world;
 /// What Quorate servers write behind their LearnerInfo and LEADERINFO.
 pub const MARKER: i32 = 0x5152_5431;
 
+/// Runs a script; returns the transcript.
+pub fn run(text: &str) -> String {
+    run_in_pieces(text, usize::MAX).0
+}
+
 /// Runs a script; returns the transcript, and what its `state`, `disk` and `tree` commands found. Bytes arrive in pieces of at
 /// most `piece` bytes.
-pub fn run(text: &str, piece: usize) -> (String, Vec<String>) {
+pub fn run_in_pieces(text: &str, piece: usize) -> (String, Vec<String>) {
     let mut world = world::World::new();
     world.piece = piece;
     let mut script = script::Script::default();
