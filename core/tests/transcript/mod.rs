@@ -22,7 +22,7 @@
 //! | `fail disk 1 log fsync` | the next operation of the lane whose line begins like this fails |
 //! | `damage 1 ZXID` `tear 1 ZXID` | a byte of this log record flips; the log ends in the middle of it (the server does not run) |
 //! | `write 1 data/currentEpoch 3` `remove 1 log/log.1` | a file is replaced or removed behind the server's back |
-//! | `raw 9 -> 1 quorum KIND ...` | a packet (`script::packet` has the arguments); the connection is opened when there is none |
+//! | `raw 9 -> 1 quorum KIND ...` | a packet (`party::packet` has the arguments); the connection is opened when there is none |
 //! | `raw 9 -> 1 election hello [sid=N]` or `STATE leader=N zxid=Z epoch=E round=R` | the same for notifications |
 //! | `raw 9 -> 1 PORT bytes HEX` | any bytes |
 //! | `elect 9 for 1 [epoch=E]` | every other member tells 1 that 9 leads them |
