@@ -301,7 +301,7 @@ def lagging(context: Context, name: str) -> None:
     letters, source = name.split("-")
     count, factor, wanted = {
         "window": (WINDOW // 3, 0.33, "DIFF"),
-        "log": (WINDOW * 3, 1000, "DIFF"),
+        "log": (WINDOW * 3, 1_000_000, "DIFF"),
         "snap": (WINDOW * 3, -1, "SNAP"),
     }[source]
     servers = mixed(context, letters, snapshotSizeFactor=factor, snapCount=100_000)
