@@ -23,6 +23,8 @@ use crate::timers::{PortKey, Timer};
 const ACCEPTS: usize = 64;
 /// Pause after the system had no descriptor for a connection.
 const NO_DESCRIPTOR_PAUSE: Millis = 100;
+/// Pause between two warnings of that.
+const WARNING_PAUSE: Millis = 1000;
 /// Pause between two tries to open a port.
 const BIND_PAUSE: Millis = 1000;
 /// ENOMEM, ENFILE, EMFILE, ENOBUFS: what lacks is not the connection's fault.
@@ -137,14 +139,15 @@ impl<M: Machine, H: Host<M>> Driver<M, H> {
                     break;
                 }
                 let Some(socket) = &listener.socket else { break };
+                if key.port() == Port::Client && self.io.links.len() >= self.io.settings.limits.links {
+                    self.io.rest(key, &"as many connections as this process can have files");
+                    break;
+                }
                 match socket.accept() {
                     Ok((stream, remote)) => self.accepted(key, stream, remote),
                     Err(e) if e.kind() == ErrorKind::WouldBlock => listener.ready = false,
                     Err(e) if e.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code)) => {
-                        listener.resting = true;
-                        warn!("cannot accept a connection: {e}; raise the limit of open files (ulimit -n)");
-                        let at = self.io.clock.now().mono_ms + NO_DESCRIPTOR_PAUSE;
-                        self.io.timers.set(at, Timer::Accept(key));
+                        self.io.rest(key, &e);
                     }
                     // The connection was gone before it was taken.
                     Err(_) => {}
@@ -189,6 +192,18 @@ impl<M: Machine, H: Host<M>> Driver<M, H> {
 }
 
 impl Io {
+    /// Leaves those who wait at a port waiting for a while.
+    fn rest(&mut self, key: PortKey, why: &dyn std::fmt::Display) {
+        let now = self.clock.now().mono_ms;
+        let listener = self.listeners.get(key);
+        listener.resting = true;
+        if now - listener.warned >= WARNING_PAUSE {
+            listener.warned = now;
+            warn!("cannot accept a connection: {why}; raise the limit of open files (ulimit -n)");
+        }
+        self.timers.set(now + NO_DESCRIPTOR_PAUSE, Timer::Accept(key));
+    }
+
     /// The core closes a link.
     fn close(&mut self, id: LinkId, why: &CloseReason, now: Millis) {
         let Some(slot) = self.links.slot(id) else {

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use quorate_core::event::Port;
+use quorate_core::ids::Millis;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::settings::Ports;
@@ -26,6 +27,8 @@ pub(crate) struct Listener {
     pub(crate) ready: bool,
     /// No descriptors: not before its timer.
     pub(crate) resting: bool,
+    /// When that was logged last, ms of the monotonic clock.
+    pub(crate) warned: Millis,
 }
 
 /// The three of them.

@@ -60,9 +60,12 @@ impl Ports {
     }
 }
 
-/// Bounds on waiting, ms.
+/// Bounds on waiting, ms, and on descriptors.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Links at once, beyond which no client is accepted: files and other servers need descriptors too, and a server that
+    /// cannot open its log ends.
+    pub links: usize,
     /// One address of a connection being made.
     pub connect_ms: Millis,
     /// A closed link whose queue does not leave.
@@ -73,7 +76,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect_ms: 5000, linger_ms: 1000, shutdown_ms: 4000 }
+        Self { links: usize::MAX, connect_ms: 5000, linger_ms: 1000, shutdown_ms: 4000 }
     }
 }
 

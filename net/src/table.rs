@@ -85,6 +85,11 @@ impl Links {
         self.free.append(&mut self.freed);
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len() - self.freed.len()
+    }
+
     // ----- finding -----------------------------------------------------------------------------------------------
 
     pub(crate) fn slot(&self, id: LinkId) -> Option<usize> {

@@ -171,7 +171,8 @@ fn run_once(shared: &Shared, at: usize, config: &ServerConfig, news: &Sender<New
             let _ = ready.send(News::Ready);
         }
     };
-    match member::build(config.clone(), Some(Box::new(listener))) {
+    let servers = shared.remotes().len();
+    match member::build(config.clone(), servers, Some(Box::new(listener))) {
         Ok(member) => {
             shared.enlist(at, member.remote());
             member.run()

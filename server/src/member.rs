@@ -13,19 +13,28 @@ use crate::config::ServerConfig;
 use crate::data_dir::{SIDE_DIR, VERSION_DIR};
 use crate::exit::Exit;
 use crate::host::{Listener, ServerHost};
+use crate::process;
 
 /// A server that can run.
 pub type Member = Driver<Peer, ServerHost>;
 
-/// Builds a server; its directories are ready. Nothing is opened before it runs.
-pub fn build(config: ServerConfig, listener: Option<Listener>) -> io::Result<Member> {
-    let settings = settings(&config);
+/// Descriptors of a server that clients cannot take: its files, the poller, connections of other servers, look-ups.
+const FILES_RESERVED: usize = 128;
+
+/// Builds a server, one of `servers` in this process; its directories are ready. Nothing is opened before it runs.
+pub fn build(config: ServerConfig, servers: usize, listener: Option<Listener>) -> io::Result<Member> {
+    let settings = settings(&config, servers);
     let peer_config = config.peer.clone();
     let host = ServerHost::new(Arc::new(config), listener);
     Driver::new(|now| Peer::new(peer_config, now), host, settings)
 }
 
-fn settings(config: &ServerConfig) -> Settings {
+fn settings(config: &ServerConfig, servers: usize) -> Settings {
+    // Unknown is no limit.
+    let links = match usize::try_from(process::max_files()) {
+        Ok(0) | Err(_) => usize::MAX,
+        Ok(files) => files.saturating_sub(FILES_RESERVED * servers).max(servers),
+    };
     Settings {
         ports: Ports {
             client: config.client.clone(),
@@ -42,7 +51,7 @@ fn settings(config: &ServerConfig) -> Settings {
             side: config.data_dir.join(SIDE_DIR),
             base: config.data_dir.clone(),
         },
-        limits: Limits { connect_ms: config.peer.timing.cnx_timeout_ms, ..Limits::default() },
+        limits: Limits { links: links / servers, connect_ms: config.peer.timing.cnx_timeout_ms, ..Limits::default() },
     }
 }
 

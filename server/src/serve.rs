@@ -80,7 +80,7 @@ fn run(config: ServerConfig) -> Result<Exit, Exit> {
         error!("{what}: {e}");
         Exit::Unexpected
     };
-    let member = member::build(config, None).map_err(|e| unexpected("this server cannot start", &e))?;
+    let member = member::build(config, 1, None).map_err(|e| unexpected("this server cannot start", &e))?;
     let remote = member.remote();
     signals::on_stop(move || remote.send(AdminCommand::Shutdown)).map_err(|e| unexpected("no signal handler", &e))?;
     // The panic has been logged with its reason.

@@ -164,7 +164,7 @@ impl Source for PeerSource<'_> {
             global_sessions: view.global_sessions as u64,
             local_sessions: peer.front().local_session_count() as u64,
             watches: peer.watches().count() as u64,
-            data_size: 0,
+            data_size: peer.tree().data_size() as u64,
             responses: Sizes { last: stats.response_last, min: stats.response_min, max: stats.response_max },
             auth_failed: stats.auth_failed,
             uptime_ms: view.uptime_ms,

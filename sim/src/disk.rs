@@ -290,10 +290,14 @@ impl SimDisk {
         changes
     }
 
-    /// A failed fsync: the page cache keeps the bytes but takes them for written ("fsyncgate").
+    /// A failed fsync: what it could not write is gone, and nothing remembers that it was to be written ("fsyncgate").
+    ///
+    /// The page cache drops it too. A kernel that keeps the bytes but takes them for written deceives a process that starts
+    /// again without a power cut in between; against that only writing them again would help.
     pub fn lose_writes(&mut self, name: &FileName) {
         if let Ok(file) = self.file(name) {
             file.unsynced.clear();
+            file.cache.clone_from(&file.platter);
         }
     }
 

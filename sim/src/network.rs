@@ -228,6 +228,11 @@ impl Network {
         let (from, to, asking) = (conn.ends[d].host, conn.ends[1 - d].host, conn.asking);
         let dir = &mut conn.dirs[d];
         dir.sent += bytes.len() as u64;
+        if dir.fin.is_some() {
+            // Cut: what is sent from now on never arrives, though it leaves.
+            dir.taken += bytes.len() as u64;
+            return None;
+        }
         if dir.sent_at == now
             && let Some((_, Chunk::Own(newest))) = dir.chunks.back_mut()
         {

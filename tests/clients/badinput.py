@@ -481,9 +481,9 @@ def configuration(context: Context) -> None:
     }
     for key, value in wrong.items():
         lines, number = replaced(key, value)
-        refused(f"{key}={value}", lines, key, f"line {number}")
+        refused(f"{key}={value}", lines, key, f"zoo.cfg:{number}:")
     for key, value in {"electionAlg": "1", "reconfigEnabled": "perhaps", "server.x": "127.0.0.1:1:2"}.items():
-        refused(f"{key}={value}", [*good, f"{key}={value}"], key, f"line {len(good) + 1}")
+        refused(f"{key}={value}", [*good, f"{key}={value}"], key, f"zoo.cfg:{len(good) + 1}:")
     for key in ("dataDir", "initLimit", "syncLimit"):
         refused(f"no {key}", [line for line in good if line.split("=")[0] != key], key)
     server.cfg.write_text("\n".join(good) + "\n")

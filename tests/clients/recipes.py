@@ -225,6 +225,9 @@ def barrier(context: Context, role: str) -> None:
     passed: list[int] = []
     workers = Workers(context)
     play.zks[1].Barrier("/barrier").create()
+    # Each through its own server: a server that has not applied it yet would let its client pass.
+    for zk in play.zks:
+        zk.sync("/barrier")
 
     def wait(index: int) -> bool:
         # kazoo drops one-shot watches with the connection, its documentation says so: hence the timeout and the loop.

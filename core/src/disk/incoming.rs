@@ -16,7 +16,7 @@ use crate::disk::files::{name, snapshot_name};
 use crate::disk::io::{Done, Io, Job, Task};
 use crate::disk::own::written;
 use crate::disk::snapwriter::SnapWriter;
-use crate::disk::state::Install;
+use crate::disk::state::{Install, Trust};
 use crate::disk::watermark::Mark;
 use crate::disk::{Disk, DiskEvent};
 use crate::error::DiskError;
@@ -117,6 +117,11 @@ impl Disk {
         let newest_snap = self.files.snaps.last().map_or(Zxid::ZERO, |s| s.zxid);
         let install = Install { zxid, logs_to: newest_log, snaps_to: newest_snap };
         self.state.fresh = false;
+        if zxid < self.log.last && self.state.trust != Trust::Damaged {
+            // What was acknowledged above it is gone until the history behind it is logged: a crash in between may not pass
+            // for a whole history.
+            self.state.trust = Trust::Doubtful;
+        }
         let mut begun = self.state;
         begun.install = Some(install);
         let [write, rename] = write_state(&begun);

@@ -472,6 +472,12 @@ impl Disk {
     pub fn last_logged(&self) -> Zxid {
         self.log.last
     }
+    /// Whether the log on disk can prove what follows this zxid (see `readers`): below the snapshot that recovery began with no
+    /// step between epochs was checked.
+    #[must_use]
+    pub fn log_proves(&self, from: Zxid) -> bool {
+        from >= self.files.chain || from.epoch() == self.files.chain.epoch()
+    }
     /// Newest zxid that is durable, as is everything before it.
     #[must_use]
     pub fn durable(&self) -> Zxid {
@@ -523,6 +529,12 @@ impl Disk {
     #[must_use]
     pub fn newest_snapshot_bytes(&self) -> u64 {
         self.files.newest_trusted().map_or(0, |s| s.bytes)
+    }
+
+    /// Zxid of the newest finished snapshot.
+    #[must_use]
+    pub fn newest_snapshot(&self) -> Option<Zxid> {
+        self.files.newest_trusted().map(|s| s.zxid)
     }
 
     /// Bytes of the log files that hold what follows `after`.

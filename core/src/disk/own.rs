@@ -8,7 +8,7 @@ use crate::disk::epochs::write_state;
 use crate::disk::files::{SnapFile, name, snapshot_name};
 use crate::disk::io::{Done, Io, Job, Task};
 use crate::disk::snapwriter::SnapWriter;
-use crate::disk::{Disk, DiskEvent};
+use crate::disk::{Disk, DiskEvent, Phase};
 use crate::error::DiskError;
 use crate::event::{Dir, DiskOp, Lane, Outbox};
 use crate::ids::{Millis, Zxid};
@@ -150,8 +150,10 @@ impl Disk {
         let part = |whole: u64| whole / 2 + ((whole / 2).saturating_mul(self.due_permille) / 1000);
         let by_count = self.log.count > part(storage.snap_count);
         let by_size = storage.snap_size_bytes > 0 && self.log.bytes > part(storage.snap_size_bytes);
+        // Without any there is nothing to bring a learner up to date with that has nothing.
+        let none = matches!(self.phase, Phase::Ready) && self.newest_snapshot().is_none();
         let may = self.own.is_none() && self.snapshot_retry.is_none_or(|at| at <= self.now);
-        may && (by_count || by_size)
+        may && (none || by_count || by_size)
     }
 
     /// Draws how long the next snapshot waits: servers of one ensemble take theirs at different times.

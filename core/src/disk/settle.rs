@@ -77,6 +77,17 @@ impl Disk {
             }
             r.java_since |= matches!(file, Source::Good(v) if r.record.is_some() && v > recorded);
         }
+        if let ([Some(accepted), Some(current)], Some(record)) = (&values, &r.record)
+            && current > accepted
+        {
+            // Nobody follows a leader whose epoch was not accepted first, Java neither: a flipped bit in the file.
+            let text = format!(
+                "currentEpoch {current} is above acceptedEpoch {accepted}: our own record says {}",
+                record.current
+            );
+            self.late.push(DiskEvent::Warning(text));
+            values[1] = Some(record.current);
+        }
         // The sentinel -1: not known yet, the log decides.
         self.state = State { accepted: values[0].unwrap_or(-1), current: values[1].unwrap_or(-1), ..record };
         Ok(())
@@ -193,7 +204,9 @@ impl Disk {
                 trust = Trust::Damaged;
             }
         }
-        let empty = last <= Zxid::ZERO && self.state.current <= 0 && trust == Trust::Unknown;
+        // A record of promises without a history is no wiped disk: nobody has synchronised this server yet.
+        let promised = r.record.is_some_and(|record| record.accepted > 0);
+        let empty = last <= Zxid::ZERO && self.state.current <= 0 && trust == Trust::Unknown && !promised;
         let nothing = self.files.snaps.is_empty() && self.files.logs.is_empty();
         let initialize = r.has(BASE, name::INITIALIZE);
         if empty && initialize {

@@ -81,7 +81,7 @@ impl Stream {
         result: Result<Bytes, DiskError>,
         io: &mut Io<'_>,
     ) -> Option<DiskError> {
-        let Some(i) = self.pieces.iter().position(|p| p.ticket == ticket) else { return None };
+        let i = self.pieces.iter().position(|p| p.ticket == ticket)?;
         let (at, len) = (self.pieces[i].at, self.pieces[i].len);
         match result {
             Ok(mut bytes) => {

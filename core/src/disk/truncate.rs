@@ -64,6 +64,8 @@ impl Disk {
         if self.own.as_ref().is_some_and(|own| own.zxid > to) {
             self.give_up_own(out);
         }
+        // It would move the files under the places that the cut remembers; the next purge comes by itself.
+        self.purge = None;
         self.cut = Some(Cut { to, step: Step::Waiting, base: Zxid::ZERO, last: Zxid::ZERO, end: None, sum: 0 });
         let mut jobs = core::mem::take(&mut self.jobs);
         self.continue_cut(&mut Io { out, jobs: &mut jobs });

@@ -59,6 +59,9 @@ pub struct Fle {
     agree: Tally,
     /// Voters that follow or lead, by leader and epoch.
     settled: BTreeMap<(Sid, Epoch), Tally>,
+    /// The same by leader and round: within one round the leader alone decides whether votes are equal (2.6), because its
+    /// followers learn of its epoch one by one.
+    same_round: BTreeMap<(Sid, i64), Tally>,
     /// A server with data was heard, ever, so an empty one does not vote.
     data_heard: bool,
     /// When the quiet time began: a quorum agrees since then.
@@ -86,6 +89,7 @@ impl Fle {
             seen: BTreeMap::new(),
             agree: Tally::new(),
             settled: BTreeMap::new(),
+            same_round: BTreeMap::new(),
             data_heard: false,
             quorum_since: None,
             interval: timing.min_notification_ms,
@@ -130,10 +134,11 @@ impl Fle {
     /// A new election. Everything heard in an earlier one is forgotten.
     pub fn look(&mut self, now: Millis, own: OwnHistory) -> Reaction {
         self.state = VoterState::Looking;
-        self.round += 1;
+        self.round = self.round.saturating_add(1);
         self.own = own;
         self.seen.clear();
         self.settled.clear();
+        self.same_round.clear();
         self.interval = self.min_interval;
         self.resend_at = now + self.interval;
         self.vote = self.initial_vote();
@@ -148,6 +153,7 @@ impl Fle {
         self.vote = vote;
         self.seen.clear();
         self.settled.clear();
+        self.same_round.clear();
         self.quorum_since = None;
     }
 
@@ -197,7 +203,8 @@ impl Fle {
     /// Remembers that a voter has data, also while the own log is still being read: it may not say so again before this server
     /// would decide with others that are as empty. Returns whether that took the own vote away.
     fn hear_of_data(&mut self, now: Millis, n: &Arrival) -> bool {
-        let data = n.vote.zxid > Zxid::ZERO || n.vote.epoch > 0;
+        // A settled server announces the epoch of its leader, durable or not; one that is LOOKING, its own durable one.
+        let data = n.vote.zxid > Zxid::ZERO || (n.state == VoterState::Looking && n.vote.epoch > 0);
         if !data || self.data_heard || !self.verifier.is_voter(n.sid) {
             return false;
         }
@@ -255,12 +262,18 @@ impl Fle {
         let settled = |s: &Seen| matches!(s.state, VoterState::Following | VoterState::Leading);
         if let Some(old) = self.seen.insert(n.sid, seen)
             && settled(&old)
-            && let Some(tally) = self.settled.get_mut(&(old.vote.leader, old.vote.epoch))
         {
-            tally.remove(&self.verifier, n.sid);
+            let tallies = [
+                self.settled.get_mut(&(old.vote.leader, old.vote.epoch)),
+                self.same_round.get_mut(&(old.vote.leader, old.round)),
+            ];
+            for tally in tallies.into_iter().flatten() {
+                tally.remove(&self.verifier, n.sid);
+            }
         }
         if settled(&seen) {
             self.settled.entry((n.vote.leader, n.vote.epoch)).or_default().add(&self.verifier, n.sid);
+            self.same_round.entry((n.vote.leader, n.round)).or_default().add(&self.verifier, n.sid);
         }
     }
 
@@ -273,7 +286,9 @@ impl Fle {
         } else {
             self.seen.get(&leader).is_some_and(|s| s.state == VoterState::Leading)
         };
-        let behind = self.settled.get(&(leader, n.vote.epoch)).is_some_and(|t| t.is_quorum(&self.verifier));
+        let quorum = |tally: Option<&Tally>| tally.is_some_and(|t| t.is_quorum(&self.verifier));
+        let behind = quorum(self.settled.get(&(leader, n.vote.epoch)))
+            || (n.round == self.round && quorum(self.same_round.get(&(leader, n.round))));
         if leads && behind && leader != self.me {
             self.round = n.round;
             return Reaction::Join(Decision { leader, vote: n.vote, round: n.round });

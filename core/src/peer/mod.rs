@@ -342,12 +342,15 @@ impl Peer {
 
     /// Everything that was logged is on disk: the clean end.
     fn maybe_stop(&mut self, out: &mut Outbox) {
-        if self.stopping && !self.disk.is_busy() {
+        if self.stopping && !self.disk.is_busy() && !matches!(self.state, State::Stopped) {
             self.halt(Halt::Shutdown, out);
         }
     }
 
     fn halt(&mut self, halt: Halt, out: &mut Outbox) {
+        if matches!(self.state, State::Stopped) {
+            return;
+        }
         self.state = State::Stopped;
         out.push(crate::event::Action::Halt(halt));
     }
@@ -408,7 +411,7 @@ impl Peer {
 
     fn report_role(&mut self, out: &mut Outbox) {
         let now = (self.role(), self.epoch());
-        if now != self.reported {
+        if now != self.reported && !matches!(self.state, State::Stopped) {
             self.reported = now;
             out.event(Event::RoleChanged { role: now.0, epoch: now.1 });
         }

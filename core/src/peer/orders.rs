@@ -151,7 +151,12 @@ impl Peer {
         let mut effects = core::mem::take(&mut self.effects);
         let arena = core::mem::take(&mut effects.arena);
         for effect in effects.list.drain(..) {
+            let ends_role = matches!(effect, Effect::StepDown(_));
             self.act(now, effect, &arena, out);
+            if ends_role {
+                // The rest is of a role that is over; the next one may have begun.
+                break;
+            }
         }
         if self.effects.list.is_empty() {
             self.effects = effects;

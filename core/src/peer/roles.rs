@@ -194,7 +194,8 @@ impl Peer {
         }
         let address = self.cfg.ensemble.as_ref().and_then(|e| e.member(d.leader)).map(|m| m.quorum.clone());
         let address = address.expect("only members of the configuration are elected");
-        let empty = d.vote.zxid <= Zxid::ZERO && d.vote.epoch <= 0;
+        // Not its epoch: the announced one may be its first, and not on disk yet.
+        let empty = d.vote.zxid <= Zxid::ZERO;
         let learner = Learner::new(d.leader, address, observer, empty, &mut self.zab_ctx(now, out));
         self.state = State::Following(Box::new(learner));
     }

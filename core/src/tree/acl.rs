@@ -46,14 +46,18 @@ fn matches(proved: &Id<'_>, named: &Id<'_>) -> bool {
         }
 }
 
+/// What identities in place of `auth` may add to a list, bytes: each of many entries would otherwise repeat all of them.
+const GROWTH_MAX: usize = 256 << 10;
+
 /// The list that is stored for what a client sent: no duplicates, `auth` replaced by the identities of the requester.
 ///
-/// [`ErrorCode::InvalidAcl`] for a list that is null, empty or has an entry that no scheme accepts; a null id trips the schemes
+/// [`ErrorCode::InvalidAcl`] for a list that is null, empty, grows too long or has an entry that no scheme accepts; a null id trips the schemes
 /// that look at it ([`ErrorCode::MarshallingError`]).
 pub fn fix_up<'a>(list: Option<&[Acl<'a>]>, ids: &[Id<'a>], digest_auth: bool) -> Result<Vec<Acl<'a>>, ErrorCode> {
     let list = list.filter(|list| !list.is_empty()).ok_or(ErrorCode::InvalidAcl)?;
     let mut stored = Vec::with_capacity(list.len());
     let mut seen = BTreeSet::new();
+    let mut grown = 0;
     for entry in list {
         if !seen.insert((entry.perms, &entry.id)) {
             continue;
@@ -61,6 +65,10 @@ pub fn fix_up<'a>(list: Option<&[Acl<'a>]>, ids: &[Id<'a>], digest_auth: bool) -
         if entry.id.scheme() == "auth" {
             let before = stored.len();
             let proved = ids.iter().filter(|id| authenticates(id.scheme(), digest_auth));
+            grown += proved.clone().map(|id| id.id().len()).sum::<usize>();
+            if grown > GROWTH_MAX {
+                return Err(ErrorCode::InvalidAcl);
+            }
             stored.extend(proved.map(|id| Acl { perms: entry.perms, id: id.clone() }));
             if stored.len() == before {
                 return Err(ErrorCode::InvalidAcl);

@@ -78,7 +78,7 @@ pub struct Handler {
     pub held: Vec<u8>,
     /// ACKs of transactions that overtook ACK(NEWLEADER) (ZOOKEEPER-4685).
     pub early_acks: Vec<Zxid>,
-    /// PINGs queued and echoes received.
+    /// PINGs queued since UPTODATE and echoes received.
     pub pings: (u64, u64),
     /// The echo that confirms the round of syncs in progress.
     pub confirm_at: Option<u64>,
@@ -162,6 +162,8 @@ impl Handler {
     pub fn up_to_date(&mut self, out: &mut Outbox) {
         assert_eq!(self.stage, Stage::Acked, "UPTODATE follows ACK(NEWLEADER)");
         self.stage = Stage::Up;
+        // What was queued before UPTODATE is not echoed.
+        self.pings = (0, 0);
         self.send(out, kind::UPTODATE, Zxid::NONE, None);
         let held = core::mem::take(&mut self.held);
         self.undrained += held.len();

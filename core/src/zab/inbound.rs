@@ -1,5 +1,7 @@
 //! LEADING: the packets that learners send.
 
+use alloc::vec::Vec;
+
 use crate::error::CloseReason;
 use crate::ids::SessionId;
 use crate::ids::{LinkId, Zxid};
@@ -42,6 +44,7 @@ impl Leader {
             (Stage::Info, _) => Err(CloseReason::Misbehaved("first packet is neither FOLLOWERINFO nor OBSERVERINFO")),
             (Stage::AckEpoch, kind::ACKEPOCH) => {
                 let current = decode_ack_epoch(p.data).map_err(CloseReason::Undecodable)?;
+                self.replace_older(h, ctx);
                 self.ack_epoch(h, current, p.zxid, ctx)?;
                 if h.stage == Stage::Waiting {
                     self.start_sync(h, ctx);
@@ -52,7 +55,8 @@ impl Leader {
             (Stage::Forwarding, kind::ACK) => {
                 if p.zxid == Zxid::new(self.epoch, 0) {
                     self.newleader_acked(h, ctx);
-                } else {
+                } else if p.zxid > h.early_acks.last().copied().unwrap_or_default() && p.zxid <= self.last_proposed() {
+                    // In order and each once: no more of them than there are proposals.
                     h.early_acks.push(p.zxid);
                 }
                 Ok(())
@@ -86,13 +90,17 @@ impl Leader {
         h.doubtful = ours && flags & FLAG_DOUBTFUL != 0;
         h.empty = ours && flags & FLAG_EMPTY != 0;
         h.accepted = p.zxid.epoch();
-        // A newer connection of the same server replaces the older one.
-        let old: Option<LinkId> = self.handlers.values().find(|o| o.sid == h.sid).map(|o| o.link);
-        if let Some(old) = old {
-            self.with_handler(old, ctx, |_, _, _| Err(CloseReason::Replaced));
-        }
         self.learner_info(h, ctx);
         Ok(())
+    }
+
+    /// A newer connection of the same server replaces the older one. Not before its ACKEPOCH: a stranger that only names a
+    /// learner's id, and does not speak on, ends nobody's connection.
+    fn replace_older(&mut self, h: &Handler, ctx: &mut Ctx<'_>) {
+        let older: Vec<LinkId> = self.handlers.values().filter(|o| o.sid == h.sid).map(|o| o.link).collect();
+        for link in older {
+            self.with_handler(link, ctx, |_, _, _| Err(CloseReason::Replaced));
+        }
     }
 
     fn on_live(&mut self, h: &mut Handler, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
@@ -141,7 +149,7 @@ impl Leader {
     /// Answers a revalidation.
     pub fn revalidated(&mut self, link: LinkId, session: SessionId, valid: bool, ctx: &mut Ctx<'_>) {
         if let Some(h) = self.handlers.get_mut(&link) {
-            let mut data = alloc::vec::Vec::with_capacity(9);
+            let mut data = Vec::with_capacity(9);
             crate::jute::Put::put_i64(&mut data, session.0);
             crate::jute::Put::put_bool(&mut data, valid);
             h.send(ctx.out, kind::REVALIDATE, Zxid::NONE, Some(&data));

@@ -114,8 +114,6 @@ impl Learner {
         leader_empty: bool,
         ctx: &mut Ctx<'_>,
     ) -> Self {
-        let timing = &ctx.cfg.timing;
-        let limit = if timing.connect_limit > 0 { timing.connect_limit } else { timing.init_limit };
         let mut learner = Self {
             leader,
             address,
@@ -124,7 +122,7 @@ impl Learner {
             inbuf: InBuf::default(),
             stage: Stage::Connecting { retry_at: None },
             tries: 0,
-            deadline: ctx.now.mono_ms + timing.tick_ms * limit,
+            deadline: Self::connect_by(ctx),
             heard_ms: ctx.now.mono_ms,
             epoch: 0,
             undrained: 0,
@@ -140,6 +138,13 @@ impl Learner {
         };
         learner.connect(ctx);
         learner
+    }
+
+    /// When the leader must have been reached.
+    fn connect_by(ctx: &Ctx<'_>) -> Millis {
+        let timing = &ctx.cfg.timing;
+        let limit = if timing.connect_limit > 0 { timing.connect_limit } else { timing.init_limit };
+        ctx.now.mono_ms + timing.tick_ms * limit
     }
 
     /// Whether clients may be served.
@@ -199,6 +204,7 @@ impl Learner {
         }
         self.clean = true;
         self.tries = 0;
+        self.deadline = Self::connect_by(ctx);
         self.connect(ctx);
     }
 
@@ -238,12 +244,13 @@ impl Learner {
         let packet_kind = if self.observer { kind::OBSERVERINFO } else { kind::FOLLOWERINFO };
         let accepted = Zxid::new(ctx.disk.accepted_epoch(), 0);
         self.stage = Stage::LeaderInfo;
+        self.heard_ms = ctx.now.mono_ms;
         self.send(ctx, packet_kind, accepted, Some(&data));
     }
 
-    /// Whether arriving packets must wait for the disk.
+    /// Whether arriving packets must wait for the disk; what is left of an earlier link waits for ever.
     fn blocked(&self) -> bool {
-        matches!(self.stage, Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_))
+        matches!(self.stage, Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_) | Stage::Connecting { .. })
     }
 
     fn on_bytes(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) {
@@ -290,11 +297,15 @@ impl Learner {
             || (self.snap.is_some() && ctx.disk.incoming_backlog() > most * 2);
         let Some(link) = self.link.filter(|_| full != self.paused) else { return };
         self.paused = full;
+        // Nothing could be heard meanwhile.
+        self.heard_ms = ctx.now.mono_ms;
         ctx.out.push(if full { Action::Pause(link) } else { Action::Resume(link) });
     }
 
     /// Goes on with packets that waited for the disk.
     fn unblocked(&mut self, ctx: &mut Ctx<'_>) {
+        // The own disk took its time: the leader's begins now.
+        self.heard_ms = ctx.now.mono_ms;
         self.on_bytes(&[], ctx);
     }
 
@@ -355,6 +366,10 @@ impl Learner {
     }
 
     fn on_start(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+        let sync = matches!(p.kind, kind::DIFF | kind::TRUNC | kind::SNAP);
+        if sync && !(0..=self.epoch).contains(&p.zxid.epoch()) {
+            return Err(CloseReason::Misbehaved("synchronisation to an epoch that this leader does not lead"));
+        }
         match p.kind {
             kind::DIFF => {
                 if self.clean && ctx.history.last() != Zxid::ZERO {
@@ -467,8 +482,20 @@ impl Learner {
                 Err(CloseReason::Misbehaved("PROPOSAL out of order"))
             };
         }
-        let follows = zxid == last.next() || zxid.epoch() > last.epoch();
+        if zxid.counter() == 0 && matches!(txn, crate::wire::txn::Txn::Error(_)) {
+            // The same artefact before the first transaction of an epoch.
+            return Ok(false);
+        }
+        if zxid.epoch() > self.epoch {
+            return Err(CloseReason::Misbehaved("PROPOSAL of an epoch that this leader does not lead"));
+        }
+        let follows = zxid == last.next() || (zxid.epoch() > last.epoch() && zxid.counter() == 1);
         if !follows {
+            if matches!(self.stage, Stage::History) && !self.clean {
+                // A leader with a hole would offer it again (ZOOKEEPER-4925).
+                self.ask_clean("the history that was offered has a gap", ctx);
+                return Ok(false);
+            }
             return Err(CloseReason::Misbehaved("PROPOSAL with a gap before it"));
         }
         ctx.history.push(Record { zxid, payload: Bytes::copy_from_slice(payload) });
@@ -748,6 +775,7 @@ impl Learner {
             Stage::Acked | Stage::Up => self.heard_ms + timing.tick_ms * timing.sync_limit,
             // The disk decides how long this takes; a leader that gives up closes the link.
             Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_) => i64::MAX,
+            Stage::Snapshot(..) if self.paused => i64::MAX,
             Stage::LeaderInfo | Stage::Start | Stage::Snapshot(..) | Stage::History => {
                 self.heard_ms + timing.tick_ms * timing.init_limit
             }
@@ -772,7 +800,8 @@ impl Learner {
         if ctx.history.last() > logged {
             ctx.history.truncate(logged);
         }
-        false
+        // A cut that the disk refused: memory has let go of what is still there.
+        ctx.history.last() < logged
     }
 
     /// The kind of member that this learner is.

@@ -473,6 +473,58 @@ fn a_cut_below_the_only_snapshot_destroys_nothing_and_asks_for_help() {
     assert_eq!((r.health, r.last_logged), (Health::Damaged, z(1, 3)));
 }
 
+#[test]
+fn a_purge_under_way_does_not_move_the_files_under_a_cut() {
+    let mut rig = lived(&config(), 1);
+    for c in 2..=6 {
+        rig.snapshot(z(1, c - 1));
+        rig.append(&[z(1, c)]);
+        rig.settle().expect("no budget");
+    }
+    rig.append(&(7..=60).map(|c| z(1, c)).collect::<Vec<_>>());
+    rig.settle().expect("no budget");
+    // A start forgets which snapshots are good: the purge verifies them, and meanwhile a leader asks for a cut.
+    let mut rig = Rig::recover(&config(), rig.store);
+    rig.call(Disk::purge);
+    rig.call(|d, out| d.truncate(z(1, 40), out));
+    rig.settle().expect("no budget");
+    assert_eq!(rig.count(|e| *e == DiskEvent::Truncated { ok: true }), 1);
+    let r = Rig::recover(&config(), rig.store).recovered();
+    assert_eq!((r.last_logged, r.health), (z(1, 40), Health::Intact));
+}
+
+#[test]
+fn a_snapshot_older_than_the_own_history_leaves_doubt_until_the_rest_is_logged() {
+    let mut rig = lived(&config(), 5);
+    rig.incoming(z(1, 3));
+    rig.settle().expect("no budget");
+    // 4 and 5 were acknowledged; the power fails before they are logged again.
+    let r = Rig::recover(&config(), rig.store.clone()).recovered();
+    assert_eq!((r.last_logged, r.health), (z(1, 3), Health::Doubtful));
+    rig.append(&[z(1, 4), z(1, 5)]);
+    rig.call(|d, _| d.synchronised());
+    rig.settle().expect("no budget");
+    let r = Rig::recover(&config(), rig.store).recovered();
+    assert_eq!((r.last_logged, r.health), (z(1, 5), Health::Intact));
+}
+
+#[test]
+fn without_any_snapshot_one_is_due() {
+    let mut rig = Rig::recover(&config(), Store::default());
+    assert!(rig.disk.snapshot_due());
+    rig.fail = Some(|op| matches!(op, DiskOp::WriteAt(n, ..) if n.name.contains("own-")).then_some(DiskError::Full));
+    rig.snapshot(z(0, 0));
+    rig.settle().expect("no budget");
+    assert!(!rig.disk.snapshot_due(), "not at once");
+    rig.fail = None;
+    rig.now.mono_ms += 10_000;
+    rig.call(|_, _| ());
+    assert!(rig.disk.snapshot_due(), "a learner that has nothing can be given nothing");
+    rig.snapshot(z(0, 0));
+    rig.settle().expect("no budget");
+    assert!(!rig.disk.snapshot_due());
+}
+
 // ----- readers ---------------------------------------------------------------------------------------------------------
 
 /// Reads everything behind `after`: records, whether the end was reached, whether there was a gap.

@@ -141,3 +141,14 @@ fn a_torn_tail_is_gone_before_anything_is_appended() {
         assert_eq!(again.recovered().health, Health::Doubtful, "no leader has synchronised it yet");
     }
 }
+
+#[cfg(feature = "mutants")]
+#[test]
+fn the_planted_bug_that_takes_damage_for_the_end_is_seen() {
+    use quorate_core::mutant::{Mutant, Mutants};
+    let cases = cases();
+    let case = cases.iter().find(|c| c["case"] == "flip-payload-mid").expect("the case");
+    let cfg = quorate_core::config::PeerConfig { mutants: Mutants::planted(Mutant::K21), ..config() };
+    let r = Rig::recover(&cfg, damaged(case)).recovered();
+    assert_eq!((r.health, r.last_logged), (Health::Intact, Zxid(0x2c)), "nine transactions are gone, without a word");
+}

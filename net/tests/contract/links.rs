@@ -225,6 +225,26 @@ fn five_hundred_clients_at_once() {
 }
 
 #[test]
+fn beyond_the_limit_clients_wait_until_others_have_gone() {
+    let world = World::start(echo);
+    let address = world.listening(Port::Client);
+    let mut clients: Vec<_> = (0..610).map(|_| client(address)).collect();
+    let mut opened = 0;
+    world.wait(|seen| {
+        opened += usize::from(matches!(seen, Seen::Opened(..)));
+        (opened == 600).then_some(())
+    });
+    clients.drain(..20);
+    let last = clients.last_mut().unwrap();
+    last.write_all(b"x").unwrap();
+    last.read_exact(&mut [0]).unwrap();
+    world.wait(|seen| {
+        opened += usize::from(matches!(seen, Seen::Opened(..)));
+        (opened == 610).then_some(())
+    });
+}
+
+#[test]
 fn a_flood_does_not_starve_others() {
     let world = World::start(|seen, out| match seen {
         Seen::Bytes(link, bytes) if bytes.len() < 100 => out.send(*link, bytes),

@@ -15,7 +15,7 @@ use quorate_net::disk::DataDirs;
 use quorate_net::{Bind, Driver, Ended, FourLetterReply, Host, Limits, Machine, Ports, Remote, Settings};
 
 /// Longer than anything here takes; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the machine was told, owned.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +128,7 @@ impl World {
         let (sender, seen) = channel();
         let dir = temp_dir();
         let machine = Script { first: Some(Box::new(first)), rule: Box::new(rule), seen: sender.clone(), deadline };
-        let limits = Limits { shutdown_ms: 200, ..Limits::default() };
+        let limits = Limits { links: 600, shutdown_ms: 200, ..Limits::default() };
         let settings = Settings { ports, dirs: dirs(&dir), limits };
         let driver = Driver::new(|_| machine, Quiet(sender), settings).unwrap();
         let remote = driver.remote();

@@ -145,8 +145,14 @@ impl Clients {
     pub(super) fn explain(&mut self, header: &TxnHeader, txn: &Txn<'_>, model: &Model) -> Checked {
         let own = matches!(txn, Txn::CreateSession { .. })
             || header.session == SessionId::NONE
-            || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0);
+            || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0)
+            // What an old connection had on its way when the session moved: refused, and nobody is told (2.4).
+            || matches!(txn, Txn::Error(ErrorCode::SessionMoved));
         if own {
+            return Ok(());
+        }
+        if matches!(txn, Txn::Error(ErrorCode::SessionMoved)) {
+            // Late from a connection that was left: it has no effect and no place in the order.
             return Ok(());
         }
         let what = || format!("{} is decided for xid {} of session {}", header.zxid, header.cxid, header.session);

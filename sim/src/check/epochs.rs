@@ -110,17 +110,19 @@ pub(super) fn vote(g: &mut Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked
     s.resync = None;
     s.snapshot = false;
     s.expired.clear();
-    let (durable, logged, current) = (s.durable, s.logged, s.current);
+    let (durable, logged, current, voter) = (s.durable, s.logged, s.current, s.voter);
     let (durable, logged) = (g.zxid(durable), g.zxid(logged));
     if !g.servers[n].voter {
         // An observer announces the least zxid there is: it never counts.
         return Ok(());
     }
-    if zxid != Zxid::NONE && zxid != durable {
+    // Observers say Long.MIN_VALUE: they are for nobody to elect.
+    let silent = zxid == Zxid::NONE || (zxid.0 == i64::MIN && !voter);
+    if !silent && zxid != durable {
         let second = format!("its durable log ends at {durable}, what it has logged at {logged}");
         return broken("Z16", format!("it votes with zxid {zxid}"), second);
     }
-    if zxid != Zxid::NONE && epoch != current {
+    if !silent && epoch != current {
         return broken("Z16", format!("it votes with epoch {epoch}"), format!("its durable currentEpoch is {current}"));
     }
     Ok(())

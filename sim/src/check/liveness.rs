@@ -5,6 +5,7 @@
 use quorate_core::event::Health;
 use quorate_core::ids::SessionId;
 
+use super::ghost::ROOT;
 use super::{Broken, Checks};
 
 /// What counts from the moment of healing.
@@ -73,7 +74,13 @@ impl Checks {
             return Some(format!("no voter of the core has {tip}, which was decided"));
         }
         let voters = core.iter().filter(|n| g.servers[**n].voter);
-        let sound = voters.clone().filter(|n| !matches!(g.servers[**n].health, Health::Damaged | Health::Doubtful));
+        // An empty server counts only among servers that are as empty.
+        let data = g.tip != ROOT || g.servers.iter().any(|s| s.current > 0 || s.durable != ROOT);
+        let sound = voters.clone().filter(|n| match g.servers[**n].health {
+            Health::Intact => true,
+            Health::Empty => !data,
+            Health::Damaged | Health::Doubtful => false,
+        });
         let (whole, sound) = (voters.count() as u32, sound.count() as u32);
         (sound < g.majority() && whole < g.voters)
             .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))

@@ -30,8 +30,13 @@ pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &
     if zxid.counter() == u32::MAX {
         return broken("Z17", what(), "the counter of an epoch ends before 0xffffffff".into());
     }
-    if first_of_epoch && (parent != g.tip || applied != g.tip) {
-        let second = format!("decided so far: {}, in its log {before}, delivered {}", g.zxid(g.tip), g.zxid(applied));
+    // What later leaders have decided meanwhile is none of its business: nobody acknowledges this one any more.
+    let mut old = g.tip;
+    while g.zxid(old).epoch() >= zxid.epoch() {
+        old = g.entry(old).parent;
+    }
+    if first_of_epoch && (parent != old || applied != old) {
+        let second = format!("decided before: {}, in its log {before}, delivered {}", g.zxid(old), g.zxid(applied));
         return broken("Z8", format!("it proposes {zxid}, the first of its epoch"), second);
     }
     g.propose(zxid, hash, parent, record.clone());
@@ -119,7 +124,7 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
     let s = &mut g.servers[n];
     s.term = epoch;
     s.resync = None;
-    s.excused = false;
+    // Excused for good: the spoiled bytes may lie where nothing has read them yet.
     s.health = Health::Intact;
     Ok(())
 }
@@ -175,7 +180,10 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
         let second = format!("{} was decided and durable here", g.zxid(g.decided_part(durable)));
         return broken("U1", format!("recovery finds a log up to {last} ({health:?})"), second);
     }
-    if !excused && matches!(health, Health::Damaged) {
+    // An fsync that failed may have dropped what the next one calls durable: to find that out is all that a server can do.
+    let excused = excused || g.servers[n].failing;
+    // A snapshot that was being installed took the place of a longer log: not to be trusted until the leader has sent the rest.
+    if !excused && resync.is_none() && matches!(health, Health::Damaged) {
         return broken("U3", format!("recovery says {health:?} at {last}"), "no fault has damaged this disk".into());
     }
     g.servers[n].logged = at;

@@ -34,7 +34,8 @@ pub(super) fn decided(g: &Ghost, n: usize, zxid: Zxid) -> Result<At, Broken> {
     if g.leaders.get(&zxid.epoch()) != Some(&n) || g.servers[n].leads.is_none() {
         return broken("Z1", what(), "it is not the established leader of that epoch".into());
     }
-    if g.entry(at).parent != g.tip {
+    // A deposed leader may learn late what others have decided since: then it is nothing new.
+    if g.entry(at).parent != g.tip && !g.entry(at).decided {
         let second = format!("decided so far: {}; before it comes {}", g.zxid(g.tip), g.zxid(g.entry(at).parent));
         return broken("Z12", what(), second);
     }
@@ -55,7 +56,13 @@ fn quorum(g: &Ghost, at: At, what: &impl Fn() -> String) -> Checked {
 
 /// The entries from the newest decided one up to `end`, ascending, now decided.
 pub(super) fn extend(g: &mut Ghost, end: At) -> Result<Vec<At>, Broken> {
+    if g.entry(end).decided {
+        return Ok(Vec::new());
+    }
     let mut new = Vec::new();
+    if g.entry(end).decided {
+        return Ok(new);
+    }
     let mut at = end;
     while !g.entry(at).decided {
         new.push(at);

@@ -64,6 +64,8 @@ struct Rules {
     tree_digest: bool,
     local_sessions: bool,
     container_never_used_ms: Millis,
+    /// A longer record would be refused by every learner, now and whenever it is offered again.
+    record_max: usize,
     mutants: Mutants,
 }
 
@@ -104,6 +106,7 @@ impl Preparer {
             tree_digest: features.tree_digest,
             local_sessions: features.local_sessions,
             container_never_used_ms: cfg.timing.container_never_used_ms,
+            record_max: cfg.limits.frame_max + cfg.limits.frame_extra,
             mutants: cfg.mutants,
         };
         Self { rules, flying: Projection::new(cfg.seed, tree), last_acl: SharedAcl::from([]) }

@@ -18,11 +18,15 @@ impl Step<'_> {
         self.flying.begin();
         out.put_len(parts.len());
         let mut failed = false;
-        for part in parts {
+        for (i, part) in parts.iter().enumerate() {
             let start = out.len();
+            // Whatever comes, the rest fits as errors: ids in place of "auth" may make a record many times its request.
+            let fits = |out: &Vec<u8>| out.len() + (parts.len() - i - 1) * ERROR_LEN <= self.rules.record_max;
             if failed {
                 put_error(ErrorCode::RuntimeInconsistency, out);
-            } else if let Err(code) = self.part(part, out) {
+            } else if let Err(code) =
+                self.part(part, out).and_then(|()| if fits(out) { Ok(()) } else { Err(ErrorCode::MarshallingError) })
+            {
                 out.truncate(start);
                 put_error(code, out);
                 failed = true;
@@ -57,6 +61,9 @@ impl Step<'_> {
         Ok(())
     }
 }
+
+/// Length of an op that failed.
+const ERROR_LEN: usize = 12;
 
 fn put_error(code: ErrorCode, out: &mut Vec<u8>) {
     out.put_i32(op::ERROR);

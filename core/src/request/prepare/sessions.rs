@@ -57,6 +57,9 @@ impl Preparer {
                 self.flying.put(place, above, header.zxid, Some(parent));
             }
         }
+        // Every server finds the session's ephemerals by itself; the list is for those that Java leaves in flight.
+        let fits = owned.iter().map(|path| path.len() + 4).sum::<usize>() < self.rules.record_max;
+        let owned = if fits { owned } else { Vec::new() };
         let paths = owned.iter().map(|path| Cow::Borrowed(path.as_str())).collect();
         Txn::CloseSession { paths: Some(paths) }.encode(header.kind, out);
     }

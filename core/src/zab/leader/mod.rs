@@ -1,5 +1,7 @@
 //! LEADING: discovery of a new epoch, synchronisation of learners, broadcast. A standalone server is a leader without learners.
 
+mod discovery;
+
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -58,6 +60,8 @@ pub struct Leader {
     /// The phase must end by then.
     deadline: Millis,
     max_accepted: Epoch,
+    /// The log on disk cannot be read through from before this zxid: a learner that stands there needs a snapshot.
+    holed: Zxid,
     heard: Tally,
     /// ACKEPOCHs of voters whose history is whole, and of all voters.
     sound: Tally,
@@ -113,6 +117,7 @@ impl Leader {
             health: Health::Intact,
             deadline: 0,
             max_accepted: 0,
+            holed: Zxid::ZERO,
             heard: Tally::new(),
             sound: Tally::new(),
             promised: Tally::new(),
@@ -163,155 +168,6 @@ impl Leader {
         up.fold((0, 0), |(f, o), h| if h.observer { (f, o + 1) } else { (f + 1, o) })
     }
 
-    // ----- discovery ---------------------------------------------------------------------------------------------
-
-    fn fix_epoch(&mut self, ctx: &mut Ctx<'_>) {
-        if self.phase != Phase::Gathering || !self.heard.is_quorum(ctx.verifier) {
-            return;
-        }
-        self.epoch = self.max_accepted + 1;
-        if self.epoch >= i64::from(i32::MAX) {
-            ctx.out.event(Event::Warning("epochs are used up: this server refuses to lead".into()));
-            ctx.effects.push(Effect::StepDown("epochs are used up"));
-            return;
-        }
-        self.phase = Phase::Fixing;
-        ctx.disk.write_accepted(self.epoch, ctx.out);
-        if ctx.cfg.mutants.has(Mutant::K06) {
-            self.epoch_accepted(ctx);
-        }
-    }
-
-    /// The accepted epoch is durable: it may be announced.
-    pub fn epoch_accepted(&mut self, ctx: &mut Ctx<'_>) {
-        if self.phase != Phase::Fixing {
-            return;
-        }
-        self.phase = Phase::Promising;
-        self.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
-        self.promised.add(ctx.verifier, self.me);
-        if self.health == Health::Intact || self.as_empty() {
-            self.sound.add(ctx.verifier, self.me);
-        }
-        ctx.effects.push(Effect::EpochKnown(self.epoch));
-        let epoch = self.epoch;
-        for h in self.handlers.values_mut().filter(|h| h.stage == Stage::EpochPending) {
-            Self::announce(h, epoch, ctx);
-        }
-        self.open(ctx);
-    }
-
-    fn as_empty(&self) -> bool {
-        self.summary == (0, Zxid::ZERO)
-    }
-
-    fn announce(h: &mut Handler, epoch: Epoch, ctx: &mut Ctx<'_>) {
-        h.stage = Stage::AckEpoch;
-        let mut data = Vec::with_capacity(8);
-        data.put_i32(crate::wire::packet::LearnerInfo::PROTOCOL);
-        if h.ours {
-            // Tells the learner that this leader knows what its flags mean; others read four bytes.
-            data.put_i32(super::learner::MARKER);
-        }
-        h.send(ctx.out, kind::LEADERINFO, Zxid::new(epoch, 0), Some(&data));
-    }
-
-    pub(crate) fn learner_info(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
-        if let Some(sid) = h.sid
-            && self.phase == Phase::Gathering
-        {
-            self.saw_promise(h.accepted);
-            if !h.observer {
-                self.heard.add(ctx.verifier, sid);
-            }
-        }
-        h.stage = Stage::EpochPending;
-        let late = !matches!(self.phase, Phase::Gathering);
-        if late && h.accepted > self.epoch && h.sid.is_some_and(|sid| ctx.verifier.is_voter(sid)) {
-            // It can never follow this term: only a new epoch lets it back in (quorum-protocol 4, step 2).
-            self.saw_promise(h.accepted);
-            ctx.effects.push(Effect::StepDown("a voter has promised a newer epoch"));
-            return;
-        }
-        self.fix_epoch(ctx);
-        if !matches!(self.phase, Phase::Gathering | Phase::Fixing) {
-            Self::announce(h, self.epoch, ctx);
-        }
-    }
-
-    fn saw_promise(&mut self, epoch: Epoch) {
-        self.max_accepted = self.max_accepted.max(epoch);
-    }
-
-    /// The newest epoch that any learner has promised, as far as this leader heard.
-    #[must_use]
-    pub const fn newest_promise(&self) -> Epoch {
-        self.max_accepted
-    }
-
-    /// An ACKEPOCH: the learner's current epoch and newest zxid. `Err` closes the link.
-    pub(crate) fn ack_epoch(
-        &mut self,
-        h: &mut Handler,
-        current: Epoch,
-        last: Zxid,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), CloseReason> {
-        h.peer_last = last;
-        h.stage = Stage::Waiting;
-        if self.phase == Phase::Promising
-            && let Some(sid) = h.sid.filter(|_| !h.observer)
-            && current != -1
-            && last != Zxid::NONE
-        {
-            if (current, last) > self.summary {
-                return Err(CloseReason::Misbehaved("learner has a newer history than the leader"));
-            }
-            // An empty server may have lost what it promised: it counts only where everybody is as empty. One of ours says
-            // whether an operator has vouched for it (the file `initialize`).
-            let empty = if h.ours { h.empty } else { last == Zxid::ZERO && current == 0 };
-            if !empty || self.as_empty() {
-                self.promised.add(ctx.verifier, sid);
-                if !h.doubtful {
-                    self.sound.add(ctx.verifier, sid);
-                }
-            }
-        }
-        self.open(ctx);
-        Ok(())
-    }
-
-    /// Goes on when a majority of whole histories, or every voter, has promised (design page, "Disk").
-    fn open(&mut self, ctx: &mut Ctx<'_>) {
-        let everyone = self.promised.len() >= ctx.verifier.voters().len();
-        if self.phase != Phase::Promising || !(self.sound.is_quorum(ctx.verifier) || everyone) {
-            return;
-        }
-        self.phase = Phase::Opening;
-        ctx.disk.write_current(self.epoch, ctx.out);
-    }
-
-    /// The current epoch is durable: this server's own ACK(NEWLEADER) counts, learners are synchronised.
-    pub fn epoch_current(&mut self, ctx: &mut Ctx<'_>) {
-        if self.phase != Phase::Opening {
-            return;
-        }
-        assert_eq!(ctx.disk.durable(), self.initial, "the initial history is on disk before the first promise");
-        self.phase = Phase::Syncing;
-        self.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
-        self.last_proposed = Zxid::new(self.epoch, 0);
-        self.newleader.add(ctx.verifier, self.me);
-        let links: Vec<LinkId> =
-            self.handlers.iter().filter(|(_, h)| h.stage == Stage::Waiting).map(|(l, _)| *l).collect();
-        for link in links {
-            self.with_handler(link, ctx, |leader, h, ctx| {
-                leader.start_sync(h, ctx);
-                Ok(())
-            });
-        }
-        self.establish(ctx);
-    }
-
     // ----- synchronisation ---------------------------------------------------------------------------------------
 
     /// The history that a learner gets as PROPOSAL + COMMIT ends here.
@@ -341,7 +197,9 @@ impl Leader {
                 h.sent = to;
                 self.hand_over(h, ctx);
             }
-            Plan::LogThenSnap { from } if self.log_is_cheap(from, ctx) => {
+            Plan::LogThenSnap { from }
+                if from >= self.holed && ctx.disk.log_proves(from) && self.log_is_cheap(from, ctx) =>
+            {
                 let reader = ctx.disk.open_log(from, ctx.out);
                 h.stage = Stage::Feeding(Feed::Probe(reader));
             }
@@ -354,6 +212,10 @@ impl Leader {
         let factor = ctx.cfg.storage.snapshot_size_factor_permille;
         if factor < 0 {
             return false;
+        }
+        if ctx.disk.newest_snapshot().is_some_and(|zxid| zxid <= from) {
+            // A snapshot would take the learner back to before what it has, and the log from there on is longer still.
+            return true;
         }
         let limit = ctx.disk.newest_snapshot_bytes().saturating_mul(factor.unsigned_abs()) / 1000;
         limit == 0 || ctx.disk.log_bytes_since(from) <= limit.max(64 << 10)
@@ -451,7 +313,8 @@ impl Leader {
                 h.stage = Stage::Feeding(Feed::Log(reader));
             }
             if gap {
-                return Err(CloseReason::Refused("the log on disk has a hole: a newer snapshot is needed"));
+                leader.holed = leader.holed.max(h.sent.next());
+                return Err(CloseReason::Refused("the log on disk cannot prove what follows: a snapshot is needed"));
             }
             let limit = leader.history_end(ctx);
             for record in records.iter().filter(|r| r.zxid <= limit) {
@@ -484,6 +347,8 @@ impl Leader {
             }
         }
         h.stage = Stage::Forwarding;
+        // It had nothing to say while it was fed, however long that took: its time begins now.
+        h.heard_ms = ctx.now.mono_ms;
         let text = ctx.cfg.ensemble.as_ref().map(crate::config::Ensemble::text).unwrap_or_default();
         h.send(ctx.out, kind::NEWLEADER, Zxid::new(self.epoch, 0), Some(text.as_bytes()));
     }
@@ -506,6 +371,8 @@ impl Leader {
         self.phase = Phase::Broadcast;
         self.quorum_seen = ctx.now.mono_ms;
         ctx.history.commit_to(self.initial);
+        // A quorum has taken over this history: whatever was doubtful about it is decided.
+        ctx.disk.synchronised();
         ctx.out.event(Event::Established { epoch: self.epoch, last_logged: self.initial });
         ctx.effects.push(Effect::Established);
         for h in self.handlers.values_mut().filter(|h| h.stage == Stage::Acked) {
@@ -683,7 +550,7 @@ impl Leader {
             }
             LinkEvent::Bytes(bytes) => {
                 self.with_handler(link, ctx, |leader, h, ctx| leader.on_bytes(h, bytes, ctx));
-                self.after_bytes(ctx);
+                self.after_bytes(link, ctx);
             }
             LinkEvent::Closed => {
                 if let Some(mut h) = self.handlers.remove(&link)
@@ -709,11 +576,11 @@ impl Leader {
         }
     }
 
-    /// What a packet of one learner may have changed for the others.
-    fn after_bytes(&mut self, ctx: &mut Ctx<'_>) {
+    /// What a packet of one learner may have changed: for all, and for itself, as it was not in the map while it was read.
+    fn after_bytes(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
         if self.phase == Phase::Broadcast {
             self.decide(ctx);
-            for h in self.handlers.values_mut().filter(|h| h.stage == Stage::Acked) {
+            if let Some(h) = self.handlers.get_mut(&link).filter(|h| h.stage == Stage::Acked) {
                 h.up_to_date(ctx.out);
             }
         }
@@ -767,7 +634,7 @@ impl Leader {
             let silent = now - h.heard_ms > limit && !matches!(h.stage, Stage::Feeding(_));
             if silent {
                 gone.push((h.link, CloseReason::Timeout("learner silent for too long")));
-            } else if h.undrained > ctx.cfg.limits.learner_queue_bytes {
+            } else if h.undrained + h.held.len() > ctx.cfg.limits.learner_queue_bytes {
                 gone.push((h.link, CloseReason::TooSlow));
             } else if let Some(sid) = h.sid.filter(|_| h.synced() && !h.observer) {
                 alive.add(ctx.verifier, sid);
