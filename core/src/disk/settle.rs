@@ -87,6 +87,8 @@ impl Disk {
             );
             self.late.push(DiskEvent::Warning(text));
             values[1] = Some(record.current);
+            // It is no sign of Java either: the watermark counts.
+            r.java_since = matches!(source(&r.small[small::ACCEPTED]), Source::Good(v) if v > record.accepted);
         }
         // The sentinel -1: not known yet, the log decides.
         self.state = State { accepted: values[0].unwrap_or(-1), current: values[1].unwrap_or(-1), ..record };
@@ -204,8 +206,9 @@ impl Disk {
                 trust = Trust::Damaged;
             }
         }
-        // A record of promises without a history is no wiped disk: nobody has synchronised this server yet.
-        let promised = r.record.is_some_and(|record| record.accepted > 0);
+        // Promises without a history are no wiped disk: nobody has synchronised this server yet. Wherever they were found, as
+        // from now on our own record holds them: another start must conclude the same.
+        let promised = self.state.accepted > 0;
         let empty = last <= Zxid::ZERO && self.state.current <= 0 && trust == Trust::Unknown && !promised;
         let nothing = self.files.snaps.is_empty() && self.files.logs.is_empty();
         let initialize = r.has(BASE, name::INITIALIZE);
