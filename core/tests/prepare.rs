@@ -675,3 +675,53 @@ fn a_late_apply_changes_no_transaction() {
     }
     QuickCheck::new().tests(1000).quickcheck(same as fn(Vec<Move>) -> bool);
 }
+
+// ----- what no learner would take ------------------------------------------------------------------------------------
+
+fn small() -> PeerConfig {
+    let mut cfg = PeerConfig::default();
+    (cfg.limits.frame_max, cfg.limits.frame_extra) = (4000, 4000);
+    cfg
+}
+
+#[test]
+fn a_multi_that_grows_beyond_what_learners_take_fails() {
+    let mut leader = Leader::new(&small());
+    let user = "u".repeat(500);
+    let ids = [Id { scheme: Some("digest".into()), id: Some(format!("{user}:x").into()) }];
+    let auth = || vec![Acl { perms: perm::ALL, id: Id::new("auth", "") }];
+    let paths: Vec<String> = (0..40).map(|i| format!("/{i}")).collect();
+    let multi = |n: usize| {
+        let ops = paths[..n].iter().map(|p| create_with(op::CREATE, p, 0, -1, auth()));
+        Request::Multi(ops.collect())
+    };
+    let record = leader.ask_as(&ids, HERE, A, &multi(40)).expect("a transaction");
+    assert!(record.len() <= 8000 + 12, "{} bytes", record.len());
+    assert!(parts(&record).iter().any(|part| part.kind == op::ERROR));
+    leader.catch_up();
+    assert!(leader.tree.node("/0").is_none(), "all or nothing");
+    leader.ask_as(&ids, HERE, A, &multi(10)).expect("a transaction");
+    leader.catch_up();
+    assert!(leader.tree.node("/9").is_some());
+}
+
+#[test]
+fn the_close_of_a_session_with_very_many_ephemerals_does_not_list_them() {
+    let mut leader = Leader::new(&small());
+    for i in 0..100 {
+        assert_eq!(leader.err(&create(&format!("/{}{i}", "long".repeat(30)), 1)), ErrorCode::Ok);
+    }
+    let record = leader.ask(HERE, A, &Request::CloseSession).expect("a transaction");
+    assert_eq!(decode_record(&record).expect("a record").1, Txn::CloseSession { paths: Some(vec![]) });
+    leader.catch_up();
+    assert_eq!(leader.tree.ephemeral_count(), 0);
+}
+
+#[test]
+fn many_entries_of_auth_do_not_repeat_all_identities_without_end() {
+    let mut leader = Leader::new(&PeerConfig::default());
+    let ids = [Id { scheme: Some("digest".into()), id: Some(format!("{}:x", "u".repeat(60_000)).into()) }];
+    let acl = (0..1000).map(|i| Acl { perms: perm::ALL, id: Id { scheme: Some("auth".into()), id: Some(i.to_string().into()) } });
+    let record = leader.ask_as(&ids, HERE, A, &create_with(op::CREATE, "/a", 0, -1, acl.collect())).expect("a transaction");
+    assert_eq!(decode_record(&record).expect("a record").1, Txn::Error(ErrorCode::InvalidAcl));
+}

@@ -87,6 +87,8 @@ impl Disk {
             );
             self.late.push(DiskEvent::Warning(text));
             values[1] = Some(record.current);
+            // It is no sign of Java either: the watermark counts.
+            r.java_since = matches!(source(&r.small[small::ACCEPTED]), Source::Good(v) if v > record.accepted);
         }
         // The sentinel -1: not known yet, the log decides.
         self.state = State { accepted: values[0].unwrap_or(-1), current: values[1].unwrap_or(-1), ..record };

@@ -525,6 +525,23 @@ fn without_any_snapshot_one_is_due() {
     assert!(!rig.disk.snapshot_due());
 }
 
+#[test]
+fn a_flipped_bit_in_an_epoch_file_does_not_silence_the_watermark() {
+    let mut rig = lived(&config(), 4);
+    rig.now.mono_ms += 5000;
+    rig.append(&[z(1, 5)]);
+    rig.settle().expect("no budget");
+    rig.call(|d, out| d.tick(quorate_core::ids::Now { mono_ms: 10_000, wall_ms: 0 }, out));
+    rig.settle().expect("no budget");
+    rig.store.edit(Dir::Data, "currentEpoch", |b| *b = b"9".to_vec());
+    rig.store.edit(Dir::Log, "log.100000001", |b| {
+        let end = 16 + (1..=5).map(|c| payload(z(1, c)).len() + 13).sum::<usize>();
+        b.truncate(end - 3);
+    });
+    let r = Rig::recover(&config(), rig.store).recovered();
+    assert_eq!((r.current, r.health), (1, Health::Damaged), "the last record was durable");
+}
+
 // ----- readers ---------------------------------------------------------------------------------------------------------
 
 /// Reads everything behind `after`: records, whether the end was reached, whether there was a gap.
