@@ -30,8 +30,13 @@ fn transcripts() {
         .filter_map(|(path, name)| {
             let text = std::fs::read_to_string(path).expect("readable script");
             let check = AssertUnwindSafe(|| {
-                let transcript = transcript::run(&text);
-                assert_eq!(transcript, transcript::run(&text), "{name}: the same script, the same transcript");
+                let (transcript, reports) = transcript::run_in_pieces(&text, usize::MAX);
+                let again = transcript::run(&text);
+                assert_eq!(transcript, again, "{name}: the same script, the same transcript");
+                for piece in [1, 13] {
+                    let cut = transcript::run_in_pieces(&text, piece).1;
+                    assert_eq!(reports, cut, "{name}: it makes no difference where the network cuts a stream");
+                }
                 settings.bind(|| insta::assert_snapshot!(name.as_str(), transcript));
             });
             let ended = catch_unwind(check);

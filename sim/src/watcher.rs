@@ -91,6 +91,7 @@ impl<'a> Watcher<'a> {
         if !self.traces() {
             return;
         }
+        let who = who.to_string();
         let line = format!("{:>6}.{:03} {who:<4} {what}", self.now / 1000, self.now % 1000);
         if let Some(trace) = &mut self.trace {
             trace(&line);

@@ -36,9 +36,8 @@ def populate(context: Context, server: Server, root: str) -> wire.Client:
     zk.zk.create(f"{root}/large", b"z" * 300_000)
     zk.zk.create(f"{root}/secret", b"s", acl=[make_digest_acl("user", "secret", all=True), *zk.zk.get_acls("/")[0]])
     zk.zk.set_acls(f"{root}/empty", [make_digest_acl("user", "other", read=True), *zk.zk.get_acls("/")[0]])
-    for number in range(5):
-        zk.zk.create(f"{root}/s-", b"%d" % number, sequence=True)
-    zk.zk.delete(f"{root}/s-0000000001")
+    numbered = [zk.zk.create(f"{root}/s-", b"%d" % number, sequence=True) for number in range(5)]
+    zk.zk.delete(numbered[1])
     zk.zk.set(f"{root}/binary", b"changed")
     zk.close()
 
@@ -56,7 +55,7 @@ def populate(context: Context, server: Server, root: str) -> wire.Client:
                 (wire.CREATE, wire.create(f"{root}/multi", b"")),
                 (wire.CREATE, wire.create(f"{root}/multi/e", b"", wire.EPHEMERAL)),
                 (wire.SET_DATA, wire.set_data(f"{root}/multi", b"set")),
-                (wire.DELETE, wire.delete(f"{root}/s-0000000002")),
+                (wire.DELETE, wire.delete(numbered[2])),
             ),
         ),
         ("parent of many", wire.CREATE, wire.create(f"{root}/many", b"")),

@@ -110,6 +110,11 @@ class Server:
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
+    def freeze(self) -> None:
+        """SIGSTOP: it lives and does nothing. Only `kill9` helps then."""
+        assert self.process is not None, f"{self} does not run"
+        self.process.send_signal(signal.SIGSTOP)
+
     def kill9(self) -> None:
         """SIGKILL, and waits until the process is gone."""
         assert self.process is not None, f"{self} does not run"

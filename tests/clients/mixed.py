@@ -11,11 +11,12 @@ from .harness import Context, check, equal, until
 
 GET_ACL, GET_CHILDREN2, MULTI, CREATE_CONTAINER, CREATE_TTL = 6, 12, 14, 19, 21
 CONTAINER, WITH_TTL = 4, 5
-LEADER = 3
 KINDS = {"j": "java", "q": "quorate"}
 
 # What the servers print about how a learner is brought up to date, by the side that prints it.
-_JAVA_LEADER = {"DIFF": "Sending DIFF zxid", "TRUNC": "Sending TRUNC zxid", "SNAP": "Sending snapshot last zxid of peer"}
+_JAVA_LEADER = {"DIFF": "Sending DIFF zxid", "SNAP": "Sending snapshot last zxid of peer"}
+# A Java leader is silent about this one.
+_QUORATE_LEARNER = {"TRUNC": "Truncating log to get in sync"}
 _JAVA_LEARNER = {
     "DIFF": "Getting a diff from the leader",
     "TRUNC": "Truncating log to get in sync",
@@ -68,7 +69,7 @@ def dump(server: Server, root: str = "/") -> dict[str, Node]:
                 equal((data.err, acl.err, listed.err), (0, 0, 0), f"errors of reading {path} at {server}")
                 equal(listed.stat(), data.stat(), f"the two stats of {path} at {server}")
                 names = tuple(sorted(listed.children()))
-                found[path] = _comparable(path, Node(data.data(), data.stat(), acl.body, names))
+                found[path] = _comparable(path, Node(data.data(), data.stat(), acl.body[: -wire.STAT_BYTES], names))
                 below += [f"{path.rstrip('/')}/{name}" for name in names]
             level = below
         client.close()
@@ -126,17 +127,32 @@ class Printed:
         return server.log_text()[self.marks[server] :]
 
     def sync_of(self, learner: Server) -> str:
-        """How that learner was brought up to date: DIFF, TRUNC or SNAP, as a Java server on either side says."""
-        if learner.kind == "java":
-            sources, texts = [learner], _JAVA_LEARNER
-        else:
-            sources, texts = [s for s in self.servers.servers if s.kind == "java" and s is not learner], _JAVA_LEADER
+        """How that learner was brought up to date: DIFF, TRUNC or SNAP."""
 
-        def probe() -> list[tuple[int, str]]:
-            hits = [(self.since(s).rfind(text), kind) for s in sources for kind, text in texts.items()]
-            return [hit for hit in hits if hit[0] >= 0]
+        def probe() -> list[str]:
+            if learner.kind == "java":
+                return self.printed(learner, _JAVA_LEARNER)
+            leaders = [s for s in self.servers.servers if s.kind == "java" and s.mode() == "leader"]
+            return self.printed(learner, _QUORATE_LEARNER) or [k for s in leaders for k in self.of_leader(s, learner)]
 
-        return max(until(f"a Java server to print how {learner} was synchronised", probe))[1]
+        return until(f"a server to print how {learner} was synchronised", probe)[-1]
+
+    def of_leader(self, leader: Server, learner: Server) -> list[str]:
+        """What a Java leader has printed about that learner."""
+        to, text = f"peer sid: {learner.sid}\n", self.since(leader)
+        at = text.rfind("Synchronizing with Learner " + f"sid: {learner.sid} ")
+        return [kind for kind, words in _JAVA_LEADER.items() if at >= 0 and self._follows(text[at:], words, to)]
+
+    @staticmethod
+    def _follows(text: str, words: str, to: str) -> bool:
+        """DIFF names the learner in its line; SNAP does not, and nobody else is being synchronised meanwhile."""
+        lines = [line + "\n" for line in text.splitlines() if words in line]
+        return any(line.endswith(to) or "snapshot" in words for line in lines)
+
+    def printed(self, server: Server, texts: dict[str, str]) -> list[str]:
+        """What that server has printed, oldest first."""
+        text = self.since(server)
+        return [kind for at, kind in sorted((text.rfind(words), kind) for kind, words in texts.items()) if at >= 0]
 
 
 def create_many(client: wire.Client, parent: str, count: int, size: int = 20, prefix: str = "n") -> None:

@@ -13,6 +13,7 @@ NO_NODE, NODE_EXISTS, BAD_VERSION = -101, -110, -103
 
 _OPEN_ACL = struct.pack(">ii", 1, 31) + struct.pack(">i5si6s", 5, b"world", 6, b"anyone")
 _STAT = struct.Struct(">qqqqiiiqiiq")
+STAT_BYTES = _STAT.size
 
 
 def text(value: str) -> bytes:

@@ -219,6 +219,16 @@ impl LogScan {
                 self.damage(format!("{}: {what}", self.name), here);
                 return;
             }
+            // A broken end in front of a new epoch: nobody can tell what was there, and the counter cannot show a hole.
+            if let Some(tear) = &self.tear
+                && zxid != self.last.next()
+            {
+                let (what, at) =
+                    (format!("{}, and {zxid} does not follow directly on {}", tear.what, self.last), tear.at);
+                let place = Some((tear.file, at));
+                self.damage(what, place);
+                return;
+            }
             if let Err(what) = deliver(zxid, record.payload.clone()) {
                 self.damage(format!("{}: record {zxid} at byte {start}: {what}", self.name), here);
                 return;

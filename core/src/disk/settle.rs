@@ -206,10 +206,7 @@ impl Disk {
                 trust = Trust::Damaged;
             }
         }
-        // Promises without a history are no wiped disk: nobody has synchronised this server yet. Wherever they were found, as
-        // from now on our own record holds them: another start must conclude the same.
-        let promised = self.state.accepted > 0;
-        let empty = last <= Zxid::ZERO && self.state.current <= 0 && trust == Trust::Unknown && !promised;
+        let empty = last <= Zxid::ZERO && self.state.current <= 0 && trust == Trust::Unknown;
         let nothing = self.files.snaps.is_empty() && self.files.logs.is_empty();
         let initialize = r.has(BASE, name::INITIALIZE);
         if empty && initialize {

@@ -88,6 +88,8 @@ pub struct Links {
     links: BTreeMap<LinkId, Link>,
     config: Bytes,
     greeting: usize,
+    /// No deadline is before this: what is asked for after every step must not cost a walk over all members.
+    next: Option<Millis>,
 }
 
 impl Links {
@@ -109,6 +111,7 @@ impl Links {
             links: BTreeMap::new(),
             config,
             greeting: 0,
+            next: None,
         }
     }
 
@@ -248,6 +251,7 @@ impl Links {
                 self.greeting += 1;
                 let until = now.mono_ms + self.hello_ms;
                 self.links.insert(link, Link { kind: Kind::Greeting(until), inbuf: InBuf::default() });
+                self.next = Some(self.next.map_or(until, |at| at.min(until)));
             }
             LinkEvent::Opened { .. } => self.dialed(now, link, &what, out),
             LinkEvent::Closed => {
@@ -259,7 +263,9 @@ impl Links {
                     // A lost connection may mean a lost server: while LOOKING the difference matters.
                     if what.state == VoterState::Looking && !failed {
                         if sid > self.me {
-                            remote.redial_at = Some(now.mono_ms + CALL_BACK_MS);
+                            let at = now.mono_ms + CALL_BACK_MS;
+                            remote.redial_at = Some(at);
+                            self.next = Some(self.next.map_or(at, |next| next.min(at)));
                         } else {
                             self.send(now, sid, &what, out);
                         }
@@ -444,6 +450,9 @@ impl Links {
 
     /// Calls servers that have not called back, and closes connections that never said hello.
     pub fn tick(&mut self, now: Now, what: &Announcement, out: &mut Outbox) {
+        if self.next.is_none_or(|at| at > now.mono_ms) {
+            return;
+        }
         let due = |r: &Remote| r.redial_at.is_some_and(|at| at <= now.mono_ms);
         let lost: Vec<Sid> = self.remotes.iter().filter(|(_, r)| due(r)).map(|(sid, _)| *sid).collect();
         for sid in lost {
@@ -454,19 +463,21 @@ impl Links {
                 self.send(now, sid, what, out);
             }
         }
-        if self.greeting == 0 {
-            return;
-        }
         let due = |l: &Link| matches!(l.kind, Kind::Greeting(until) if until <= now.mono_ms);
         let late: Vec<LinkId> = self.links.iter().filter(|(_, l)| due(l)).map(|(id, _)| *id).collect();
         for link in late {
             self.drop_link(link, CloseReason::Timeout("no hello on an election connection"), out);
         }
+        self.next = self.first_deadline();
     }
 
-    /// When [`Links::tick`] has something to do.
+    /// When [`Links::tick`] has something to do; it may be earlier.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
+        self.next
+    }
+
+    fn first_deadline(&self) -> Option<Millis> {
         let redial = self.remotes.values().filter_map(|r| r.redial_at).min();
         if self.greeting == 0 {
             return redial;

@@ -22,7 +22,7 @@
 //! | `fail disk 1 log fsync` | the next operation of the lane whose line begins like this fails |
 //! | `damage 1 ZXID` `tear 1 ZXID` | a byte of this log record flips; the log ends in the middle of it (the server does not run) |
 //! | `write 1 data/currentEpoch 3` `remove 1 log/log.1` | a file is replaced or removed behind the server's back |
-//! | `raw 9 -> 1 quorum KIND ...` | a packet (`script::packet` has the arguments); the connection is opened when there is none |
+//! | `raw 9 -> 1 quorum KIND ...` | a packet (`party::packet` has the arguments); the connection is opened when there is none |
 //! | `raw 9 -> 1 election hello [sid=N]` or `STATE leader=N zxid=Z epoch=E round=R` | the same for notifications |
 //! | `raw 9 -> 1 PORT bytes HEX` | any bytes |
 //! | `elect 9 for 1 [epoch=E]` | every other member tells 1 that 9 leads them |
@@ -31,7 +31,7 @@
 //! | `client a create /x` `set` `get` `delete` `sync` `ping` `close` `broken` `drop` | a request; `broken` is a create cut short; `drop` closes the connection |
 //! | `admin 1 snapshot` | an operator's command |
 //! | `show C...` `hide C...` | categories of lines, see `printer::CATEGORIES`; `quiet COMMAND` prints nothing of one command |
-//! | `state [1...]` `disk [1...]` `tree 1` | prints what a server knows, what a power loss would leave of its disk, its znodes |
+//! | `state [1...]` `disk [1...]` `tree 1` `node 1 PATH` | prints what a server knows, what a power loss would leave of its disk, its znodes, the data of one |
 //!
 //! A line `1 -> 2 ...` is printed when it is sent, a line `1 disk ...` when the operation is done: what comes behind it may rely
 //! on it.
@@ -48,7 +48,14 @@ pub const MARKER: i32 = 0x5152_5431;
 
 /// Runs a script; returns the transcript.
 pub fn run(text: &str) -> String {
+    run_in_pieces(text, usize::MAX).0
+}
+
+/// Runs a script; returns the transcript, and what its `state`, `disk` and `tree` commands found. Bytes arrive in pieces of at
+/// most `piece` bytes.
+pub fn run_in_pieces(text: &str, piece: usize) -> (String, Vec<String>) {
     let mut world = world::World::new();
+    world.piece = piece;
     let mut script = script::Script::default();
     for (n, line) in text.lines().enumerate() {
         let line = line.trim_end();
@@ -62,7 +69,7 @@ pub fn run(text: &str) -> String {
             script.command(&mut world, command);
         }
     }
-    world.text
+    (world.text, world.reports)
 }
 
 /// What a power loss after each single operation leaves behind: the lines above are run again and again.

@@ -404,9 +404,9 @@ pub fn event(e: &Event) -> (&'static str, String) {
 /// Which categories are printed.
 pub struct Shown(pub BTreeSet<&'static str>);
 
-pub const CATEGORIES: [&str; 13] = [
+pub const CATEGORIES: [&str; 14] = [
     "election", "quorum", "ping", "client", "disk", "side", "reads", "events", "state", "closes", "opens", "sync",
-    "applied",
+    "applied", "flow",
 ];
 
 impl Default for Shown {

@@ -161,6 +161,12 @@ impl Script {
                     };
                 }
             }
+            "node" => {
+                let peer = w.server(words[1]).peer.as_ref().expect("the server runs");
+                let data = peer.tree().node(words[2]).and_then(|n| n.data()).unwrap_or_default();
+                let line = format!("{} {} holds {:?}", words[1], words[2], String::from_utf8_lossy(data));
+                w.say(&line);
+            }
             "state" | "disk" | "tree" => self.report(w, words[0], &words[1..]),
             other => panic!("no command {other}"),
         }
@@ -175,6 +181,7 @@ impl Script {
         c.limits.window_count = args.number("window", c.limits.window_count as i64) as usize;
         c.limits.snap_chunk_bytes = args.number("chunk", c.limits.snap_chunk_bytes as i64) as usize;
         c.storage.snapshot_size_factor_permille = args.number("factor", c.storage.snapshot_size_factor_permille);
+        c.limits.learner_queue_bytes = args.number("queue", c.limits.learner_queue_bytes as i64) as usize;
         c.storage.snap_count = args.number("snapcount", c.storage.snap_count as i64) as u64;
         c.storage.autocreate = args.number("autocreate", c.storage.autocreate.into()) != 0;
         c.features.read_only_mode = args.number("readonly", c.features.read_only_mode.into()) != 0;
@@ -257,6 +264,7 @@ impl Script {
                 _ => durable(w, &name),
             };
             w.say(&line);
+            w.reports.push(line);
         }
     }
 }

@@ -73,6 +73,10 @@ pub struct World {
     pub shown: Shown,
     pub text: String,
     pub quiet: bool,
+    /// Bytes arrive in pieces of this many.
+    pub piece: usize,
+    /// What `state`, `disk` and `tree` printed.
+    pub reports: Vec<String>,
     /// What scripted clients received, by name.
     pub received: BTreeMap<String, Vec<u8>>,
 }
@@ -110,6 +114,8 @@ impl World {
             shown: Shown::default(),
             text: String::new(),
             quiet: false,
+            piece: usize::MAX,
+            reports: Vec::new(),
             received: BTreeMap::new(),
         }
     }
@@ -231,7 +237,7 @@ impl World {
             Action::Pause(link) | Action::Resume(link) => {
                 if let Some((c, e)) = self.find(name, *link) {
                     let paused = matches!(action, Action::Pause(_));
-                    self.line("events", &format!("{name} {} reading", if paused { "pauses" } else { "resumes" }));
+                    self.line("flow", &format!("{name} {} reading", if paused { "pauses" } else { "resumes" }));
                     self.conns[c].ends[e].paused = paused;
                     self.wake(c, e);
                 }
@@ -493,8 +499,11 @@ impl World {
                     let (from, link) = (sender.name.clone(), sender.link);
                     self.step(&from, Input::Link { link, event: LinkEvent::Drained(bytes.len()) });
                 }
-                if self.servers.contains_key(&name) {
-                    self.step(&name, Input::Link { link, event: LinkEvent::Bytes(&bytes) });
+                let pieces = bytes.chunks(self.piece.min(bytes.len()).max(1));
+                for piece in pieces {
+                    if self.servers.contains_key(&name) && self.conns[c].ends[e].open {
+                        self.step(&name, Input::Link { link, event: LinkEvent::Bytes(piece) });
+                    }
                 }
             }
             Item::Closed => {

@@ -171,7 +171,9 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
     let Some(at) = g.find(last, durable) else {
         return broken("Z4", format!("recovery finds a log up to {last}"), "nobody has proposed that".into());
     };
-    let trusted = !excused && !matches!(health, Health::Damaged);
+    // Doubtful after a sync that did not end: the leader takes nothing for complete that only such servers have.
+    let doubtful = resync.is_some() && health == Health::Doubtful;
+    let trusted = !excused && !doubtful && health != Health::Damaged;
     if trusted && resync.is_none() && !g.contains(at, durable) {
         let second = format!("its log was durable up to {}", g.zxid(durable));
         return broken("U1", format!("recovery finds a log up to {last} ({health:?})"), second);

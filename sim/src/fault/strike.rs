@@ -28,8 +28,8 @@ impl World<'_> {
             (FaultKind::PowerCutAll, _) => {
                 let set = self.named(f.from.as_ref());
                 let mut any = false;
-                for n in 0..self.nodes.len() {
-                    any |= set[n] && self.down(n, Down::PowerCut);
+                for n in (0..self.nodes.len()).filter(|n| set[*n]) {
+                    any |= self.down(n, Down::PowerCut);
                 }
                 any
             }

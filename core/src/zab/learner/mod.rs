@@ -1,5 +1,7 @@
 //! FOLLOWING and OBSERVING: joining a leader, catching up, broadcast (quorum-protocol sections 4, 5.4, 6).
 
+mod persist;
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -17,7 +19,7 @@ use crate::wire::records::{Id, op};
 use crate::wire::snapshot::StreamDecoder;
 use crate::wire::txn::decode_record;
 use crate::wire::txnlog::Record;
-use crate::zab::{Ctx, Effect, packet_max, payload_hash, send_packet};
+use crate::zab::{Ctx, Effect, packet_max, send_packet};
 
 /// Says "this is Quorate" behind a LearnerInfo (flags follow) and behind a LEADERINFO. Other implementations read neither.
 pub(crate) const MARKER: i32 = 0x5152_5431;
@@ -30,6 +32,9 @@ pub(crate) const FLAG_EMPTY: i32 = 2;
 
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
+
+/// Inside an epoch zxids follow each other without a gap.
+const GAP: CloseReason = CloseReason::Misbehaved("PROPOSAL with a gap before it");
 
 /// How far a learner is.
 #[derive(Debug)]
@@ -248,9 +253,9 @@ impl Learner {
         self.send(ctx, packet_kind, accepted, Some(&data));
     }
 
-    /// Whether arriving packets must wait for the disk; what is left of an earlier link waits for ever.
+    /// Whether arriving packets must wait: for the disk, or because they come from a link that was just given up.
     fn blocked(&self) -> bool {
-        matches!(self.stage, Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_) | Stage::Connecting { .. })
+        matches!(self.stage, Stage::Connecting { .. } | Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_))
     }
 
     fn on_bytes(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) {
@@ -445,13 +450,21 @@ impl Learner {
     /// Everything between the start of synchronisation and NEWLEADER.
     fn on_history(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
         match p.kind {
-            kind::PROPOSAL => self.take(p.zxid, p.data, ctx).map(|_| ()),
-            kind::INFORM => {
-                if self.take(p.zxid, p.data, ctx)? {
-                    self.sync_committed = p.zxid;
+            kind::PROPOSAL | kind::INFORM => match self.take(p.zxid, p.data, ctx) {
+                Ok(new) => {
+                    if new && p.kind == kind::INFORM {
+                        self.sync_committed = p.zxid;
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
+                Err(GAP) if self.snap.is_none() && !self.clean => {
+                    // A leader with a hole in its window would offer the same again (ZOOKEEPER-4925).
+                    ctx.history.truncate(ctx.disk.last_logged());
+                    self.ask_clean("the history that was offered has a gap", ctx);
+                    Ok(())
+                }
+                Err(why) => Err(why),
+            },
             kind::COMMIT => self.commit_in_sync(p.zxid, ctx),
             kind::NEWLEADER => {
                 if p.zxid.epoch() != self.epoch {
@@ -491,12 +504,7 @@ impl Learner {
         }
         let follows = zxid == last.next() || (zxid.epoch() > last.epoch() && zxid.counter() == 1);
         if !follows {
-            if matches!(self.stage, Stage::History) && !self.clean {
-                // A leader with a hole would offer it again (ZOOKEEPER-4925).
-                self.ask_clean("the history that was offered has a gap", ctx);
-                return Ok(false);
-            }
-            return Err(CloseReason::Misbehaved("PROPOSAL with a gap before it"));
+            return Err(GAP);
         }
         ctx.history.push(Record { zxid, payload: Bytes::copy_from_slice(payload) });
         Ok(true)
@@ -512,132 +520,6 @@ impl Learner {
         }
         self.sync_committed = zxid;
         Ok(())
-    }
-
-    // ----- NEWLEADER ---------------------------------------------------------------------------------------------
-
-    fn persist(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.cfg.mutants.has(Mutant::B13) && self.snap.is_none() {
-            self.stage = Stage::Persisting(Persist::Epoch);
-            ctx.disk.write_current(self.epoch, ctx.out);
-            return;
-        }
-        let last = ctx.history.last();
-        if last.epoch() > ctx.disk.current_epoch() {
-            // Recovery may find transactions of a newer epoch than the epoch file says; this tells it why (ZOOKEEPER-1653).
-            self.stage = Stage::Persisting(Persist::Intent);
-            ctx.disk.write_intent(last.epoch(), ctx.out);
-        } else {
-            self.install(ctx);
-        }
-    }
-
-    /// The intent is durable.
-    pub fn intent_durable(&mut self, ctx: &mut Ctx<'_>) {
-        if matches!(self.stage, Stage::Persisting(Persist::Intent)) {
-            self.install(ctx);
-        }
-    }
-
-    fn install(&mut self, ctx: &mut Ctx<'_>) {
-        if self.snap.is_some() {
-            self.stage = Stage::Persisting(Persist::Install);
-            ctx.disk.incoming_finish(ctx.tree.digest(), ctx.out);
-        } else {
-            self.log_history(ctx);
-        }
-    }
-
-    /// The received snapshot is installed.
-    pub fn installed(&mut self, ctx: &mut Ctx<'_>) {
-        if matches!(self.stage, Stage::Persisting(Persist::Install)) {
-            self.snap = None;
-            self.log_history(ctx);
-        }
-    }
-
-    fn log_history(&mut self, ctx: &mut Ctx<'_>) {
-        let logged = ctx.disk.last_logged();
-        let last = ctx.history.last();
-        if last > logged {
-            for record in ctx.history.after(logged.max(ctx.history.floor())) {
-                Self::log(record, ctx.cfg.trace, ctx.disk, ctx.out);
-            }
-            self.stage = Stage::Persisting(Persist::Log(last));
-        } else {
-            self.write_epoch(ctx);
-        }
-    }
-
-    fn log(record: &Record, trace: bool, disk: &mut crate::disk::Disk, out: &mut crate::event::Outbox) {
-        if trace {
-            out.event(Event::Logged { zxid: record.zxid, hash: payload_hash(&record.payload) });
-        }
-        disk.append(record.zxid, record.payload.clone());
-    }
-
-    fn write_epoch(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.disk.current_epoch() == self.epoch {
-            self.ack_newleader(ctx);
-        } else {
-            self.stage = Stage::Persisting(Persist::Epoch);
-            ctx.disk.write_current(self.epoch, ctx.out);
-        }
-    }
-
-    /// The current epoch is durable.
-    pub fn epoch_current(&mut self, ctx: &mut Ctx<'_>) {
-        if matches!(self.stage, Stage::Persisting(Persist::Epoch)) {
-            if ctx.cfg.mutants.has(Mutant::B13) && ctx.history.last() > ctx.disk.last_logged() {
-                self.log_history(ctx);
-            } else {
-                self.ack_newleader(ctx);
-            }
-        }
-    }
-
-    fn ack_newleader(&mut self, ctx: &mut Ctx<'_>) {
-        let last_logged = ctx.history.last();
-        assert!(ctx.disk.durable() >= last_logged, "the whole history is durable before ACK(NEWLEADER)");
-        ctx.disk.synchronised();
-        self.stage = Stage::Acked;
-        ctx.out.event(Event::NewLeaderAcked { epoch: self.epoch, last_logged });
-        ctx.effects.push(Effect::EpochKnown(self.epoch));
-        self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
-        // What the synchronisation called committed needs no acknowledgement (quorum-protocol 5.4, step 3).
-        self.acked = self.acked.max(self.sync_committed);
-        self.ack_durable(ctx);
-        self.unblocked(ctx);
-    }
-
-    /// The log is durable up to here.
-    pub fn durable(&mut self, ctx: &mut Ctx<'_>) {
-        match self.stage {
-            Stage::Persisting(Persist::Log(last)) if ctx.disk.durable() >= last => self.write_epoch(ctx),
-            Stage::Acked | Stage::Up => self.ack_durable(ctx),
-            _ => {}
-        }
-    }
-
-    /// Acknowledges, in order, everything that became durable.
-    fn ack_durable(&mut self, ctx: &mut Ctx<'_>) {
-        if self.observer {
-            return;
-        }
-        let durable = ctx.disk.durable();
-        self.ack_up_to(durable, ctx);
-    }
-
-    fn ack_up_to(&mut self, zxid: Zxid, ctx: &mut Ctx<'_>) {
-        let Some(link) = self.link else { return };
-        let from = self.acked.max(ctx.history.floor());
-        for record in ctx.history.after(from).take_while(|r| r.zxid <= zxid) {
-            if ctx.cfg.trace {
-                ctx.out.event(Event::Acked(record.zxid));
-            }
-            self.undrained += send_packet(ctx.out, link, kind::ACK, record.zxid, None);
-            self.acked = record.zxid;
-        }
     }
 
     // ----- broadcast ---------------------------------------------------------------------------------------------
