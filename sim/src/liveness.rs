@@ -48,6 +48,27 @@ impl World<'_> {
     pub(crate) fn heal(&mut self) {
         self.plans.stop();
         let core = self.choose_core();
+        self.heal_core(core);
+        self.plan_judge();
+    }
+
+    /// Servers that cannot trust their disks count once every voter is heard: where the core waits for that, every voter whose
+    /// disk is whole comes back too. Returns whether there was one more.
+    fn widen_core(&mut self) -> bool {
+        let voters = self.spec.topology.voters as usize;
+        let more = (0..voters).filter(|n| !self.progress.core.contains(n) && !self.nodes[*n].rotten);
+        let mut core: Vec<usize> = more.collect();
+        if core.is_empty() {
+            return false;
+        }
+        core.extend(&self.progress.core);
+        core.sort_unstable();
+        self.net.blocks.retain(|block| block.id != 0);
+        self.heal_core(core);
+        true
+    }
+
+    fn heal_core(&mut self, core: Vec<usize>) {
         let hosts = self.nodes.len() + self.clients.len();
         self.net.core = (0..hosts).map(|h| h >= self.nodes.len() || core.contains(&h)).collect();
         for n in &core {
@@ -62,7 +83,6 @@ impl World<'_> {
         self.watcher.tell(Obs::Healed { core: &core });
         self.watcher.line(format_args!("##"), format_args!("healed: {}", crate::fault::names(&core)));
         self.progress = Progress { core, healed_at: self.now, ..Progress::default() };
-        self.plan_judge();
     }
 
     /// Servers outside the core are dead or badly connected from now on: the core must do without them.
@@ -185,6 +205,7 @@ impl World<'_> {
         owed.at_ms = self.watcher.ms();
         match self.watcher.check().excuse(&self.progress.core) {
             None => self.fail(Verdict::LivenessFailure, owed),
+            Some(_) if self.widen_core() => self.plan_judge(),
             Some(why) => {
                 owed.text = format!("{}; excused: {why}", owed.text);
                 self.fail(Verdict::Excused, owed);

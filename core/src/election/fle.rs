@@ -18,6 +18,8 @@ pub struct Decision {
     pub vote: Vote,
     /// Logical clock.
     pub round: i64,
+    /// Every voter was heard LOOKING without a history: nothing can be lost, so the empty ones count.
+    pub nothing_anywhere: bool,
 }
 
 /// What a notification leads to.
@@ -31,6 +33,16 @@ pub enum Reaction {
     Answer(Sid),
     /// An established leader has a quorum behind it.
     Join(Decision),
+}
+
+/// What became of the own vote of an empty server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum News {
+    None,
+    /// Somebody has data: this server only joins.
+    OnlyJoins,
+    /// Nobody has: it counts.
+    MayVote,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +74,8 @@ pub struct Fle {
     /// The same by leader and round: within one round the leader alone decides whether votes are equal (2.6), because its
     /// followers learn of its epoch one by one.
     same_round: BTreeMap<(Sid, i64), Tally>,
+    /// Latest notification of each other voter that is LOOKING and has no history.
+    blank: BTreeMap<Sid, Arrival>,
     /// A server with data was heard, ever, so an empty one does not vote.
     data_heard: bool,
     /// When the quiet time began: a quorum agrees since then.
@@ -90,6 +104,7 @@ impl Fle {
             agree: Tally::new(),
             settled: BTreeMap::new(),
             same_round: BTreeMap::new(),
+            blank: BTreeMap::new(),
             data_heard: false,
             quorum_since: None,
             interval: timing.min_notification_ms,
@@ -120,7 +135,15 @@ impl Fle {
 
     /// Whether this server's vote counts: a voter with a history that it can vouch for.
     fn votes(&self) -> bool {
-        self.verifier.is_voter(self.me) && !self.own.damaged && !(self.own.empty && self.data_heard)
+        self.verifier.is_voter(self.me)
+            && !self.own.damaged
+            && !(self.own.empty && self.data_heard && !self.nothing_anywhere())
+    }
+
+    /// Whether every voter is LOOKING without a history, this one included: a first start that was interrupted. An epoch without
+    /// a transaction holds nothing that could be lost.
+    fn nothing_anywhere(&self) -> bool {
+        !self.own.damaged && self.own.zxid <= Zxid::ZERO && self.blank.len() + 1 == self.verifier.voters().len()
     }
 
     fn initial_vote(&self) -> Vote {
@@ -134,6 +157,9 @@ impl Fle {
     /// A new election. Everything heard in an earlier one is forgotten.
     pub fn look(&mut self, now: Millis, own: OwnHistory) -> Reaction {
         self.state = VoterState::Looking;
+        if self.round > 0 {
+            self.blank.clear();
+        }
         self.round = self.round.saturating_add(1);
         self.own = own;
         self.seen.clear();
@@ -177,6 +203,13 @@ impl Fle {
     /// A notification arrived.
     pub fn on_notification(&mut self, now: Millis, n: &Arrival) -> Reaction {
         let news = self.hear_of_data(now, n);
+        if news == News::MayVote {
+            // What the others had proposed while this server had no vote is looked at now.
+            for earlier in self.blank.clone().values() {
+                self.on_looking(now, earlier);
+            }
+            return Reaction::Broadcast;
+        }
         if self.round == 0 {
             // The log is still being read: there is no vote to give, or to compare with.
             return Reaction::Nothing;
@@ -197,24 +230,30 @@ impl Fle {
             VoterState::Following | VoterState::Leading => self.on_settled(now, n),
         };
         // From now on this server only joins: whoever has data decides.
-        if news && reaction == Reaction::Nothing { Reaction::Broadcast } else { reaction }
+        if news == News::OnlyJoins && reaction == Reaction::Nothing { Reaction::Broadcast } else { reaction }
     }
 
-    /// Remembers that a voter has data, also while the own log is still being read: it may not say so again before this server
-    /// would decide with others that are as empty. Returns whether that took the own vote away.
-    fn hear_of_data(&mut self, now: Millis, n: &Arrival) -> bool {
+    /// Remembers who has data and who has none, also while the own log is still being read: it may not be said again before this
+    /// server would decide with others that are as empty.
+    fn hear_of_data(&mut self, now: Millis, n: &Arrival) -> News {
+        if !self.verifier.is_voter(n.sid) || n.sid == self.me {
+            return News::None;
+        }
         // A settled server announces the epoch of its leader, durable or not; one that is LOOKING, its own durable one.
         let data = n.vote.zxid > Zxid::ZERO || (n.state == VoterState::Looking && n.vote.epoch > 0);
-        if !data || self.data_heard || !self.verifier.is_voter(n.sid) {
-            return false;
+        let before = self.votes();
+        self.data_heard |= data;
+        if n.state == VoterState::Looking && n.vote.zxid <= Zxid::ZERO {
+            self.blank.insert(n.sid, *n);
+        } else {
+            self.blank.remove(&n.sid);
         }
-        self.data_heard = true;
-        let lost = self.round > 0 && self.looking() && self.own.empty && self.verifier.is_voter(self.me);
-        if lost {
-            self.vote = self.initial_vote();
-            self.recount(now);
+        if self.round == 0 || !self.looking() || before == self.votes() {
+            return News::None;
         }
-        lost
+        self.vote = self.initial_vote();
+        self.recount(now);
+        if before { News::OnlyJoins } else { News::MayVote }
     }
 
     fn on_looking(&mut self, now: Millis, n: &Arrival) -> Reaction {
@@ -291,7 +330,7 @@ impl Fle {
             || (n.round == self.round && quorum(self.same_round.get(&(leader, n.round))));
         if leads && behind && leader != self.me {
             self.round = n.round;
-            return Reaction::Join(Decision { leader, vote: n.vote, round: n.round });
+            return Reaction::Join(Decision { leader, vote: n.vote, round: n.round, nothing_anywhere: false });
         }
         // Votes of the same round and the same content count for a proposal that is still being agreed upon.
         let counted = n.round == self.round && n.vote == self.vote && self.agree.add(&self.verifier, n.sid);
@@ -310,7 +349,9 @@ impl Fle {
             let v = &self.verifier;
             v.voters().iter().all(|s| self.agree.contains(v, *s) || unreachable(*s))
         };
-        (quiet || everyone()).then_some(Decision { leader: self.vote.leader, vote: self.vote, round: self.round })
+        let nothing_anywhere = self.nothing_anywhere();
+        let (leader, vote, round) = (self.vote.leader, self.vote, self.round);
+        (quiet || everyone()).then_some(Decision { leader, vote, round, nothing_anywhere })
     }
 
     /// Whether notifications should be sent again now; then waits twice as long.

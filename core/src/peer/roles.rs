@@ -188,7 +188,7 @@ impl Peer {
             election.settle(state, d.vote);
         }
         if d.leader == self.cfg.sid {
-            let zab = Leader::elected(self.newest_promise, &mut self.zab_ctx(now, out));
+            let zab = Leader::elected(self.newest_promise, d.nothing_anywhere, &mut self.zab_ctx(now, out));
             self.state = State::Leading(Box::new(self.primary(zab, now)));
             return;
         }

@@ -50,7 +50,7 @@ impl Leader {
     }
 
     fn as_empty(&self) -> bool {
-        self.summary == (0, Zxid::ZERO)
+        self.summary == (0, Zxid::ZERO) || (self.nothing_anywhere && self.summary.1 <= Zxid::ZERO)
     }
 
     fn announce(h: &mut Handler, epoch: Epoch, ctx: &mut Ctx<'_>) {

@@ -55,6 +55,8 @@ pub struct Leader {
     initial: Zxid,
     /// Current epoch and newest zxid at the start: no voter may have more.
     summary: (Epoch, Zxid),
+    /// No voter has a history: those that are empty count.
+    nothing_anywhere: bool,
     /// How far our own disk can be trusted.
     health: Health,
     /// The phase must end by then.
@@ -80,13 +82,15 @@ pub struct Leader {
 impl Leader {
     /// A server that won an election. Listens for learners at once (quorum-protocol 4, step 1).
     ///
-    /// `promise`: the newest epoch that any voter is known to have promised; the new one is above it.
+    /// `promise`: the newest epoch that any voter is known to have promised; the new one is above it. `nothing_anywhere`: the
+    /// election heard every voter, and none has a history.
     #[must_use]
-    pub fn elected(promise: Epoch, ctx: &mut Ctx<'_>) -> Self {
+    pub fn elected(promise: Epoch, nothing_anywhere: bool, ctx: &mut Ctx<'_>) -> Self {
         ctx.out.push(Action::Listen(Port::Quorum));
         let health = ctx.disk.health();
         let mut leader = Self::new(ctx, Phase::Gathering);
         leader.health = health;
+        leader.nothing_anywhere = nothing_anywhere;
         leader.max_accepted = ctx.disk.accepted_epoch().max(promise);
         leader.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
         leader.heard.add(ctx.verifier, leader.me);
@@ -114,6 +118,7 @@ impl Leader {
             epoch: 0,
             initial,
             summary: (ctx.disk.current_epoch(), initial),
+            nothing_anywhere: false,
             health: Health::Intact,
             deadline: 0,
             max_accepted: 0,
