@@ -721,7 +721,9 @@ fn the_close_of_a_session_with_very_many_ephemerals_does_not_list_them() {
 fn many_entries_of_auth_do_not_repeat_all_identities_without_end() {
     let mut leader = Leader::new(&PeerConfig::default());
     let ids = [Id { scheme: Some("digest".into()), id: Some(format!("{}:x", "u".repeat(60_000)).into()) }];
-    let acl = (0..1000).map(|i| Acl { perms: perm::ALL, id: Id { scheme: Some("auth".into()), id: Some(i.to_string().into()) } });
-    let record = leader.ask_as(&ids, HERE, A, &create_with(op::CREATE, "/a", 0, -1, acl.collect())).expect("a transaction");
+    let acl = (0..1000)
+        .map(|i| Acl { perms: perm::ALL, id: Id { scheme: Some("auth".into()), id: Some(i.to_string().into()) } });
+    let record =
+        leader.ask_as(&ids, HERE, A, &create_with(op::CREATE, "/a", 0, -1, acl.collect())).expect("a transaction");
     assert_eq!(decode_record(&record).expect("a record").1, Txn::Error(ErrorCode::InvalidAcl));
 }
