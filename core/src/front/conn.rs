@@ -86,6 +86,8 @@ pub(super) struct Conn {
     /// Bodies of the pending requests that need theirs, in order.
     pub(super) bodies: ByteQueue,
     pub(super) pending: VecDeque<Pending>,
+    /// How many of them are reads.
+    pub(super) reads: usize,
     /// Newest zxid in a reply: no later reply names an older one, as clients take over the last (section 16, quirk 6).
     pub(super) seen: Zxid,
     /// Bytes sent and not yet reported as drained.
@@ -128,6 +130,7 @@ impl Conn {
             inbox: ByteQueue::default(),
             bodies: ByteQueue::default(),
             pending: VecDeque::new(),
+            reads: 0,
             seen: Zxid::ZERO,
             undrained: 0,
             paused: false,

@@ -144,6 +144,8 @@ pub struct Front {
 
 /// A connection that waits for more replies than this is not read from.
 const PENDING_MAX: usize = 4096;
+/// So many reads at most wait behind a write: they are answered with it, also to a client that takes nothing at the moment.
+const READS_MAX: usize = 16;
 /// A connection that lets this many times its output bound of events pile up is closed.
 const SLOW_FACTOR: usize = 16;
 
@@ -406,6 +408,7 @@ impl Front {
         conn.undrained > limits.client_output_bytes
             || conn.pending.len() >= PENDING_MAX
             || conn.bodies.len() > limits.frame_max
+            || conn.reads >= READS_MAX
             || (self.in_flight >= self.in_flight_max && !conn.pending.is_empty())
             // A later write must not be done before the sync is: the sync shows everything that is applied when it is answered.
             || matches!(conn.pending.back(), Some(Pending { state: State::Sync { .. }, .. }))

@@ -15,7 +15,9 @@ impl Front {
         loop {
             let conn = &mut self.conns[slot];
             let Some(head) = conn.pending.front() else { return true };
-            let full = conn.undrained > ctx.cfg.limits.client_output_bytes;
+            // A write behind a read may be done at any time, and the read must not see it.
+            let full = conn.undrained > ctx.cfg.limits.client_output_bytes
+                && !conn.pending.iter().any(|p| p.state.is_in_flight());
             if head.state.is_in_flight() || (full && matches!(head.state, State::Read { .. })) {
                 return true;
             }
@@ -33,6 +35,7 @@ impl Front {
                 unreachable!("only what is decided is answered")
             }
             State::Read { len, ids } => {
+                self.conns[slot].reads -= 1;
                 let mut bodies = core::mem::take(&mut self.conns[slot].bodies);
                 self.read(slot, xid, op, &bodies.bytes()[..len], ids, since, ctx);
                 bodies.consume(len);

@@ -136,6 +136,7 @@ impl Front {
             self.read(slot, xid, op, body, ids, ctx.now.mono_ms, ctx);
         } else {
             conn.bodies.push(body);
+            conn.reads += 1;
             let state = State::Read { len: body.len(), ids };
             conn.pending.push_back(Pending { xid, op, since: ctx.now.mono_ms, state });
         }
