@@ -33,7 +33,7 @@ impl InBuf {
         let (used, result) = decode(&self.held);
         assert!(used <= self.held.len(), "a decoder consumes at most what it was shown");
         self.held.drain(..used);
-        if self.held.is_empty() && self.held.capacity() > 64 << 10 {
+        if self.held.is_empty() && self.held.capacity() > 4 << 10 {
             self.held = Vec::new();
         }
         result
