@@ -197,6 +197,9 @@ impl Peer {
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
             }
+            Effect::LearnerSync(link) => {
+                self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Learner(link), ctx));
+            }
             Effect::SyncDone(link) => self.sync_confirmed(now, Some(link), out),
             Effect::SyncReply => self.sync_confirmed(now, None, out),
             Effect::Revalidated(session, valid) => {
