@@ -43,6 +43,7 @@ def sessions(context: Context, letters: str) -> None:
     for step in (writes, errors, sequences, multis, watches):
         step(clients)
     syncs(servers, clients)
+    crowded(servers)
     resumed(servers)
     expired(servers, clients)
     kept(servers)
@@ -172,6 +173,31 @@ def syncs(servers: Ensemble, clients: list[Observed]) -> None:
             if index in lax:
                 until("the write to be applied", lambda c=client, w=wanted: c.zk.get("/synced") == w)
             equal(client.zk.get("/synced"), wanted, f"a read after sync at {servers.servers[index]}")
+
+
+def crowded(servers: Ensemble) -> None:
+    """Many clients with writes and syncs in flight at once: each gets its own answer, in its order.
+
+    A Java learner has one queue for the writes and syncs of all its clients; a leader that answers in another order than
+    it was asked in leaves it waiting for ever.
+    """
+    clients = [wire.Client(server.client_port) for server in servers.servers for _ in range(6)]
+    for number, client in enumerate(clients):
+        equal(client.call(wire.CREATE, wire.create(f"/crowd-{number}", b"")).err, 0, "create")
+    for round_ in range(30):
+        asked = []
+        for number, client in enumerate(clients):
+            for step in range(5):
+                if (number + step + round_) % 2:
+                    xid = client.send(wire.SET_DATA, wire.set_data(f"/crowd-{number}", b"%d" % step))
+                else:
+                    xid = client.send(wire.SYNC, wire.text("/"))
+                asked.append((client, xid))
+        for client, xid in asked:
+            reply = client.receive()
+            equal((reply.xid, reply.err), (xid, 0), "xid and error of a reply in the crowd")
+    for client in clients:
+        client.close()
 
 
 def resumed(servers: Ensemble) -> None:
