@@ -1,6 +1,6 @@
 """Quorate and Java servers in one ensemble: who leads, who follows and who was here before makes no difference.
 
-The letters of a test's name are the servers from id 1 on, j for Java and q for Quorate; the last one leads at first.
+The letters of a test's name are the servers from id 1 on, j for Java and q for Quorate; the last voter leads at first.
 """
 
 from __future__ import annotations
@@ -281,6 +281,42 @@ each(
     "interop.session",
     "{name}: writes, reads, watches, sessions, multi and sync through every server",
     sessions,
+    limit_s=240,
+)
+
+
+def observed(context: Context, letters: str) -> None:
+    servers = mixed(context, letters)
+    observer = servers.servers[-1]
+    clients = [Observed(context, server.address) for server in servers.servers]
+    for step in (writes, errors, sequences, multis, watches):
+        step(clients)
+    syncs(servers, clients)
+    crowded(servers)
+    for client in clients:
+        client.close()
+    resumed(servers)
+    kept(servers)
+    same_trees(servers.servers)
+    leader = servers.leader()
+    with wire.Client(leader.client_port) as client:
+        observer.kill9()
+        equal(client.call(wire.CREATE, wire.create("/missed", b"")).err, 0, "create")
+        create_many(client, "/missed", 100)
+        with Busy(leader, "/busy"):
+            observer.start()
+            until(f"{observer} to serve", observer.serves)
+        client.close()
+    paths = len(same_trees(servers.servers))
+    compared = digests_agree(servers.servers)
+    context.say(f"{paths} znodes equal on all servers, {compared} samples of the digest")
+
+
+each(
+    ("qjj+q", "jqq+j", "jjq+j"),
+    "interop.observer",
+    "{name}: an observer, behind the +, does what a follower does",
+    observed,
     limit_s=240,
 )
 
