@@ -132,6 +132,13 @@ impl Leader {
         }
     }
 
+    /// Whether this leader has waited for a tick, and still does, for a quorum to connect.
+    #[must_use]
+    pub fn has_waited(&self, now: Millis, timing: &crate::config::Timing) -> bool {
+        let began = self.deadline - timing.tick_ms * timing.init_limit;
+        !self.alone && self.phase == Phase::Gathering && now >= began + timing.tick_ms
+    }
+
     /// Whether clients may be served.
     #[must_use]
     pub fn established(&self) -> bool {
