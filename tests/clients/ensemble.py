@@ -68,6 +68,8 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         # Put before the server's own command, as `strace` is.
         self.wrapper: list[str] = []
+        # It does not vote.
+        self.observer = False
         directory.mkdir(parents=True)
         self.data.mkdir()
 
@@ -82,12 +84,14 @@ class Server:
     @property
     def member(self) -> str:
         """Its `server.N` line."""
-        return f"server.{self.sid}=127.0.0.1:{self.quorum_port}:{self.election_port}"
+        kind = ":observer" if self.observer else ""
+        return f"server.{self.sid}=127.0.0.1:{self.quorum_port}:{self.election_port}{kind}"
 
     def configure(self, settings: dict[str, object], members: list[str]) -> None:
         """Writes `zoo.cfg` and, for an ensemble, `myid`."""
         lines = [f"{key}={value}" for key, value in settings.items()]
         lines += [f"dataDir={self.data}", f"clientPort={self.client_port}", *members]
+        lines += ["peerType=observer"] if self.observer else []
         self.cfg.write_text("\n".join(lines) + "\n")
         if members:
             (self.data / "myid").write_text(f"{self.sid}\n")
@@ -186,6 +190,7 @@ class Ensemble:
         servers: int,
         extra_members: tuple[str, ...] = (),
         kinds: tuple[str, ...] = (),
+        observers: tuple[int, ...] = (),
         **settings: object,
     ) -> None:
         kinds = list(kinds) or context.options.kinds
@@ -193,6 +198,8 @@ class Ensemble:
         self.servers = [
             Server(context, directory / str(sid), sid, kinds[(sid - 1) % len(kinds)]) for sid in range(1, servers + 1)
         ]
+        for sid in observers:
+            self.servers[sid - 1].observer = True
         self.settings: dict[str, object] = {
             "tickTime": 500,
             "initLimit": 40,

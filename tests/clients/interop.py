@@ -1,6 +1,6 @@
 """Quorate and Java servers in one ensemble: who leads, who follows and who was here before makes no difference.
 
-The letters of a test's name are the servers from id 1 on, j for Java and q for Quorate; the last one leads at first.
+The letters of a test's name are the servers from id 1 on, j for Java and q for Quorate; the last voter leads at first.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def sessions(context: Context, letters: str) -> None:
     for step in (writes, errors, sequences, multis, watches):
         step(clients)
     syncs(servers, clients)
+    crowded(servers)
     resumed(servers)
     expired(servers, clients)
     kept(servers)
@@ -174,6 +175,31 @@ def syncs(servers: Ensemble, clients: list[Observed]) -> None:
             equal(client.zk.get("/synced"), wanted, f"a read after sync at {servers.servers[index]}")
 
 
+def crowded(servers: Ensemble) -> None:
+    """Many clients with writes and syncs in flight at once: each gets its own answer, in its order.
+
+    A Java learner has one queue for the writes and syncs of all its clients; a leader that answers in another order than
+    it was asked in leaves it waiting for ever.
+    """
+    clients = [wire.Client(server.client_port) for server in servers.servers for _ in range(6)]
+    for number, client in enumerate(clients):
+        equal(client.call(wire.CREATE, wire.create(f"/crowd-{number}", b"")).err, 0, "create")
+    for round_ in range(30):
+        asked = []
+        for number, client in enumerate(clients):
+            for step in range(5):
+                if (number + step + round_) % 2:
+                    xid = client.send(wire.SET_DATA, wire.set_data(f"/crowd-{number}", b"%d" % step))
+                else:
+                    xid = client.send(wire.SYNC, wire.text("/"))
+                asked.append((client, xid))
+        for client, xid in asked:
+            reply = client.receive()
+            equal((reply.xid, reply.err), (xid, 0), "xid and error of a reply in the crowd")
+    for client in clients:
+        client.close()
+
+
 def resumed(servers: Ensemble) -> None:
     """A session begun at one server goes on at every other, with its ephemerals, and ends everywhere."""
     for begin in servers.servers:
@@ -255,6 +281,42 @@ each(
     "interop.session",
     "{name}: writes, reads, watches, sessions, multi and sync through every server",
     sessions,
+    limit_s=240,
+)
+
+
+def observed(context: Context, letters: str) -> None:
+    servers = mixed(context, letters)
+    observer = servers.servers[-1]
+    clients = [Observed(context, server.address) for server in servers.servers]
+    for step in (writes, errors, sequences, multis, watches):
+        step(clients)
+    syncs(servers, clients)
+    crowded(servers)
+    for client in clients:
+        client.close()
+    resumed(servers)
+    kept(servers)
+    same_trees(servers.servers)
+    leader = servers.leader()
+    with wire.Client(leader.client_port) as client:
+        observer.kill9()
+        equal(client.call(wire.CREATE, wire.create("/missed", b"")).err, 0, "create")
+        create_many(client, "/missed", 100)
+        with Busy(leader, "/busy"):
+            observer.start()
+            until(f"{observer} to serve", observer.serves)
+        client.close()
+    paths = len(same_trees(servers.servers))
+    compared = digests_agree(servers.servers)
+    context.say(f"{paths} znodes equal on all servers, {compared} samples of the digest")
+
+
+each(
+    ("qjj+q", "jqq+j", "jjq+j"),
+    "interop.observer",
+    "{name}: an observer, behind the +, does what a follower does",
+    observed,
     limit_s=240,
 )
 

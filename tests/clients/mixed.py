@@ -25,11 +25,14 @@ _JAVA_LEARNER = {
 
 
 def mixed(context: Context, letters: str, **settings: object) -> Ensemble:
-    """A running ensemble of these kinds, one letter per id from 1; the last one leads."""
-    servers = context.ensemble(len(letters), kinds=tuple(KINDS[letter] for letter in letters), **settings)
+    """A running ensemble of these kinds, one letter per id from 1; the last voter leads, behind it are observers."""
+    voters = len(letters.split("+")[0])
+    kinds = tuple(KINDS[letter] for letter in letters.replace("+", ""))
+    observers = tuple(range(voters + 1, len(kinds) + 1))
+    servers = context.ensemble(len(kinds), kinds=kinds, observers=observers, **settings)
     # Of empty servers the larger id is elected; the others of its size come when it leads.
-    first, *rest = servers.servers[:-1]
-    leader = servers.servers[-1]
+    first, *rest = [server for server in servers.servers if server.sid != voters]
+    leader = servers.servers[voters - 1]
     leader.start()
     first.start()
     servers.wait_serving()
@@ -37,7 +40,8 @@ def mixed(context: Context, letters: str, **settings: object) -> Ensemble:
     for server in rest:
         server.start()
     servers.wait_serving()
-    equal([s.mode() for s in servers.servers[:-1]], ["follower"] * len(servers.servers[:-1]), "roles of the others")
+    for server in (first, *rest):
+        equal(server.mode(), "observer" if server.observer else "follower", f"role of {server}")
     return servers
 
 

@@ -1,6 +1,6 @@
 //! Votes: who is proposed by whom, and when that is enough (quorum-protocol 2.4 to 2.6).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Timing;
 use crate::election::OwnHistory;
@@ -74,8 +74,13 @@ pub struct Fle {
     /// The same by leader and round: within one round the leader alone decides whether votes are equal (2.6), because its
     /// followers learn of its epoch one by one.
     same_round: BTreeMap<(Sid, i64), Tally>,
+<<<<<<< HEAD
     /// Latest notification of each other voter that is LOOKING and has no history.
     blank: BTreeMap<Sid, Arrival>,
+=======
+    /// Voters whose last word, since this server settled, was for another leader.
+    elsewhere: BTreeSet<Sid>,
+>>>>>>> w-interop
     /// A server with data was heard, ever, so an empty one does not vote.
     data_heard: bool,
     /// When the quiet time began: a quorum agrees since then.
@@ -104,7 +109,11 @@ impl Fle {
             agree: Tally::new(),
             settled: BTreeMap::new(),
             same_round: BTreeMap::new(),
+<<<<<<< HEAD
             blank: BTreeMap::new(),
+=======
+            elsewhere: BTreeSet::new(),
+>>>>>>> w-interop
             data_heard: false,
             quorum_since: None,
             interval: timing.min_notification_ms,
@@ -180,7 +189,18 @@ impl Fle {
         self.seen.clear();
         self.settled.clear();
         self.same_round.clear();
+        self.elsewhere.clear();
         self.quorum_since = None;
+    }
+
+    /// Whether the voters that may still follow this server, itself among them, are no quorum.
+    #[must_use]
+    pub fn outvoted(&self) -> bool {
+        let mut left = Tally::new();
+        for sid in self.verifier.voters().iter().filter(|sid| !self.elsewhere.contains(sid)) {
+            left.add(&self.verifier, *sid);
+        }
+        !left.is_quorum(&self.verifier)
     }
 
     fn recount(&mut self, now: Millis) {
@@ -219,6 +239,11 @@ impl Fle {
             return if n.state == VoterState::Looking { Reaction::Answer(n.sid) } else { Reaction::Nothing };
         }
         if !self.looking() {
+            if n.vote.leader == self.vote.leader {
+                self.elsewhere.remove(&n.sid);
+            } else {
+                self.elsewhere.insert(n.sid);
+            }
             return if n.state == VoterState::Looking { Reaction::Answer(n.sid) } else { Reaction::Nothing };
         }
         if !self.verifier.is_voter(n.vote.leader) {

@@ -82,6 +82,12 @@ impl Election {
         self.fle.settle(state, vote);
     }
 
+    /// Whether too many voters have turned to another leader for this one to find a quorum.
+    #[must_use]
+    pub fn outvoted(&self) -> bool {
+        self.fle.outvoted()
+    }
+
     /// The vote that elected the present leader.
     #[must_use]
     pub fn current(&self) -> Vote {

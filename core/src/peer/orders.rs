@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::election::Election;
 use crate::error::ErrorCode;
 use crate::event::{Action, Event, Outbox};
 use crate::front::FrontEffect;
@@ -197,6 +198,9 @@ impl Peer {
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
             }
+            Effect::LearnerSync(link) => {
+                self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Learner(link), ctx));
+            }
             Effect::SyncDone(link) => self.sync_confirmed(now, Some(link), out),
             Effect::SyncReply => self.sync_confirmed(now, None, out),
             Effect::Revalidated(session, valid) => {
@@ -238,6 +242,12 @@ impl Peer {
         });
         let (State::Leading(p) | State::Standalone(p)) = &mut self.state else { return };
         if !p.zab.established() {
+            // An election may end with two that are elected (quorum-protocol 2.6); the one that the others have left again would
+            // wait for them until initLimit, and could not follow meanwhile.
+            if p.zab.has_waited(now.mono_ms, &self.cfg.timing) && self.election.as_ref().is_some_and(Election::outvoted)
+            {
+                self.step_down(now, "the voters have turned to another leader", out);
+            }
             return;
         }
         let mut expired = Vec::new();

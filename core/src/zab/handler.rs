@@ -1,5 +1,6 @@
 //! The leader's side of one learner: what it said, what was sent to it, how far it is.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -7,7 +8,7 @@ use crate::disk::ReaderId;
 use crate::event::Outbox;
 use crate::ids::{Epoch, LinkId, Millis, Sid, Zxid};
 use crate::wire::inbuf::InBuf;
-use crate::wire::packet::kind;
+use crate::wire::packet::{Packet, kind};
 use crate::wire::txnlog::Record;
 use crate::zab::{send_packet, send_record};
 
@@ -76,6 +77,9 @@ pub struct Handler {
     pub sent: Zxid,
     /// COMMITs and INFORMs between NEWLEADER and UPTODATE (3.8 learners crash on them, ZOOKEEPER-4394).
     pub held: Vec<u8>,
+    /// Syncs that are not answered yet, oldest first: the newest proposal when each arrived, and the COMMITs and INFORMs that
+    /// must not overtake its answer. Empty for Quorate learners, which do not mind.
+    syncs: VecDeque<(Zxid, Vec<u8>)>,
     /// ACKs of transactions that overtook ACK(NEWLEADER) (ZOOKEEPER-4685).
     pub early_acks: Vec<Zxid>,
     /// PINGs queued since UPTODATE and echoes received.
@@ -106,6 +110,7 @@ impl Handler {
             undrained: 0,
             sent: Zxid::ZERO,
             held: Vec::new(),
+            syncs: VecDeque::new(),
             early_acks: Vec::new(),
             pings: (0, 0),
             confirm_at: None,
@@ -144,17 +149,48 @@ impl Handler {
         }
     }
 
-    /// Queues the news that a proposal is decided, or holds it until UPTODATE.
+    /// Bytes that wait for this learner.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.undrained + self.held.len() + self.syncs.iter().map(|(_, behind)| behind.len()).sum::<usize>()
+    }
+
+    /// A sync was forwarded while `last_proposed` was the newest proposal.
+    ///
+    /// A Java learner has one queue for its clients' syncs and writes, and takes a COMMIT whose request is not at the head for
+    /// somebody else's: the request is then never answered, nor is any behind it (quorum-protocol section 6). So what is
+    /// decided later stays behind the SYNC, which here waits for a round of PINGs.
+    pub fn sync_arrived(&mut self, last_proposed: Zxid) {
+        if !self.ours {
+            self.syncs.push_back((last_proposed, Vec::new()));
+        }
+    }
+
+    /// Queues the answer to the oldest sync, and what was held behind it.
+    pub fn sync_done(&mut self, out: &mut Outbox) {
+        self.send(out, kind::SYNC, Zxid::ZERO, None);
+        if let Some((_, behind)) = self.syncs.pop_front()
+            && !behind.is_empty()
+        {
+            self.undrained += behind.len();
+            out.send(self.link, &behind);
+        }
+    }
+
+    /// Queues the news that a proposal is decided, or holds it until UPTODATE or behind a sync.
     pub fn decide(&mut self, out: &mut Outbox, record: &Record) {
         let (packet_kind, data) =
             if self.observer { (kind::INFORM, Some(&record.payload[..])) } else { (kind::COMMIT, None) };
-        if self.stage == Stage::Up {
+        let behind = self.syncs.iter_mut().rev().find(|(last_proposed, _)| *last_proposed < record.zxid);
+        if let Some((_, held)) = behind {
+            Packet::new(packet_kind, record.zxid, data).encode(held);
+        } else if self.stage == Stage::Up {
             self.undrained += match data {
                 Some(_) => send_record(out, self.link, packet_kind, record),
                 None => send_packet(out, self.link, packet_kind, record.zxid, None),
             };
         } else {
-            crate::wire::packet::Packet::new(packet_kind, record.zxid, data).encode(&mut self.held);
+            Packet::new(packet_kind, record.zxid, data).encode(&mut self.held);
         }
     }
 

@@ -8,7 +8,6 @@ use crate::ids::{LinkId, Zxid};
 use crate::jute::Reader;
 use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
 use crate::wire::records::{Id, op};
-use crate::zab::confirm::SyncOrigin;
 use crate::zab::handler::{Handler, Stage};
 use crate::zab::leader::Leader;
 use crate::zab::learner::{FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
@@ -123,7 +122,8 @@ impl Leader {
             kind::REQUEST => {
                 let request = ForwardedRequest::decode(p.data.unwrap_or_default()).map_err(undecodable)?;
                 if request.op == op::SYNC {
-                    self.add_sync(SyncOrigin::Learner(h.link));
+                    // In its order with the requests before it, which are not proposed yet.
+                    ctx.effects.push(Effect::LearnerSync(h.link));
                     return Ok(());
                 }
                 let start = ctx.effects.arena.len();

@@ -87,6 +87,8 @@ pub enum Effect {
     },
     /// Leader: a learner heard of this session.
     Touch(SessionId, i32),
+    /// Leader: a learner forwarded a sync.
+    LearnerSync(LinkId),
     /// Leader: the sync of a client of this server is done.
     SyncDone(LinkId),
     /// Learner: the leader's answer to a revalidation.

@@ -137,6 +137,13 @@ impl Leader {
         }
     }
 
+    /// Whether this leader has waited for a tick, and still does, for a quorum to connect.
+    #[must_use]
+    pub fn has_waited(&self, now: Millis, timing: &crate::config::Timing) -> bool {
+        let began = self.deadline - timing.tick_ms * timing.init_limit;
+        !self.alone && self.phase == Phase::Gathering && now >= began + timing.tick_ms
+    }
+
     /// Whether clients may be served.
     #[must_use]
     pub fn established(&self) -> bool {
@@ -472,14 +479,15 @@ impl Leader {
 
     // ----- sync --------------------------------------------------------------------------------------------------
 
-    /// A client of this server wants a sync.
+    /// A client of this server, or of a learner, wants a sync.
     pub fn sync(&mut self, origin: SyncOrigin, ctx: &mut Ctx<'_>) {
-        self.add_sync(origin);
-        self.finish_syncs(ctx);
-    }
-
-    pub(crate) fn add_sync(&mut self, origin: SyncOrigin) {
         self.confirm.add(origin, self.last_proposed);
+        if let SyncOrigin::Learner(link) = origin
+            && let Some(h) = self.handlers.get_mut(&link)
+        {
+            h.sync_arrived(self.last_proposed);
+        }
+        self.finish_syncs(ctx);
     }
 
     fn start_round(&mut self, ctx: &mut Ctx<'_>) {
@@ -517,7 +525,7 @@ impl Leader {
                 SyncOrigin::Client(link) => ctx.effects.push(Effect::SyncDone(link)),
                 SyncOrigin::Learner(link) => {
                     if let Some(h) = self.handlers.get_mut(&link) {
-                        h.send(ctx.out, kind::SYNC, Zxid::ZERO, None);
+                        h.sync_done(ctx.out);
                     }
                 }
             }
@@ -639,7 +647,7 @@ impl Leader {
             let silent = now - h.heard_ms > limit && !matches!(h.stage, Stage::Feeding(_));
             if silent {
                 gone.push((h.link, CloseReason::Timeout("learner silent for too long")));
-            } else if h.undrained + h.held.len() > ctx.cfg.limits.learner_queue_bytes {
+            } else if h.queued() > ctx.cfg.limits.learner_queue_bytes {
                 gone.push((h.link, CloseReason::TooSlow));
             } else if let Some(sid) = h.sid.filter(|_| h.synced() && !h.observer) {
                 alive.add(ctx.verifier, sid);
