@@ -74,13 +74,10 @@ pub struct Fle {
     /// The same by leader and round: within one round the leader alone decides whether votes are equal (2.6), because its
     /// followers learn of its epoch one by one.
     same_round: BTreeMap<(Sid, i64), Tally>,
-<<<<<<< HEAD
     /// Latest notification of each other voter that is LOOKING and has no history.
     blank: BTreeMap<Sid, Arrival>,
-=======
     /// Voters whose last word, since this server settled, was for another leader.
     elsewhere: BTreeSet<Sid>,
->>>>>>> w-interop
     /// A server with data was heard, ever, so an empty one does not vote.
     data_heard: bool,
     /// When the quiet time began: a quorum agrees since then.
@@ -109,11 +106,8 @@ impl Fle {
             agree: Tally::new(),
             settled: BTreeMap::new(),
             same_round: BTreeMap::new(),
-<<<<<<< HEAD
             blank: BTreeMap::new(),
-=======
             elsewhere: BTreeSet::new(),
->>>>>>> w-interop
             data_heard: false,
             quorum_since: None,
             interval: timing.min_notification_ms,
