@@ -1,6 +1,6 @@
 //! The data directories before anything is opened in them: made, writable, and not mixed up.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
 
 use crate::config::ServerConfig;
@@ -12,8 +12,14 @@ pub const VERSION_DIR: &str = "version-2";
 /// Where we keep ours.
 pub const SIDE_DIR: &str = "quorate";
 
-/// Makes the directories of a server where that is allowed, and checks that they can be used.
-pub fn prepare(config: &ServerConfig) -> Result<(), ConfigError> {
+/// A data directory that belongs to this process until this is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    _lock: File,
+}
+
+/// Makes the directories of a server where that is allowed, and checks that they can be used and that nobody else does.
+pub fn prepare(config: &ServerConfig) -> Result<Claim, ConfigError> {
     let (data, log) = (config.data_dir.join(VERSION_DIR), config.data_log_dir.join(VERSION_DIR));
     for (key, dir) in [("dataDir", &data), ("dataLogDir", &log)] {
         usable(dir, config.datadir_autocreate).map_err(|what| refuse(key, what))?;
@@ -28,7 +34,28 @@ pub fn prepare(config: &ServerConfig) -> Result<(), ConfigError> {
             return Err(refuse("dataDir", format!("{}: {what}", data.display())));
         }
     }
-    Ok(())
+    claim(&config.data_dir).map_err(|what| refuse("dataDir", what))
+}
+
+/// Two servers on one directory would each write over what the other has promised.
+fn claim(data_dir: &Path) -> Result<Claim, String> {
+    let side = data_dir.join(SIDE_DIR);
+    usable(&side, true)?;
+    let path = side.join("lock");
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let lock = file.map_err(|e| format!("Cannot open {}: {e}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Claim { _lock: lock }),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "{} is used by another server that runs: stop it, or give this one a dataDir of its own",
+            data_dir.display()
+        )),
+        // A file system without locks: the directory cannot be protected, and the server can run.
+        Err(TryLockError::Error(e)) => {
+            tracing::warn!("{} cannot be locked ({e}): see to it that only one server uses it", data_dir.display());
+            Ok(Claim { _lock: lock })
+        }
+    }
 }
 
 fn refuse(key: &str, what: String) -> ConfigError {

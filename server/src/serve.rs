@@ -11,7 +11,7 @@ use crate::cli::{Dev, Serve};
 use crate::config::problem::ConfigError;
 use crate::config::{Environment, ServerConfig, from_arguments, load};
 use crate::crew::Crew;
-use crate::data_dir;
+use crate::data_dir::{self, Claim};
 use crate::dev::Plan;
 use crate::exit::Exit;
 use crate::logging::{self, LogTarget};
@@ -42,7 +42,7 @@ fn report(e: &ConfigError) -> Exit {
 }
 
 /// Makes a configuration ready to run: warnings are logged, directories made.
-fn prepare(config: &ServerConfig) -> Result<(), Exit> {
+fn prepare(config: &ServerConfig) -> Result<Claim, Exit> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -70,7 +70,7 @@ fn try_serve(options: &Serve) -> Result<Exit, Exit> {
     let config = config.map_err(|e| report(&e))?;
     logging::set_process_id(config.peer.sid);
     info!("Starting quorate {}, ZooKeeper {}", version::QUORATE, version::ZOOKEEPER);
-    prepare(&config)?;
+    let _claim = prepare(&config)?;
     run(config)
 }
 
@@ -107,10 +107,10 @@ fn try_dev(options: &Dev) -> Result<Exit, Exit> {
         Exit::DataDir
     })?;
     let environment = Environment::default();
-    let mut configs = Vec::new();
+    let (mut configs, mut claims) = (Vec::new(), Vec::new());
     for member in &plan.members {
         let config = load(&member.config_file(), &environment).map_err(|e| report(&e))?;
-        prepare(&config)?;
+        claims.push(prepare(&config)?);
         configs.push(config);
     }
     let unexpected = |e| {
@@ -120,7 +120,9 @@ fn try_dev(options: &Dev) -> Result<Exit, Exit> {
     let crew = Crew::start(configs).map_err(unexpected)?;
     let stopper = crew.stopper();
     signals::on_stop(move || stopper.stop()).map_err(unexpected)?;
-    Ok(crew.wait(|| print(&plan.greeting(&options.dir))))
+    let exit = crew.wait(|| print(&plan.greeting(&options.dir)));
+    drop(claims);
+    Ok(exit)
 }
 
 /// To standard output; a reader that went away is no error.

@@ -78,6 +78,17 @@ fn data_directories_that_cannot_be_used_exit_with_3() {
 }
 
 #[test]
+fn a_data_directory_has_one_server() {
+    let scratch = Scratch::new("claimed");
+    fs::create_dir_all(scratch.0.join("data/quorate")).unwrap();
+    let lock = fs::File::create(scratch.0.join("data/quorate/lock")).unwrap();
+    lock.lock().unwrap();
+    let output = quorate(&["serve", &scratch.config("dataDir=DIR/data\nclientPort=0\n")]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("is used by another server that runs"), "{}", text(&output));
+}
+
+#[test]
 fn help_teaches() {
     let output = quorate(&["--help"]);
     assert!(output.status.success() && text(&output).contains("quorate serve zoo.cfg"), "{}", text(&output));
