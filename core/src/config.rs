@@ -197,6 +197,30 @@ impl Default for Limits {
     }
 }
 
+/// snapshot.compression.method.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Compression {
+    /// Plain.
+    #[default]
+    None,
+    /// `snapshot.<zxid>.gz`.
+    Gzip,
+    /// `snapshot.<zxid>.snappy`, the framing of snappy-java.
+    Snappy,
+}
+
+impl Compression {
+    /// What the names of its files end with.
+    #[must_use]
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Snappy => ".snappy",
+        }
+    }
+}
+
 /// Log, snapshots, retention.
 #[derive(Clone, Debug)]
 pub struct Storage {
@@ -218,6 +242,8 @@ pub struct Storage {
     pub trust_empty: bool,
     /// An empty directory without the file `initialize` may start (db.autocreate).
     pub autocreate: bool,
+    /// How snapshot files are packed. The adapter does it, where a file gets this name; the core sees plain bytes.
+    pub compression: Compression,
     /// An observer persists what it gets.
     pub observer_sync: bool,
     /// `snapshotSizeFactor` in thousandths: how much log, as a share of the newest snapshot, may be read for a DIFF; negative = never.
@@ -238,6 +264,7 @@ impl Default for Storage {
             purge_interval_ms: 0,
             trust_empty: false,
             autocreate: true,
+            compression: Compression::None,
             observer_sync: true,
             snapshot_size_factor_permille: 330,
             chunk_bytes: 1 << 20,

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::config::Compression;
 use crate::event::{Dir, FileName};
 use crate::ids::Zxid;
 
@@ -39,8 +40,8 @@ pub(super) fn log_name(first: Zxid) -> FileName {
     FileName::new(Dir::Log, &format!("log.{:x}", first.0))
 }
 
-pub(super) fn snapshot_name(zxid: Zxid) -> FileName {
-    data(&format!("snapshot.{:x}", zxid.0))
+pub(super) fn snapshot_name(zxid: Zxid, packed: Compression) -> FileName {
+    data(&format!("snapshot.{:x}{}", zxid.0, packed.suffix()))
 }
 
 fn hex(text: &str) -> Option<Zxid> {

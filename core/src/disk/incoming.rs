@@ -130,7 +130,10 @@ impl Disk {
             .step(self.mark.lower(Mark::default()))
             .step(write)
             .step(rename)
-            .step(vec![DiskOp::Rename(tmp, snapshot_name(zxid)), DiskOp::FsyncDir(Dir::Data)])
+            .step(vec![
+                DiskOp::Rename(tmp, snapshot_name(zxid, self.cfg.storage.compression)),
+                DiskOp::FsyncDir(Dir::Data),
+            ])
             .step(self.void_ops(install))
             .step(clear_write)
             .step(clear_rename);
@@ -142,7 +145,7 @@ impl Disk {
         let Some(incoming) = self.incoming.take() else { return };
         self.files.logs.clear();
         self.files.snaps.retain(|s| s.zxid <= zxid);
-        self.files.add_snap(written(&incoming.writer));
+        self.files.add_snap(written(&incoming.writer, self.cfg.storage.compression));
         self.files.chain = zxid;
         self.stale = None;
         self.first_start = false;

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::config::Compression;
 use crate::disk::epochs::write_state;
 use crate::disk::files::{SnapFile, name, snapshot_name};
 use crate::disk::io::{Done, Io, Job, Task};
@@ -112,7 +113,7 @@ impl Disk {
             return;
         }
         self.own_renaming = true;
-        let (tmp, target) = (own.tmp.clone(), snapshot_name(own.zxid));
+        let (tmp, target) = (own.tmp.clone(), snapshot_name(own.zxid, self.cfg.storage.compression));
         // The same state under the same name is there already, and may be on its way to a learner: it stays.
         let same = self.files.snaps.iter().any(|s| s.trusted && s.name == target);
         let ops = if same {
@@ -130,8 +131,9 @@ impl Disk {
         self.own_renaming = false;
         let Some(own) = self.own.take() else { return };
         let (zxid, bytes) = (own.zxid, own.offset);
-        if !self.files.snaps.iter().any(|s| s.trusted && s.zxid == zxid && !s.packed) {
-            self.files.add_snap(written(&own));
+        let snap = written(&own, self.cfg.storage.compression);
+        if !self.files.snaps.iter().any(|s| s.trusted && s.name == snap.name) {
+            self.files.add_snap(snap);
         }
         self.first_start = false;
         self.snapshot_retry = None;
@@ -167,12 +169,12 @@ impl Disk {
 }
 
 /// What is known of a file that was just written.
-pub(super) fn written(w: &SnapWriter) -> SnapFile {
+pub(super) fn written(w: &SnapWriter, compression: Compression) -> SnapFile {
     SnapFile {
-        name: snapshot_name(w.zxid),
+        name: snapshot_name(w.zxid, compression),
         zxid: w.zxid,
         bytes: w.offset,
-        packed: false,
+        packed: compression != Compression::None,
         trusted: true,
         end: w.zxid,
         body_end: w.body_end(),

@@ -211,7 +211,7 @@ impl Disk {
 
     /// Completes an installation that a crash had interrupted. Returns false when there is nothing to complete.
     fn resume_install(&mut self, r: &mut Recovery, install: super::state::Install, io: &mut Io<'_>) -> bool {
-        let target = snapshot_name(install.zxid);
+        let target = snapshot_name(install.zxid, self.cfg.storage.compression);
         let written = r.has(0, name::INCOMING_TMP);
         if !written && !r.has(0, &target.name) {
             return false;

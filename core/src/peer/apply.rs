@@ -61,7 +61,7 @@ impl Peer {
     pub(super) fn apply_ready(&mut self, now: Now, out: &mut Outbox) -> bool {
         let mut any = false;
         // A tree that is being loaded anew takes nothing.
-        while let Some(record) = self.history.next_to_apply(self.disk.durable()) {
+        while let Some(record) = self.history.next_to_apply(self.applicable()) {
             let payload = record.payload.clone();
             self.apply(now, &payload, out);
             any = true;
@@ -70,6 +70,14 @@ impl Peer {
             self.disk.committed_hint(self.history.applied());
         }
         any
+    }
+
+    /// Up to where decided transactions may be applied: what the own log holds durably.
+    fn applicable(&self) -> Zxid {
+        match &self.state {
+            State::Following(l) if l.keeps_no_log() => Zxid(i64::MAX),
+            _ => self.disk.durable(),
+        }
     }
 
     fn apply(&mut self, now: Now, payload: &Bytes, out: &mut Outbox) {

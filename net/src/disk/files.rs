@@ -161,7 +161,16 @@ impl Files {
 
     fn rename(&mut self, from: &FileName, to: &FileName) -> Result<DiskReply> {
         let (old, new) = (self.path(from)?, self.path(to)?);
-        fs::rename(&old, &new).map_err(|e| explain(&old, &e))?;
+        match Compressed::of(to).filter(|_| Compressed::of(from).is_none()) {
+            None => fs::rename(&old, &new).map_err(|e| explain(&old, &e))?,
+            // A snapshot gets the name of a packed one: that is the moment to pack it.
+            Some(kind) => {
+                let packing = self.dirs.path(to.dir).join("packing.tmp");
+                kind.pack(&old, &packing).map_err(|e| explain(&packing, &e))?;
+                fs::rename(&packing, &new).map_err(|e| explain(&packing, &e))?;
+                fs::remove_file(&old).map_err(|e| explain(&old, &e))?;
+            }
+        }
         self.open.retain(|o| o.name != *from);
         self.forget(to);
         Ok(DiskReply::Done)

@@ -1,11 +1,12 @@
-//! Compressed snapshots of Java servers, read as if they were plain (storage-format section 3).
+//! Compressed snapshots, read and written as if they were plain (storage-format section 4).
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use quorate_core::event::{Dir, FileName};
 
 /// How a file is packed, by the end of its name.
@@ -28,6 +29,40 @@ impl Compressed {
             "snappy" => Some(Self::Snappy),
             _ => None,
         }
+    }
+
+    /// Writes what `plain` holds into `packed`, durably.
+    pub(super) fn pack(self, plain: &Path, packed: &Path) -> io::Result<()> {
+        let mut from = BufReader::with_capacity(SKIP, File::open(plain)?);
+        let to = BufWriter::with_capacity(SKIP, File::create(packed)?);
+        let file = match self {
+            Self::Gzip => {
+                let mut gz = GzEncoder::new(to, flate2::Compression::default());
+                io::copy(&mut from, &mut gz)?;
+                gz.finish()?
+            }
+            Self::Snappy => pack_snappy(&mut from, to)?,
+        };
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+/// The stream format of snappy-java, in its default blocks.
+fn pack_snappy(from: &mut impl Read, mut to: BufWriter<File>) -> io::Result<BufWriter<File>> {
+    to.write_all(&SNAPPY_MAGIC)?;
+    // Version, and the oldest one that can read this.
+    to.write_all(&[0, 0, 0, 1, 0, 0, 0, 1])?;
+    let mut block = Vec::with_capacity(SNAPPY_BLOCK);
+    let mut encoder = snap::raw::Encoder::new();
+    loop {
+        block.clear();
+        from.take(SNAPPY_BLOCK as u64).read_to_end(&mut block)?;
+        if block.is_empty() {
+            return Ok(to);
+        }
+        let packed = encoder.compress_vec(&block).map_err(io::Error::other)?;
+        to.write_all(&u32::try_from(packed.len()).map_err(io::Error::other)?.to_be_bytes())?;
+        to.write_all(&packed)?;
     }
 }
 
@@ -91,6 +126,8 @@ struct SnappyStream<R> {
 }
 
 const SNAPPY_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
+/// What snappy-java writes by default.
+const SNAPPY_BLOCK: usize = 32 << 10;
 /// No writer makes larger blocks: its default is 32 KiB.
 const SNAPPY_BLOCK_MAX: usize = 64 << 20;
 

@@ -202,6 +202,30 @@ fn compressed_snapshots_read_as_plain_ones() {
 }
 
 #[test]
+fn a_snapshot_that_gets_a_packed_name_is_packed() {
+    let mut p = Place::new();
+    let plain: Vec<u8> = (0..300_000_u32).flat_map(|i| (i / 7).to_be_bytes()).collect();
+    for (file, magic) in
+        [("snapshot.1f.gz", &b"\x1f\x8b"[..]), ("snapshot.20.snappy", &b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01"[..])]
+    {
+        let (tmp, name) = (FileName::new(Dir::Data, "own-snapshot.tmp"), FileName::new(Dir::Data, file));
+        for op in [
+            DiskOp::Create(tmp.clone()),
+            DiskOp::WriteAt(tmp.clone(), 0, plain.clone().into()),
+            DiskOp::Fsync(tmp.clone()),
+            DiskOp::Rename(tmp.clone(), name.clone()),
+            DiskOp::FsyncDir(Dir::Data),
+        ] {
+            assert_eq!(p.files.execute(&op), Ok(DiskReply::Done), "{op:?}");
+        }
+        assert_eq!(p.list(Dir::Data).iter().filter(|(n, _)| n == file || n.ends_with("tmp")).count(), 1, "{file}");
+        let stored = fs::read(p.dir.join("version-2").join(file)).unwrap();
+        assert!(stored.starts_with(magic) && stored.len() < plain.len() / 2, "{file}");
+        assert!(p.read(&name, 0, u64::MAX) == plain, "{file}");
+    }
+}
+
+#[test]
 fn order_holds_within_a_lane() {
     let dir = temp_dir();
     let mut poll = Poll::new().unwrap();

@@ -212,6 +212,12 @@ impl Leader {
             Plan::LogThenSnap { from }
                 if from >= self.holed && ctx.disk.log_proves(from) && self.log_is_cheap(from, ctx) =>
             {
+                let others = self.feeding(|feed| !matches!(feed, Feed::Snapshot(..)));
+                if h.observer && others >= ctx.cfg.limits.max_diff_syncs {
+                    let why = "leader.maxConcurrentDiffSyncs learners are being brought up to date already";
+                    Self::drop_handler(h, CloseReason::Refused(why), ctx);
+                    return;
+                }
                 let reader = ctx.disk.open_log(from, ctx.out);
                 h.stage = Stage::Feeding(Feed::Probe(reader));
             }
@@ -238,7 +244,18 @@ impl Leader {
         ctx.out.event(Event::SyncChosen { learner, kind: sync, from: h.peer_last, to });
     }
 
+    /// Learners that are brought up to date from disk in this way. Those beyond the limits try again later, but for followers:
+    /// the quorum does not wait (quorum-protocol 5.2).
+    fn feeding(&self, way: impl Fn(&Feed) -> bool) -> usize {
+        self.handlers.values().filter(|h| matches!(&h.stage, Stage::Feeding(feed) if way(feed))).count()
+    }
+
     fn start_snap(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
+        if h.observer && self.feeding(|feed| matches!(feed, Feed::Snapshot(..))) >= ctx.cfg.limits.max_snap_syncs {
+            let why = "leader.maxConcurrentSnapSyncs snapshots are being sent already";
+            Self::drop_handler(h, CloseReason::Refused(why), ctx);
+            return;
+        }
         let Some((reader, zxid)) = ctx.disk.open_snapshot(ctx.out) else {
             // The first snapshot of this server is still being written; the learner tries again.
             Self::drop_handler(h, CloseReason::Refused("no finished snapshot to send yet"), ctx);

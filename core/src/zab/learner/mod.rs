@@ -81,6 +81,7 @@ pub struct Learner {
     pub leader: Sid,
     address: alloc::sync::Arc<str>,
     observer: bool,
+    keeps_no_log: bool,
     link: Option<LinkId>,
     inbuf: InBuf,
     stage: Stage,
@@ -123,6 +124,7 @@ impl Learner {
             leader,
             address,
             observer,
+            keeps_no_log: observer && !ctx.cfg.storage.observer_sync,
             link: None,
             inbuf: InBuf::default(),
             stage: Stage::Connecting { retry_at: None },
@@ -574,6 +576,9 @@ impl Learner {
     }
 
     fn log_last(&self, ctx: &mut Ctx<'_>) {
+        if self.keeps_no_log {
+            return;
+        }
         let before = ctx.disk.last_logged().max(ctx.history.floor());
         for record in ctx.history.after(before) {
             Self::log(record, ctx.cfg.trace, ctx.disk, ctx.out);
@@ -682,8 +687,15 @@ impl Learner {
         if ctx.history.last() > logged {
             ctx.history.truncate(logged);
         }
-        // A cut that the disk refused: memory has let go of what is still there.
-        ctx.history.last() < logged
+        // A cut that the disk refused: memory has let go of what is still there. Or an observer without a log: the tree is ahead.
+        ctx.history.last() < logged || ctx.history.applied() > logged
+    }
+
+    /// Whether this is an observer that logs nothing after its synchronisation (syncEnabled=false): it acknowledges nothing,
+    /// so nobody counts on its disk.
+    #[must_use]
+    pub fn keeps_no_log(&self) -> bool {
+        self.keeps_no_log
     }
 
     /// The kind of member that this learner is.

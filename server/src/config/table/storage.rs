@@ -1,5 +1,7 @@
 //! Directories, transaction log, snapshots, retention, catching up.
 
+use quorate_core::config::Compression;
+
 use crate::config::key::Property::{File, Named, Zookeeper};
 use crate::config::key::{Key, Rule};
 use crate::config::settings::Settings;
@@ -48,13 +50,13 @@ pub(super) static KEYS: &[Key] = &[
         .java("The suffixes ms, s, m, h and d of 3.10 are accepted."),
     Key::new("snapshot.trust.empty", Zookeeper, "", "false", Rule::Flag(|s, v| s.peer.storage.trust_empty = v),
         "Accept logs without any snapshot (upgrade from 3.4)."),
-    Key::new("snapshot.compression.method", Zookeeper, "", "\"\"", Rule::Choice { works: &[""], no_effect: &["gz", "snappy"], why: "snapshots are written plain; every ZooKeeper reads them", expected: "an empty value, gz or snappy" },
-        "Compression of snapshots.")
+    Key::new("snapshot.compression.method", Zookeeper, "", "\"\"", Rule::Text(|s, v| { s.peer.storage.compression = compression(v)?; Ok(()) }),
+        "Compression of snapshots: gz, snappy or nothing; snapshots of any kind are read.")
         .java("An unknown method is refused, where Java silently writes plain ones."),
     Key::new("digest.enabled", Zookeeper, "", "true", Rule::Flag(|s, v| s.peer.features.tree_digest = v),
         "Transactions and snapshots carry the digest of the tree, and every server compares it with its own."),
     Key::new("syncEnabled", Named("zookeeper.observer.syncEnabled"), "", "true", Rule::Flag(|s, v| s.peer.storage.observer_sync = v),
-        "Observers keep log and snapshots on disk."),
+        "Observers keep a log on disk; with false they read what they missed from the leader after each start."),
     Key::new("commitLogCount", Zookeeper, "txns", "500", int(1, MAX, |s, v| s.peer.limits.window_count = usize::try_from(v).unwrap_or(1)),
         "Committed transactions kept in memory to bring learners up to date."),
     Key::new("snapshotSizeFactor", Zookeeper, "share", "0.33", Rule::Text(|s, v| { s.peer.storage.snapshot_size_factor_permille = permille(v)?; Ok(()) }),
@@ -77,6 +79,15 @@ pub(super) static KEYS: &[Key] = &[
 
 fn path(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("expected the path of a directory".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "" => Ok(Compression::None),
+        "gz" => Ok(Compression::Gzip),
+        "snappy" => Ok(Compression::Snappy),
+        _ => Err("expected an empty value, gz or snappy".to_owned()),
+    }
 }
 
 fn interval(text: &str) -> Result<i64, String> {
