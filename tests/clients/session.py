@@ -194,3 +194,40 @@ def failover(context: Context) -> None:
         other = Observed(context, victim.address).zk
         other.sync("/")
         equal(other.exists(path), None, "the ephemeral after its session closed")
+
+
+@test("session.observer_without_log")
+def observer_without_log(context: Context) -> None:
+    """an observer with syncEnabled=false serves what it hears, also after another leader, and after its own death"""
+    servers = context.serving(4, observers=(4,), syncEnabled="false")
+    observer = servers.servers[3]
+    writer = Observed(context, ",".join(server.address for server in servers.servers[:3])).zk
+    written = 0
+
+    def write_and_read() -> None:
+        nonlocal written
+        for _ in range(30):
+            writer.retry(writer.create, f"/o{written}", b"x" * 100)
+            written += 1
+        reader = Observed(context, observer.address).zk
+        reader.sync("/")
+        names = {name for name in reader.get_children("/") if name != "zookeeper"}
+        equal(names, {f"o{number}" for number in range(written)}, "what the observer serves")
+        reader.create(f"/by-observer-{written}", b"")
+        reader.delete(f"/by-observer-{written}")
+
+    write_and_read()
+    leader = servers.pick("leader")
+    leader.kill9()
+    context.say(f"killed {leader}, the leader")
+    write_and_read()
+    leader.start()
+    servers.wait_serving()
+    observer.kill9()
+    context.say("killed the observer")
+    for _ in range(30):
+        writer.retry(writer.create, f"/o{written}", b"x" * 100)
+        written += 1
+    observer.start()
+    servers.wait_serving()
+    write_and_read()
