@@ -95,7 +95,7 @@ impl Source for PeerSource<'_> {
             outstanding: front.outstanding() as u64,
             zxid: self.peer.applied_zxid(),
             node_count: self.peer.tree().node_count() as u64 + 1,
-            proposals: (role == Role::Leading).then(Sizes::default),
+            proposals: self.peer.proposal_sizes().map(|s| Sizes { last: s.last, min: s.min, max: s.max }),
         }
     }
     fn connections(&self) -> Vec<Connection> {

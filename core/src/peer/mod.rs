@@ -29,7 +29,7 @@ use crate::session::{Expiry, Tracker};
 use crate::tree::{Applied, DataTree};
 use crate::watch::WatchManager;
 use crate::zab::history::History;
-use crate::zab::leader::Leader;
+use crate::zab::leader::{Leader, ProposalSizes};
 use crate::zab::learner::Learner;
 use crate::zab::{Ctx, Effects};
 pub use view::{LearnerView, View};
@@ -335,7 +335,12 @@ impl Peer {
                 self.maybe_stop(out);
             }
             AdminCommand::Snapshot => self.walk_wanted = true,
-            AdminCommand::ResetStats => self.front.reset_stats(),
+            AdminCommand::ResetStats => {
+                self.front.reset_stats();
+                if let State::Leading(p) | State::Standalone(p) = &mut self.state {
+                    p.zab.sizes = ProposalSizes::NONE;
+                }
+            }
             AdminCommand::ResetConnectionStats => self.front.reset_connection_stats(),
         }
     }

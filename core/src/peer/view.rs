@@ -8,6 +8,7 @@ use crate::ids::{Epoch, Millis, Now, SessionId, Sid, Zxid};
 use crate::peer::{Peer, State};
 use crate::tree::DataTree;
 use crate::watch::WatchManager;
+use crate::zab::leader::ProposalSizes;
 
 /// One learner, as its leader sees it.
 #[derive(Clone, Debug)]
@@ -95,6 +96,11 @@ impl Peer {
         }
     }
 
+    /// Sizes of the proposals of this term (leader).
+    #[must_use]
+    pub fn proposal_sizes(&self) -> Option<ProposalSizes> {
+        if let State::Leading(p) = &self.state { Some(p.zab.sizes) } else { None }
+    }
     /// The tree, for reading.
     #[must_use]
     pub fn tree(&self) -> &DataTree {

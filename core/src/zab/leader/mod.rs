@@ -36,6 +36,29 @@ pub enum Phase {
     Broadcast,
 }
 
+/// Sizes of the proposals of one term, bytes of header and body; -1 before the first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProposalSizes {
+    /// Newest.
+    pub last: i64,
+    /// Smallest.
+    pub min: i64,
+    /// Largest.
+    pub max: i64,
+}
+
+impl ProposalSizes {
+    /// Before the first proposal.
+    pub const NONE: Self = Self { last: -1, min: -1, max: -1 };
+
+    fn add(&mut self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.last = bytes;
+        self.min = if self.min < 0 { bytes } else { self.min.min(bytes) };
+        self.max = self.max.max(bytes);
+    }
+}
+
 /// A proposal that is not decided yet.
 #[derive(Debug)]
 struct Outstanding {
@@ -72,6 +95,8 @@ pub struct Leader {
     pub(crate) handlers: BTreeMap<LinkId, Handler>,
     outstanding: VecDeque<Outstanding>,
     last_proposed: Zxid,
+    /// What `srvr` shows of the proposals.
+    pub(crate) sizes: ProposalSizes,
     confirm: Confirm,
     next_ping: Millis,
     next_check: Millis,
@@ -130,6 +155,7 @@ impl Leader {
             handlers: BTreeMap::new(),
             outstanding: VecDeque::new(),
             last_proposed: Zxid::ZERO,
+            sizes: ProposalSizes::NONE,
             confirm: Confirm::default(),
             next_ping: ctx.now.mono_ms + ctx.cfg.timing.tick_ms / 2,
             next_check: ctx.now.mono_ms + ctx.cfg.timing.tick_ms,
@@ -426,6 +452,7 @@ impl Leader {
         assert!(self.established(), "only an established leader proposes");
         assert_eq!(Some(record.zxid), self.next_zxid(), "ZAB: local primary order");
         self.last_proposed = record.zxid;
+        self.sizes.add(record.payload.len());
         self.epoch = record.zxid.epoch();
         if ctx.cfg.trace {
             let hash = payload_hash(&record.payload);
