@@ -308,12 +308,14 @@ impl SimDisk {
         self.files.get(inode).map(|f| f.cache.len() as u64)
     }
 
-    /// Flips a bit of a file of `dirs` that lies on the platter and is not all zeros there; `false` without one.
-    pub fn rot(&mut self, dirs: &[Dir], stream: &mut Stream) -> Option<String> {
+    /// Flips a bit of a file of `dirs`, `spared` and its temporary kin excepted, that lies on the platter and is not all zeros
+    /// there. Returns which bit; `None` without such a file.
+    pub fn rot(&mut self, dirs: &[Dir], spared: Option<&str>, stream: &mut Stream) -> Option<String> {
         let mut named: Vec<(String, Inode)> = Vec::new();
         for dir in dirs {
             named.extend(self.directories[slot(*dir)].platter.iter().map(|(n, i)| (n.to_string(), *i)));
         }
+        named.retain(|(name, _)| spared.is_none_or(|s| !name.starts_with(s)));
         named.retain(|(_, i)| self.files.get(i).is_some_and(|f| f.platter.iter().any(|b| *b != 0)));
         if named.is_empty() {
             return None;

@@ -25,6 +25,8 @@ pub(crate) struct Lane {
     pub(crate) ops: VecDeque<(Ticket, DiskOp)>,
     /// When the first one ends; [`NEVER`] while the process stands still.
     pub(crate) due: Option<Micros>,
+    /// It began while the disk was slow.
+    pub(crate) slow: bool,
 }
 
 /// What operations on a disk fail with.
@@ -64,6 +66,8 @@ pub(crate) struct Node {
     pub(crate) slow_receiver: bool,
     /// Durable bytes were spoiled.
     pub(crate) rotten: bool,
+    /// Which of the two epoch files was spoiled first.
+    pub(crate) rotten_epoch: Option<usize>,
     pub(crate) effects: [u64; Effect::COUNT],
     /// Cut the power after so many effects in all, for so many ms.
     pub(crate) doomed: Option<(u64, i64)>,
@@ -102,6 +106,7 @@ impl Node {
             failing: None,
             slow_receiver: false,
             rotten: false,
+            rotten_epoch: None,
             effects: [0; Effect::COUNT],
             doomed: None,
             disk_stream: Stream::new(spec.seed, Purpose::Disk, node as u64),

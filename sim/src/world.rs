@@ -319,6 +319,8 @@ impl<'a> World<'a> {
         match event {
             Event::Decided(_) => self.commits += 1,
             Event::Established { .. } => self.terms += 1,
+            // The record has what the files said; what rots now stands alone again.
+            Event::Recovered { .. } => self.nodes[n].rotten_epoch = None,
             _ => {}
         }
         if self.watcher.traces() && !matches!(event, Event::FsyncTook(_)) {
@@ -389,6 +391,7 @@ impl<'a> World<'a> {
         let dist = if matches!(op, DiskOp::Fsync(_) | DiskOp::FsyncDir(_)) { &spec.fsync } else { &spec.write };
         let due = self.now + node.disk_stream.draw(dist).saturating_mul(node.slow_disk);
         node.lanes[lane].due = Some(due);
+        node.lanes[lane].slow = node.slow_disk > 1;
         self.queue.push(due, Plan::Disk { node: n as u32, life: node.life, lane: lane as u8 });
     }
 

@@ -299,6 +299,31 @@ fn z13_an_ack_before_fsync_and_an_epoch_before_its_history() {
     h.breaks("Z13");
 }
 
+/// What a power cut left without its fsync is read again, and may be applied where it is known to be decided.
+#[test]
+fn z13_recovery_applies_what_it_has_read_and_no_more() {
+    for (last, fine) in [(z(1), true), (Zxid::ZERO, false)] {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.propose(z(1), &r);
+        h.durable(2, z(1));
+        h.log(0, z(1), &r);
+        h.log(1, z(1), &r);
+        h.durable(1, z(1));
+        h.event(2, Event::Decided(z(1)));
+        h.see(Obs::Stopped { node: 0, how: quorate_sim::observe::Down::PowerCut });
+        h.event(0, Event::TreeReplaced { zxid: Zxid::ZERO, digest: Model::new(false).digest() });
+        h.apply(0, z(1), &r);
+        let (applied, health) = (z(1), Health::Intact);
+        h.event(0, Event::Recovered { last_logged: last, applied, accepted_epoch: 1, current_epoch: 1, health });
+        if fine {
+            h.fine();
+        } else {
+            h.breaks("Z13");
+        }
+    }
+}
+
 #[test]
 fn z14_a_hole_in_a_log() {
     let mut h = History::led();

@@ -84,6 +84,8 @@ pub(super) struct Recovery {
     pub(super) record: Option<State>,
     /// Java has been here since the record was written.
     pub(super) java_since: bool,
+    /// currentEpoch says what nobody can vouch for.
+    pub(super) foreign_epoch: Option<String>,
     pub(super) mark: Option<(i64, usize, Mark)>,
     /// Snapshots that could not be used.
     pub(super) unread: Vec<Zxid>,
@@ -106,6 +108,7 @@ impl Recovery {
             waiting: 0,
             record: None,
             java_since: false,
+            foreign_epoch: None,
             mark: None,
             unread: Vec::new(),
             base: None,
@@ -216,7 +219,8 @@ impl Disk {
         if !written && !r.has(0, &target.name) {
             return false;
         }
-        let mut task = Task::new(Done::Resumed);
+        // The name of the record that was read may be in the page cache only: nothing is removed before it is durable.
+        let mut task = Task::new(Done::Resumed).step(vec![DiskOp::FsyncDir(Dir::Side)]);
         if written {
             let rename = DiskOp::Rename(data(name::INCOMING_TMP), target);
             task = task.step(vec![rename, DiskOp::FsyncDir(Dir::Data)]);

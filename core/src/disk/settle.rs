@@ -75,20 +75,30 @@ impl Disk {
             if let (Some(v), Source::Good(t)) = (value.as_mut(), tmp) {
                 *v = (*v).max(t);
             }
-            r.java_since |= matches!(file, Source::Good(v) if r.record.is_some() && v > recorded);
         }
-        if let ([Some(accepted), Some(current)], Some(record)) = (&values, &r.record)
-            && current > accepted
-        {
-            // Nobody follows a leader whose epoch was not accepted first, Java neither: a flipped bit in the file.
-            let text = format!(
-                "currentEpoch {current} is above acceptedEpoch {accepted}: our own record says {}",
-                record.current
-            );
-            self.late.push(DiskEvent::Warning(text));
-            values[1] = Some(record.current);
-            // It is no sign of Java either: the watermark counts.
-            r.java_since = matches!(source(&r.small[small::ACCEPTED]), Source::Good(v) if v > record.accepted);
+        if let ([Some(accepted), Some(current)], Some(record)) = (&values, &r.record) {
+            let above = |at: usize, known: Epoch| matches!(source(&r.small[at]), Source::Good(v) if v > known);
+            let promised = above(small::ACCEPTED, record.accepted);
+            let synchronised = above(small::CURRENT, record.current);
+            // Who follows a leader has accepted its epoch first, Java too. A promise alone may be a flipped bit, and whoever
+            // gave it was not synchronised after it: the watermark and what we know of the trust still count.
+            r.java_since = promised && synchronised && current <= accepted;
+            if current > accepted {
+                let text = format!(
+                    "currentEpoch {current} is above acceptedEpoch {accepted}: our own record says {}",
+                    record.current
+                );
+                self.late.push(DiskEvent::Warning(text));
+                values[1] = Some(record.current);
+            } else if synchronised && !promised && !alone {
+                // A flipped bit, or Java's work under a promise of ours. The file has no checksum, and a vote with an epoch
+                // that this history does not have wins against complete ones: a leader must bring the history.
+                r.foreign_epoch = Some(format!(
+                    "currentEpoch {current} was not written by this server, which has {}, and no newer epoch was accepted",
+                    record.current
+                ));
+                values[1] = Some(record.current);
+            }
         }
         // The sentinel -1: not known yet, the log decides.
         self.state = State { accepted: values[0].unwrap_or(-1), current: values[1].unwrap_or(-1), ..record };
@@ -121,7 +131,7 @@ impl Disk {
         for (i, end) in &ends {
             self.files.logs[*i].end = *end;
         }
-        if let Some(what) = self.settle_epochs(r, last)
+        if let Some(what) = self.settle_epochs(r, last).or(r.foreign_epoch.take())
             && !matches!(verdict, Verdict::Damaged(..))
         {
             verdict = Verdict::Damaged(what, None);
@@ -254,6 +264,10 @@ impl Disk {
         }
         if self.cfg.ensemble.is_some() {
             let differs = |at: usize, epoch| source(&r.small[at]) != Source::Good(epoch);
+            if differs(small::ACCEPTED, self.state.accepted) || differs(small::CURRENT, self.state.current) {
+                // The name of the record that was read may be in the page cache only: it comes before Java's files.
+                steps.push(vec![DiskOp::FsyncDir(Dir::Side)]);
+            }
             if differs(small::ACCEPTED, self.state.accepted) {
                 steps.extend(write_epoch(name::ACCEPTED_TMP, name::ACCEPTED, self.state.accepted));
             }

@@ -235,6 +235,26 @@ fn damage_below_the_watermark_is_damage_and_above_it_doubt() {
     assert_eq!(Rig::recover(&config(), rig.store).recovered().health, Health::Intact);
 }
 
+/// Java writes acceptedEpoch before currentEpoch, and both have no checksum.
+#[test]
+fn an_epoch_that_only_one_file_knows_is_no_work_of_java() {
+    let mut store = lived(&config(), 5).store;
+    store.edit(Dir::Data, "acceptedEpoch", |b| *b = b"3".to_vec());
+    let rig = Rig::recover(&config(), store);
+    let r = rig.recovered();
+    assert_eq!((r.accepted, r.current, r.health), (3, 1, Health::Intact));
+    // It is in the record now: a vote in epoch 3 would win against histories that this one lacks.
+    let mut store = rig.store.clone();
+    store.edit(Dir::Data, "currentEpoch", |b| *b = b"3".to_vec());
+    let r = Rig::recover(&config(), store).recovered();
+    assert_eq!((r.accepted, r.current, r.health), (3, 1, Health::Damaged));
+    // A promise alone says nothing about the log: the watermark counts.
+    let mut store = lived(&config(), 5).store;
+    store.edit(Dir::Data, "acceptedEpoch", |b| *b = b"3".to_vec());
+    store.remove(Dir::Log, "log.100000001");
+    assert_eq!(Rig::recover(&config(), store).recovered().health, Health::Damaged);
+}
+
 #[test]
 fn doubt_ends_when_a_leader_has_synchronised_this_server_and_not_before() {
     let mut store = lived(&config(), 3).store;

@@ -215,6 +215,13 @@ impl Checks {
             let second = format!("it has applied up to {}", g.zxid(s.applied));
             return broken("D2", format!("recovery ends with a tree at {applied}"), second);
         }
+        if !g.contains(s.durable, s.applied) {
+            return broken(
+                "Z13",
+                format!("recovery ends with a tree at {applied}"),
+                format!("its log ends at {last_logged}"),
+            );
+        }
         if *health == Health::Intact {
             let end = s.durable;
             epochs::vouches(g, n, *current_epoch, end)?;

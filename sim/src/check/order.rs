@@ -3,6 +3,7 @@
 //!
 //! When: as a leader is established, as it decides, and as a server applies. O(1) each; what is decided joins [`Ghost`]'s one path.
 
+use quorate_core::event::Role;
 use quorate_core::ids::{Epoch, Zxid};
 
 use super::ghost::{At, Ghost, ROOT};
@@ -97,7 +98,8 @@ pub(super) fn applied(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, digest: u6
         let second = format!("it delivered {} last; {zxid} follows {}", g.zxid(before), g.zxid(e.parent));
         return broken("Z6", what(), second);
     }
-    if e.depth > g.entry(durable).depth {
+    // While it recovers, its log is what it reads: a record may survive a power cut without its fsync. `recovered` looks.
+    if s.role != Role::Recovering && e.depth > g.entry(durable).depth {
         return broken("Z13", what(), format!("its log is durable up to {}", g.zxid(durable)));
     }
     if e.digest != digest {
