@@ -264,8 +264,19 @@ impl World<'_> {
         node.failing = None;
         node.doomed = None;
         node.clock.set_rate(self.now, TRUE_RATE);
+        self.hurry_disk(n);
         self.replan(n);
         self.start_again(n);
         self.go_on(n);
+    }
+
+    /// A whole disk also ends what it has begun while it was slow: a single operation drawn then can take longer than any bound.
+    fn hurry_disk(&mut self, n: usize) {
+        let latest = self.now + self.ticks(1);
+        for lane in 0..2 {
+            if self.nodes[n].lanes[lane].due.is_some_and(|due| due != NEVER && due > latest) {
+                self.begin_disk(n, lane);
+            }
+        }
     }
 }
