@@ -1,6 +1,7 @@
 //! What the system says of this process. Unknown is zero or empty, never an error.
 
 use std::fs;
+use std::time::Duration;
 
 /// Memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Memory {
     pub available: u64,
     /// Of this process.
     pub resident: u64,
+    /// Of this process, at most so far.
+    pub peak: u64,
 }
 
 /// Memory of machine and process.
@@ -22,12 +25,26 @@ pub fn memory() -> Memory {
         total: kilobytes(&machine, "MemTotal:"),
         available: kilobytes(&machine, "MemAvailable:"),
         resident: kilobytes(&process, "VmRSS:"),
+        peak: kilobytes(&process, "VmHWM:"),
     }
 }
 
 fn kilobytes(text: &str, label: &str) -> u64 {
     let line = text.lines().find_map(|l| l.strip_prefix(label));
     line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0).saturating_mul(1024)
+}
+
+/// CPU time of this thread.
+#[must_use]
+pub fn thread_cpu() -> Duration {
+    let of_scheduler = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    if let Some(ns) = of_scheduler.split(' ').next().and_then(|n| n.parse().ok()).filter(|ns| *ns > 0) {
+        return Duration::from_nanos(ns);
+    }
+    // Kernels without those statistics: user and system time, in hundredths of a second, behind the name in brackets.
+    let text = fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    Duration::from_millis(10 * fields.filter_map(|n| n.parse::<u64>().ok()).sum::<u64>())
 }
 
 /// Open file descriptors.
@@ -67,6 +84,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process() {
         assert!(super::memory().resident > 0 && super::memory().total > super::memory().resident);
+        assert!(super::memory().peak >= super::memory().resident / 2);
         assert!(super::open_files() > 2 && super::max_files() >= super::open_files());
         assert!(!super::host_name().is_empty());
     }

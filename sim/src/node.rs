@@ -69,6 +69,8 @@ pub(crate) struct Node {
     /// Which of the two epoch files was spoiled first.
     pub(crate) rotten_epoch: Option<usize>,
     pub(crate) effects: [u64; Effect::COUNT],
+    /// Quorum packets that earlier processes have read.
+    packets: u64,
     /// Cut the power after so many effects in all, for so many ms.
     pub(crate) doomed: Option<(u64, i64)>,
     pub(crate) disk_stream: Stream,
@@ -108,6 +110,7 @@ impl Node {
             rotten: false,
             rotten_epoch: None,
             effects: [0; Effect::COUNT],
+            packets: 0,
             doomed: None,
             disk_stream: Stream::new(spec.seed, Purpose::Disk, node as u64),
             crash_stream: Stream::new(spec.seed, Purpose::Crash, node as u64),
@@ -116,6 +119,10 @@ impl Node {
 
     pub(crate) const fn is_up(&self) -> bool {
         self.peer.is_some()
+    }
+    /// Quorum packets that were read here.
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets + self.peer.as_ref().map_or(0, |p| p.quorum_packets())
     }
     pub(crate) const fn listens(&self, port: Port) -> bool {
         self.listening[number(port)]
@@ -144,6 +151,7 @@ impl Node {
     }
     /// The process is gone: what it held is returned.
     pub(crate) fn end(&mut self) -> Vec<(ConnId, usize)> {
+        self.packets = self.packets();
         self.peer = None;
         self.out = Outbox::new();
         self.life += 1;

@@ -172,6 +172,7 @@ impl<'a> World<'a> {
             leader_changes: self.terms.saturating_sub(1),
             faults_effective: self.plans.struck.len() as u64,
             messages: self.messages,
+            packets: self.nodes.iter().map(Node::packets).sum(),
             client_messages: self.client_messages,
             replies: self.clients.iter().map(|c| c.replies).sum(),
             end_ms: (self.now / 1000) as i64,

@@ -127,6 +127,12 @@ impl Peer {
         self.history.last()
     }
 
+    /// Quorum packets (PROPOSAL, ACK, COMMIT, PING, …) read since this Peer was made; the bytes of a snapshot are none.
+    #[must_use]
+    pub fn quorum_packets(&self) -> u64 {
+        self.effects.packets
+    }
+
     /// Everything that the reports show.
     #[must_use]
     pub fn view(&self, now: Now) -> View {

@@ -26,6 +26,7 @@ impl Leader {
                     Err(e) => return (used, Err(CloseReason::Undecodable(e))),
                     Ok(Some((packet, n))) => {
                         used += n;
+                        ctx.effects.packets += 1;
                         if let Err(why) = self.on_packet(h, &packet, ctx) {
                             return (used, Err(why));
                         }

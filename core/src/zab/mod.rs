@@ -104,6 +104,8 @@ pub struct Effects {
     pub list: Vec<Effect>,
     /// Bodies of requests.
     pub arena: Vec<u8>,
+    /// Quorum packets read so far, in every role; [`Effects::clear`] leaves it.
+    pub packets: u64,
 }
 
 impl Effects {

@@ -10,6 +10,7 @@ const EXAMPLES: &str = "Examples:
   quorate sim fuzz --seeds 0..2000 --jobs 4      many runs; a failing one writes its scenario file
   quorate sim replay quorate-seed-7.json         the same run again
   quorate sim fuzz --seeds 0..50 --json          one line of JSON for each seed
+  quorate sim bench --check                      how fast the simulator is; exit code 1 when a floor is broken
 
 Exit codes: 0 clean; 1 a safety violation; 2 usage, or a scenario file that is not valid; 3 a liveness failure; 4 a panic in a run.";
 
@@ -33,6 +34,8 @@ pub enum SimCommand {
     Fuzz(Fuzz),
     /// Plant each bug in turn and see that some seed finds it
     Mutants(Mutants),
+    /// Measure how fast the simulator is, and how far it scales
+    Bench(SimBench),
 }
 
 /// `quorate sim run`.
@@ -50,6 +53,23 @@ pub struct Run {
     /// Write the scenario file whatever comes out
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+}
+
+/// `quorate sim bench`.
+#[derive(Debug, Args)]
+pub struct SimBench {
+    /// Only these measurements, separated by commas: `rate`, `scale`
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Voters of `scale`
+    #[arg(long, value_name = "N", default_value_t = 1001, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub voters: u32,
+    /// A JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Exit code 1 when a floor is broken
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// What `run`, `fuzz` and `mutants` share.

@@ -1,6 +1,7 @@
 //! `quorate sim`: drivers of the simulator. Files, threads, signals and exit codes are here; `quorate-sim` has none of them.
 
 pub mod args;
+pub mod bench;
 pub mod fuzz;
 pub mod mutants;
 pub mod one;
@@ -61,6 +62,7 @@ pub fn sim(options: &Sim) -> ExitCode {
         SimCommand::Replay(o) => replay::replay(o),
         SimCommand::Fuzz(o) => fuzz::fuzz(o),
         SimCommand::Mutants(o) => mutants::mutants(o),
+        SimCommand::Bench(o) => bench::bench(o),
     };
     ExitCode::from(exit as u8)
 }

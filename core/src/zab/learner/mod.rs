@@ -278,6 +278,7 @@ impl Learner {
                     Err(e) => return (used, Err(CloseReason::Undecodable(e))),
                     Ok(Some((packet, n))) => {
                         used += n;
+                        ctx.effects.packets += 1;
                         if let Err(why) = self.on_packet(&packet, ctx) {
                             return (used, Err(why));
                         }
