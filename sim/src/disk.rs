@@ -130,10 +130,21 @@ impl Directory {
         bind(&mut self.cache, &binding);
         self.unsynced.push(binding);
     }
-    fn sync(&mut self) {
+    /// Returns the files that may have lost a name.
+    fn sync(&mut self) -> Vec<Inode> {
+        let mut renamed = Vec::new();
         for binding in self.unsynced.drain(..) {
+            for (name, inode) in &binding {
+                renamed.extend(self.platter.get(name).filter(|old| Some(**old) != *inode));
+            }
             bind(&mut self.platter, &binding);
         }
+        renamed
+    }
+    fn names(&self, inode: Inode) -> bool {
+        // New files have the last names, mostly.
+        self.cache.values().rev().chain(self.platter.values().rev()).any(|i| *i == inode)
+            || self.unsynced.iter().flatten().any(|(_, i)| *i == Some(inode))
     }
 }
 
@@ -226,8 +237,11 @@ impl SimDisk {
                 self.directories[slot(name.dir)].change(vec![((*name.name).into(), None)]);
             }
             DiskOp::FsyncDir(dir) => {
-                self.directories[slot(*dir)].sync();
-                self.collect();
+                for inode in self.directories[slot(*dir)].sync() {
+                    if !self.directories.iter().any(|dir| dir.names(inode)) {
+                        self.files.remove(&inode);
+                    }
+                }
             }
             DiskOp::ReadRange(name, at, length) => {
                 let file = self.file(name)?;
@@ -264,7 +278,8 @@ impl SimDisk {
             named.extend(dir.cache.values().chain(dir.platter.values()));
             named.extend(dir.unsynced.iter().flatten().filter_map(|(_, inode)| *inode));
         }
-        self.files.retain(|inode, _| named.contains(inode));
+        named.sort_unstable();
+        self.files.retain(|inode, _| named.binary_search(inode).is_ok());
     }
 
     /// The power goes: what was not synced survives in part. Returns how many unsynced changes there were.

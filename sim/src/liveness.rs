@@ -18,7 +18,9 @@ const TEN_ROUNDS: i64 = 185;
 pub(crate) struct Progress {
     core: Vec<usize>,
     healed_at: Micros,
-    /// The workload has been idle since.
+    /// Transactions decided when progress was judged last.
+    commits: u64,
+    /// Nothing has been asked or decided since.
     idle_since: Option<Micros>,
     /// The clients have been told to leave, then.
     left_at: Option<Micros>,
@@ -123,7 +125,10 @@ impl World<'_> {
             (0..self.clients.len()).for_each(|c| self.plan_client(c));
         }
         let working = !self.done_working();
-        if working {
+        // Sessions that expire are closed by transactions too.
+        let deciding = self.commits != self.progress.commits;
+        self.progress.commits = self.commits;
+        if working || deciding {
             self.progress.idle_since = None;
         } else if self.progress.idle_since.is_none() {
             self.progress.idle_since = Some(self.now);

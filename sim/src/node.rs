@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use quorate_core::config::{Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing};
 use quorate_core::event::{DiskOp, Outbox, Port};
 use quorate_core::ids::{LinkId, Sid, Ticket};
@@ -15,6 +16,7 @@ use crate::network::ConnId;
 use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
 use crate::spec::RunSpec;
+use crate::watcher::Digest;
 
 /// Never.
 pub(crate) const NEVER: Micros = Micros::MAX;
@@ -69,6 +71,8 @@ pub(crate) struct Node {
     /// Which of the two epoch files was spoiled first.
     pub(crate) rotten_epoch: Option<usize>,
     pub(crate) effects: [u64; Effect::COUNT],
+    /// Large bytes that were sent last, and their digest.
+    large: (Bytes, u64),
     /// Quorum packets that earlier processes have read.
     packets: u64,
     /// Cut the power after so many effects in all, for so many ms.
@@ -110,6 +114,7 @@ impl Node {
             rotten: false,
             rotten_epoch: None,
             effects: [0; Effect::COUNT],
+            large: (Bytes::new(), 0),
             packets: 0,
             doomed: None,
             disk_stream: Stream::new(spec.seed, Purpose::Disk, node as u64),
@@ -129,6 +134,17 @@ impl Node {
     }
     pub(crate) const fn listen(&mut self, port: Port, on: bool) {
         self.listening[number(port)] = on;
+    }
+
+    /// Digest of shared bytes that probably are those of the last time.
+    pub(crate) fn hash_of(&mut self, bytes: &Bytes) -> u64 {
+        // While they are held here, no others stand at their address.
+        if (self.large.0.as_ptr(), self.large.0.len()) != (bytes.as_ptr(), bytes.len()) {
+            let mut digest = Digest::new(0);
+            digest.bytes(bytes);
+            self.large = (bytes.clone(), digest.value());
+        }
+        self.large.1
     }
 
     /// Names the connection that this process asked for.

@@ -1,6 +1,6 @@
 //! The event queue: everything that will happen, by time, then by the order in which it was planned.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::network::ConnId;
@@ -9,7 +9,7 @@ use crate::network::ConnId;
 pub(crate) type Micros = u64;
 
 /// Something planned. Plans are never taken back: each carries what it needs to recognise that it is void.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Plan {
     /// A server's deadline.
     Wake { node: u32, life: u32 },
@@ -43,10 +43,35 @@ pub(crate) enum Plan {
     Judge,
 }
 
+/// A plan with its place in the order: time in the upper half, number in the lower.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    place: u128,
+    plan: Plan,
+}
+
+impl Ord for Entry {
+    /// The heap's greatest is what comes first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.place.cmp(&self.place)
+    }
+}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+impl Eq for Entry {}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Reverse<(Micros, u64, Plan)>>,
+    heap: BinaryHeap<Entry>,
     seq: u64,
 }
 
@@ -54,11 +79,11 @@ impl Queue {
     /// Plans something.
     pub(crate) fn push(&mut self, at: Micros, plan: Plan) {
         self.seq += 1;
-        self.heap.push(Reverse((at, self.seq, plan)));
+        self.heap.push(Entry { place: u128::from(at) << 64 | u128::from(self.seq), plan });
     }
     /// The next thing.
     pub(crate) fn pop(&mut self) -> Option<(Micros, Plan)> {
-        self.heap.pop().map(|Reverse((at, _, plan))| (at, plan))
+        self.heap.pop().map(|entry| ((entry.place >> 64) as Micros, entry.plan))
     }
 }
 

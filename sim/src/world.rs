@@ -26,6 +26,9 @@ use crate::watcher::Watcher;
 /// A server that ended by itself is started again after this.
 const RESTART_US: Micros = 500_000;
 
+/// Larger shared bytes are digested once, however many they are sent to: a configuration of a thousand servers goes to all.
+const LARGE: usize = 32 << 10;
+
 /// Everything that exists in a run.
 pub(crate) struct World<'a> {
     pub(crate) spec: &'a RunSpec,
@@ -290,8 +293,11 @@ impl<'a> World<'a> {
             }
             Action::Send { link, payload } => {
                 digest.number(link.0);
-                digest.bytes(bytes);
                 let shared = if let Payload::Shared(b) = payload { Some(b) } else { None };
+                match shared {
+                    Some(b) if b.len() > LARGE => digest.number(self.nodes[n].hash_of(b)),
+                    _ => digest.bytes(bytes),
+                }
                 self.send(n, *link, bytes, shared);
             }
             Action::Close { link, why } => {

@@ -11,7 +11,7 @@ use crate::config::{Ensemble, PeerConfig};
 use crate::error::CloseReason;
 use crate::event::{Event, LinkEvent, Outbox, Port};
 use crate::ids::{LinkId, Millis, Now, Sid};
-use crate::jute::{Put, Reader};
+use crate::jute::Reader;
 use crate::wire::inbuf::InBuf;
 use crate::wire::notification::{FRAME_MAX, Hello, Notification, Vote, VoterState};
 
@@ -77,6 +77,44 @@ struct Link {
     inbuf: InBuf,
 }
 
+/// The configuration's text, which every notification carries.
+#[derive(Debug)]
+struct Text {
+    config: Bytes,
+    /// The newest notification with a large text: what a thousand voters are told is made once.
+    frame: Option<(Announcement, Bytes)>,
+}
+
+/// Larger texts are shared, not copied.
+const COPY_MAX: usize = 1024;
+
+impl Text {
+    fn encode(&self, what: &Announcement, buf: &mut Vec<u8>) {
+        Notification { state: what.state, vote: what.vote, round: what.round, version: 2, config: Some(&self.config) }
+            .encode(buf);
+    }
+
+    /// Sends the notification; returns its length.
+    fn send(&mut self, link: LinkId, what: &Announcement, out: &mut Outbox) -> usize {
+        if self.config.len() <= COPY_MAX {
+            return out.send_with(link, |buf| self.encode(what, buf));
+        }
+        let frame = match &self.frame {
+            Some((same, frame)) if same == what => frame.clone(),
+            _ => {
+                let mut buf = Vec::with_capacity(self.config.len() + 48);
+                self.encode(what, &mut buf);
+                let frame = Bytes::from(buf);
+                self.frame = Some((*what, frame.clone()));
+                frame
+            }
+        };
+        let sent = frame.len();
+        out.send_shared(link, frame);
+        sent
+    }
+}
+
 /// All election connections of a server.
 #[derive(Debug)]
 pub struct Links {
@@ -86,7 +124,7 @@ pub struct Links {
     voters: Vec<Sid>,
     remotes: BTreeMap<Sid, Remote>,
     links: BTreeMap<LinkId, Link>,
-    config: Bytes,
+    text: Text,
     greeting: usize,
     /// No deadline is before this: what is asked for after every step must not cost a walk over all members.
     next: Option<Millis>,
@@ -109,7 +147,7 @@ impl Links {
             voters: ensemble.voters().map(|m| m.sid).filter(|s| *s != cfg.sid).collect(),
             remotes,
             links: BTreeMap::new(),
-            config,
+            text: Text { config, frame: None },
             greeting: 0,
             next: None,
         }
@@ -146,36 +184,17 @@ impl Links {
         let Some(remote) = self.remotes.get_mut(&sid) else { return };
         remote.dirty = true;
         match remote.channel {
-            Some(link) if remote.undrained == 0 => Self::flush(remote, link, what, &self.config, out),
+            Some(link) if remote.undrained == 0 => Self::flush(remote, link, what, &mut self.text, out),
             Some(_) => {}
             None => self.dial(now, sid, out),
         }
     }
 
-    fn flush(remote: &mut Remote, link: LinkId, what: &Announcement, config: &Bytes, out: &mut Outbox) {
+    fn flush(remote: &mut Remote, link: LinkId, what: &Announcement, text: &mut Text, out: &mut Outbox) {
         // Before the first election there is nothing to say (2.4: the database is loaded before voting).
         remote.dirty = what.round == 0;
-        if remote.dirty {
-            return;
-        }
-        // Text of a large ensemble is shared, not copied.
-        let inline = config.len() <= 1024;
-        remote.undrained += out.send_with(link, |buf| {
-            buf.put_len(44 + config.len());
-            buf.put_i32(what.state as i32);
-            buf.put_i64(what.vote.leader.0);
-            buf.put_i64(what.vote.zxid.0);
-            buf.put_i64(what.round);
-            buf.put_i64(what.vote.epoch);
-            buf.put_i32(2);
-            buf.put_len(config.len());
-            if inline {
-                buf.extend_from_slice(config);
-            }
-        });
-        if !inline {
-            remote.undrained += config.len();
-            out.send_shared(link, config.clone());
+        if !remote.dirty {
+            remote.undrained += text.send(link, what, out);
         }
     }
 
@@ -278,7 +297,7 @@ impl Links {
                 {
                     remote.undrained = remote.undrained.saturating_sub(n);
                     if remote.undrained == 0 && remote.dirty {
-                        Self::flush(remote, link, &what, &self.config, out);
+                        Self::flush(remote, link, &what, &mut self.text, out);
                     }
                 }
             }
@@ -325,7 +344,7 @@ impl Links {
         if let Some(l) = self.links.get_mut(&link) {
             l.kind = Kind::Channel(sid);
         }
-        Self::flush(remote, link, what, &self.config, out);
+        Self::flush(remote, link, what, &mut self.text, out);
     }
 
     fn on_bytes(

@@ -121,6 +121,8 @@ fn busy(voters: u32, clients: u32, ops: u32) -> RunSpec {
     spec.timing.fault_ticks = 1;
     spec.timing.max_ticks = 1_000_000;
     spec.checks.core = Core::All;
+    spec.timing.snap_count = 10_000;
+    spec.timing.window = 500;
     let g = &mut spec.workload.generate;
     let mix = [("set", 8), ("create", 1), ("delete", 1), ("get", 1)];
     g.mix = mix.into_iter().map(|(op, weight)| (op.to_owned(), weight)).collect::<BTreeMap<_, _>>();

@@ -68,7 +68,7 @@ pub fn run(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: 
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        quorate_sim::run(spec, check, Options { trace, record_ops, tail: 40 })
+        quorate_sim::run(spec, check, Options { trace, record_ops, tail: 0 })
     }));
     let took = began.elapsed();
     match result {

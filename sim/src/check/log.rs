@@ -30,14 +30,16 @@ pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &
     if zxid.counter() == u32::MAX {
         return broken("Z17", what(), "the counter of an epoch ends before 0xffffffff".into());
     }
-    // What later leaders have decided meanwhile is none of its business: nobody acknowledges this one any more.
-    let mut old = g.tip;
-    while g.zxid(old).epoch() >= zxid.epoch() {
-        old = g.entry(old).parent;
-    }
-    if first_of_epoch && (parent != old || applied != old) {
-        let second = format!("decided before: {}, in its log {before}, delivered {}", g.zxid(old), g.zxid(applied));
-        return broken("Z8", format!("it proposes {zxid}, the first of its epoch"), second);
+    if first_of_epoch {
+        // What later leaders have decided meanwhile is none of its business: nobody acknowledges this one any more.
+        let mut old = g.tip;
+        while g.zxid(old).epoch() >= zxid.epoch() {
+            old = g.entry(old).parent;
+        }
+        if parent != old || applied != old {
+            let second = format!("decided before: {}, in its log {before}, delivered {}", g.zxid(old), g.zxid(applied));
+            return broken("Z8", format!("it proposes {zxid}, the first of its epoch"), second);
+        }
     }
     g.propose(zxid, hash, parent, record.clone());
     Ok(())
