@@ -3,7 +3,7 @@
 //! A write, a new length or a change of a directory stands in the cache until the fsync that covers it. At a power cut any
 //! subset of what was not synced survives: sectors of data in any combination, directory operations one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use quorate_core::error::DiskError;
@@ -25,6 +25,9 @@ struct File {
     cache: Vec<u8>,
     platter: Vec<u8>,
     unsynced: Vec<Change>,
+    /// Sectors whose bytes stand in the cache only although they count as written: a failed fsync has lost them. No fsync
+    /// writes them before they are written to again.
+    lost: BTreeSet<u64>,
 }
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
@@ -41,9 +44,64 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 }
 
 impl File {
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, change: Change, sector: usize) {
         apply(&mut self.cache, &change);
+        let change = if self.lost.is_empty() { change } else { self.revive(change, sector as u64) };
         self.unsynced.push(change);
+    }
+
+    /// A write makes the whole sectors that it touches dirty, also what was lost of them.
+    fn revive(&mut self, change: Change, sector: u64) -> Change {
+        match change {
+            Change::Length(n) => {
+                self.lost.retain(|s| s * sector < n);
+                change
+            }
+            Change::Write(at, ref data) if !data.is_empty() => {
+                let (mut from, mut to) = (at, at + data.len() as u64);
+                let (first, last) = (from / sector, (to - 1) / sector);
+                if self.lost.contains(&first) {
+                    from = first * sector;
+                }
+                if self.lost.contains(&last) {
+                    to = ((last + 1) * sector).min(self.cache.len() as u64);
+                }
+                self.lost.retain(|s| !(first..=last).contains(s));
+                Change::Write(from, Bytes::copy_from_slice(&self.cache[from as usize..to as usize]))
+            }
+            Change::Write(..) => change,
+        }
+    }
+
+    /// A failed fsync: the bytes that were to be written count as written. Lengths are the file system's own, and stay dirty.
+    fn lose(&mut self, sector: u64) {
+        let mut length = self.platter.len() as u64;
+        for change in std::mem::take(&mut self.unsynced) {
+            match change {
+                Change::Length(n) => {
+                    length = n;
+                    self.unsynced.push(change);
+                }
+                Change::Write(at, data) if !data.is_empty() => {
+                    let end = at + data.len() as u64;
+                    self.lost.extend(at / sector..=(end - 1) / sector);
+                    if end > length {
+                        length = end;
+                        self.unsynced.push(Change::Length(end));
+                    }
+                }
+                Change::Write(..) => {}
+            }
+        }
+    }
+
+    /// The cache forgets what it does not have to keep: what a failed fsync has lost is read as the platter has it.
+    fn evict(&mut self) {
+        self.cache.clone_from(&self.platter);
+        for change in &self.unsynced {
+            apply(&mut self.cache, change);
+        }
+        self.lost.clear();
     }
 
     fn sync(&mut self) {
@@ -74,7 +132,7 @@ impl File {
                 }
             }
         }
-        self.cache.clone_from(&self.platter);
+        self.evict();
     }
 }
 
@@ -185,13 +243,14 @@ impl SimDisk {
     /// # Errors
     /// As a real disk: a file that does not exist, no space.
     pub fn execute(&mut self, op: &DiskOp) -> Result<DiskReply, DiskError> {
+        let sector = self.sector;
         match op {
             DiskOp::Create(name) => {
                 if self.full {
                     return Err(DiskError::Full);
                 }
                 match self.file(name) {
-                    Ok(file) => file.change(Change::Length(0)),
+                    Ok(file) => file.change(Change::Length(0), sector),
                     Err(_) => {
                         self.next += 1;
                         self.files.insert(self.next, File::default());
@@ -208,11 +267,11 @@ impl SimDisk {
                     // What still fits is written.
                     let fits = (file.cache.len() as u64).saturating_sub(*at) as usize;
                     if fits > 0 {
-                        file.change(Change::Write(*at, data.slice(..fits)));
+                        file.change(Change::Write(*at, data.slice(..fits)), sector);
                     }
                     return Err(DiskError::Full);
                 }
-                file.change(Change::Write(*at, data.clone()));
+                file.change(Change::Write(*at, data.clone()), sector);
             }
             DiskOp::Extend(name, length) => {
                 let full = self.full;
@@ -221,13 +280,13 @@ impl SimDisk {
                     if full {
                         return Err(DiskError::Full);
                     }
-                    file.change(Change::Length(*length));
+                    file.change(Change::Length(*length), sector);
                 }
             }
             DiskOp::Truncate(name, length) => {
                 let file = self.file(name)?;
                 if *length < file.cache.len() as u64 {
-                    file.change(Change::Length(*length));
+                    file.change(Change::Length(*length), sector);
                 }
             }
             DiskOp::Fsync(name) => self.file(name)?.sync(),
@@ -305,14 +364,17 @@ impl SimDisk {
         changes
     }
 
-    /// A failed fsync: what it could not write is gone, and nothing remembers that it was to be written ("fsyncgate").
+    /// A failed fsync: what it could not write counts as written, and nothing remembers that it was to be written ("fsyncgate").
     ///
-    /// The page cache drops it too. A kernel that keeps the bytes but takes them for written deceives a process that starts
-    /// again without a power cut in between; against that only writing them again would help.
-    pub fn lose_writes(&mut self, name: &FileName) {
+    /// A process that starts again without a power cut still reads it, and its own fsync succeeds, unless the cache was in need
+    /// of the space (`evicted`). Only writing the same bytes once more brings them to the platter.
+    pub fn lose_writes(&mut self, name: &FileName, evicted: bool) {
+        let sector = self.sector as u64;
         if let Ok(file) = self.file(name) {
-            file.unsynced.clear();
-            file.cache.clone_from(&file.platter);
+            file.lose(sector);
+            if evicted {
+                file.evict();
+            }
         }
     }
 
@@ -350,7 +412,7 @@ impl SimDisk {
     /// Puts a durable file there, as if it had always been.
     pub fn install(&mut self, name: &FileName, bytes: &[u8]) {
         self.next += 1;
-        let file = File { cache: bytes.to_vec(), platter: bytes.to_vec(), unsynced: Vec::new() };
+        let file = File { cache: bytes.to_vec(), platter: bytes.to_vec(), ..File::default() };
         self.files.insert(self.next, file);
         let dir = &mut self.directories[slot(name.dir)];
         dir.cache.insert((*name.name).into(), self.next);

@@ -246,7 +246,8 @@ impl World<'_> {
         if let DiskOp::Fsync(name) = op
             && node.crash_stream.permille(500)
         {
-            node.disk.lose_writes(name);
+            let evicted = node.crash_stream.permille(250);
+            node.disk.lose_writes(name, evicted);
         }
         self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Error });
         self.watcher.line(format_args!("s{}", n + 1), format_args!("disk fails at {op:?}"));

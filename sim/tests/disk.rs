@@ -118,10 +118,24 @@ fn a_kill_loses_nothing_and_a_full_disk_says_so() {
 }
 
 #[test]
-fn after_a_failed_fsync_the_next_one_does_not_help() {
+fn after_a_failed_fsync_only_writing_again_helps() {
+    let seen = |disk: &mut SimDisk| read(disk, "log").map(|b| (b[0], b[511], b[512]));
     let mut disk = durable();
-    run(&mut disk, &[write("log", 0, b'b', 512)]);
-    disk.lose_writes(&file("log"));
+    run(&mut disk, &[write("log", 0, b'b', 1024)]);
+    disk.lose_writes(&file("log"), false);
     run(&mut disk, &[DiskOp::Fsync(file("log"))]);
-    assert_eq!(read(&mut disk, "log").map(|b| b[0]), Some(b'a'));
+    assert_eq!(seen(&mut disk), Some((b'b', b'b', b'b')), "the cache still has it");
+    // A write makes the whole sector dirty, and no other one.
+    run(&mut disk, &[write("log", 500, b'c', 12), DiskOp::Fsync(file("log"))]);
+    disk.power_cut(&mut Stream::new(1, Purpose::Crash, 0));
+    assert_eq!(seen(&mut disk), Some((b'b', b'c', b'a')));
+}
+
+#[test]
+fn after_a_failed_fsync_the_cache_may_forget() {
+    let mut disk = durable();
+    run(&mut disk, &[write("log", 1000, b'b', 100)]);
+    disk.lose_writes(&file("log"), true);
+    let bytes = read(&mut disk, "log").expect("there");
+    assert_eq!((bytes.len(), bytes[1000], bytes[1099]), (1100, b'a', 0), "longer, and nothing in it");
 }

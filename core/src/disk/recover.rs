@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::disk::epochs::write_state;
 use crate::disk::files::{data, name, side, snapshot_name};
-use crate::disk::io::{Done, Io, Job, Task};
+use crate::disk::io::{Done, Io, Job, LogJob, Task};
 use crate::disk::scan::{LogScan, Setup};
 use crate::disk::state::State;
 use crate::disk::stream::{Got, Stream};
@@ -375,7 +375,7 @@ impl Disk {
         };
         let (name, first, end) = (file.name.clone(), file.first, file.end);
         if let Some(scan) = &mut r.scan {
-            scan.begin_file(i, &name.name, first);
+            scan.begin_file(i, &name.name, first, i + 1 == self.files.logs.len());
         }
         let id = self.files.next_stream();
         let mut stream = Stream::new(id, name, 0, Some(end), self.cfg.storage.chunk_bytes);
@@ -403,6 +403,10 @@ impl Disk {
                 end || scan.is_over()
             }
         };
+        for (at, bytes) in scan.take_rewrite() {
+            let write = DiskOp::WriteAt(self.files.logs[i].name.clone(), at, bytes.into());
+            io.op(Lane::Log, write, Job::Log(LogJob::Step));
+        }
         if end {
             self.scan_file(r, i + 1, sink, io);
         }

@@ -13,7 +13,7 @@ use crate::ids::Zxid;
 use crate::mutant::{Mutant, Mutants};
 use crate::wire::records::op;
 use crate::wire::txn::TxnHeader;
-use crate::wire::txnlog::{Found, Record, Scanner, Search};
+use crate::wire::txnlog::{self, Found, HEADER_LEN, Record, Scanner, Search};
 
 /// Where the good part of a file ends, and what follows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,6 +84,12 @@ pub(super) struct LogScan {
     /// Data ends of the files read.
     pub(super) ends: Vec<(usize, u64)>,
     pub(super) warnings: Vec<String>,
+    /// Where what is not known to be durable begins in the present file.
+    unsure: u64,
+    /// Whole records of it, where they stand: only writing them again makes them durable for certain.
+    rewrite: Vec<(u64, Vec<u8>)>,
+    /// The header of the present file.
+    header: Vec<u8>,
 }
 
 impl LogScan {
@@ -101,14 +107,25 @@ impl LogScan {
             end: (Zxid::ZERO, 0, 0),
             ends: Vec::new(),
             warnings: Vec::new(),
+            unsure: 0,
+            rewrite: Vec::new(),
+            header: Vec::new(),
         }
     }
 
-    /// The bytes of this file follow.
-    pub(super) fn begin_file(&mut self, index: usize, name: &str, first: Zxid) {
+    /// The bytes of this file follow; `newest`: no other file does.
+    pub(super) fn begin_file(&mut self, index: usize, name: &str, first: Zxid, newest: bool) {
         self.file = index;
         self.name = name.into();
         self.first = first;
+        self.header.clear();
+        self.unsure = match self.setup.mark {
+            Some(mark) if mark.file == first => mark.offset,
+            Some(mark) if mark.file < first => 0,
+            // A file is closed only when everything in it is durable.
+            None if newest => 0,
+            _ => u64::MAX,
+        };
         self.mode = Mode::Records(Scanner::new(self.setup.max));
     }
 
@@ -119,6 +136,8 @@ impl LogScan {
 
     /// Takes bytes of the present file; `eof` with the last ones. Records above the snapshot go to `deliver`, which may refuse.
     pub(super) fn feed(&mut self, bytes: Bytes, eof: bool, deliver: &mut dyn FnMut(Zxid, Bytes) -> Result<(), String>) {
+        let missing = HEADER_LEN.saturating_sub(self.header.len()).min(bytes.len());
+        self.header.extend_from_slice(&bytes[..missing]);
         match &mut self.mode {
             Mode::Over => return,
             Mode::Records(scanner) => scanner.feed(bytes),
@@ -127,7 +146,12 @@ impl LogScan {
         while let Mode::Records(scanner) = &mut self.mode {
             match scanner.next(eof) {
                 Found::More => return,
-                Found::Record { record, start, end, sum } => self.record(record, start, end, sum, deliver),
+                Found::Record { record, start, end, sum } => {
+                    if end > self.unsure {
+                        self.keep(&record, start);
+                    }
+                    self.record(record, start, end, sum, deliver);
+                }
                 Found::End { at } => self.behind(at, None, eof),
                 Found::Broken { at, what } => self.behind(at, Some(what), eof),
             }
@@ -135,6 +159,24 @@ impl LogScan {
         if eof {
             self.end_file();
         }
+    }
+
+    /// Keeps a record to be written again: after an fsync that failed, a kernel takes what it could not write for written, and
+    /// an fsync that succeeds later says nothing about it.
+    fn keep(&mut self, record: &Record, start: u64) {
+        let next = self.rewrite.last().map(|(at, bytes)| at + bytes.len() as u64);
+        if next != Some(start) {
+            let whole = start == HEADER_LEN as u64;
+            self.rewrite.push(if whole { (0, self.header.clone()) } else { (start, Vec::new()) });
+        }
+        if let Some((_, bytes)) = self.rewrite.last_mut() {
+            txnlog::encode(&record.payload, bytes);
+        }
+    }
+
+    /// What must be written again of what was read since the last call: where, and which bytes.
+    pub(super) fn take_rewrite(&mut self) -> Vec<(u64, Vec<u8>)> {
+        core::mem::take(&mut self.rewrite)
     }
 
     /// The present file cannot be read any further.

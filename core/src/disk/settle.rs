@@ -279,7 +279,8 @@ impl Disk {
             if let Some((file, at)) = cut {
                 steps.extend(cut_steps(&self.files.logs, *file, *at));
             }
-            // What was read may still be in the page cache only; a vote speaks of what a power failure leaves.
+            // What was read may still be in the page cache only; a vote speaks of what a power failure leaves. What is above
+            // the watermark was written again while it was read.
             let kept = ends.iter().filter(|(i, _)| cut.is_none_or(|(file, _)| *i < file));
             let mut sync: Vec<DiskOp> = kept.map(|(i, _)| DiskOp::Fsync(self.files.logs[*i].name.clone())).collect();
             if let Some((i, _)) = r.base

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use quorate_core::config::PeerConfig;
 use quorate_core::disk::{Disk, DiskEvent};
-use quorate_core::event::{Dir, FileName, Health};
+use quorate_core::event::{Dir, DiskOp, FileName, Health};
 use quorate_core::ids::{Epoch, Zxid};
 
 use crate::harness::{Off, Rig, config, payload, z};
@@ -307,6 +307,63 @@ fn a_shorter_history_from_the_leader_replaces_a_longer_one() {
     every_crash(&cfg, false, shortened);
     cfg.storage.log_size_limit = 100;
     every_crash(&cfg, true, shortened);
+}
+
+/// Fsyncgate: after a failed fsync the pages count as clean. The program starts again, reads them, and its own fsync succeeds;
+/// what it then reports must survive the next power failure all the same.
+fn every_failed_fsync(cfg: &PeerConfig, bulk_first: bool, life: fn(&mut Script) -> Result<(), Off>) -> usize {
+    let mut whole = Script::new(cfg, usize::MAX, bulk_first);
+    life(&mut whole).expect("no budget");
+    let syncs = (0..whole.rig.done).filter(|n| matches!(whole.rig.ops[*n], DiskOp::Fsync(_)));
+    let mut tails = 0;
+    for n in syncs {
+        let mut s = Script::new(cfg, usize::MAX, bulk_first);
+        s.rig.lose = Some(n);
+        assert!(life(&mut s).is_err());
+        let what = format!("{:?}, operation {n}, failed", whole.rig.ops[n]);
+        let rig = Rig::recover(cfg, s.rig.store.clone());
+        judge(&s.truth, &rig, &what);
+        tails += usize::from(rig.recovered().last_logged > s.truth.durable);
+        let again = Rig::recover(cfg, rig.store.crash(|| 0));
+        judge(&s.truth, &again, &format!("{what}, and the power after the restart"));
+        assert_eq!(rig.recovered().last_logged, again.recovered().last_logged, "{what}: what was voted for");
+        assert_eq!(rig.recovered().health, again.recovered().health, "{what}");
+    }
+    tails
+}
+
+#[test]
+fn what_is_read_after_a_failed_fsync_is_written_again() {
+    let mut cfg = config();
+    assert!(every_failed_fsync(&cfg, false, life) > 3);
+    cfg.storage.prealloc_bytes = 0;
+    cfg.storage.log_size_limit = 100;
+    assert!(every_failed_fsync(&cfg, true, life) > 3);
+    assert!(every_failed_fsync(&cfg, true, shortened) > 3);
+}
+
+#[test]
+fn a_log_without_a_watermark_is_written_again_in_its_newest_file() {
+    let cfg = config();
+    let mut rig = Rig::recover(&cfg, Store::default());
+    rig.snapshot(z(0, 0));
+    rig.call(|d, out| d.write_current(1, out));
+    rig.append(&[z(1, 1), z(1, 2)]);
+    rig.settle().expect("no budget");
+    rig.store.remove(Dir::Side, "watermark");
+    let rewritten = |rig: &Rig| {
+        let bytes = rig.ops.iter().map(|op| match op {
+            DiskOp::WriteAt(name, 0, bytes) if name.dir == Dir::Log => bytes.len(),
+            _ => 0,
+        });
+        bytes.sum::<usize>()
+    };
+    let again = Rig::recover(&cfg, rig.store.clone());
+    assert_eq!(rewritten(&again), 16 + 2 * 13 + payload(z(1, 1)).len() + payload(z(1, 2)).len());
+    // Now there is one, and it says that everything is durable.
+    let third = Rig::recover(&cfg, again.store);
+    assert_eq!(rewritten(&third), 0);
+    assert_eq!(third.recovered().last_logged, z(1, 2));
 }
 
 #[test]

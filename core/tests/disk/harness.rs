@@ -96,6 +96,8 @@ pub(crate) struct Rig {
     /// Operations carried out so far, and after how many the power fails.
     pub(crate) done: usize,
     pub(crate) budget: usize,
+    /// The operation with this number fails, an fsync that loses what it was to write, and the program ends there.
+    pub(crate) lose: Option<usize>,
     /// Makes an operation fail.
     pub(crate) fail: Option<fn(&DiskOp) -> Option<DiskError>>,
     /// Carry out the lanes in turn instead of in the order of asking.
@@ -116,6 +118,7 @@ impl Rig {
             now: Now { mono_ms: 1, wall_ms: 1 },
             done: 0,
             budget: usize::MAX,
+            lose: None,
             fail: None,
             bulk_first: false,
             ops: Vec::new(),
@@ -146,6 +149,12 @@ impl Rig {
             return Err(Off);
         }
         let (_, ticket, op) = self.queue.remove(at).expect("just seen");
+        if self.lose == Some(self.done)
+            && let DiskOp::Fsync(name) = &op
+        {
+            self.store.lose(name);
+            return Err(Off);
+        }
         self.done += 1;
         let result = match self.fail.and_then(|f| f(&op)) {
             Some(e) => Err(e),

@@ -139,8 +139,9 @@ impl Store {
             DiskOp::Truncate(name, len) => self.change(name, Change::Length(*len)),
             DiskOp::Fsync(name) => {
                 let inode = self.inode(name)?;
-                inode.durable = inode.bytes.clone();
-                inode.pending.clear();
+                for pending in inode.pending.drain(..) {
+                    change(&mut inode.durable, &pending);
+                }
                 Ok(DiskReply::Done)
             }
             DiskOp::Rename(from, to) => {
@@ -170,6 +171,23 @@ impl Store {
                 let here = self.names.iter().filter(|(n, _)| n.dir == *dir);
                 let list = here.map(|(n, i)| (n.name.to_string(), self.inodes[*i].bytes.len() as u64));
                 Ok(DiskReply::Files(list.collect()))
+            }
+        }
+    }
+
+    /// An fsync of this file fails, and the kernel takes what it could not write for written: it is read as long as the power
+    /// stays, and only writing it again brings it to the platter. Lengths are the file system's own affair.
+    pub(crate) fn lose(&mut self, name: &FileName) {
+        let Ok(inode) = self.inode(name) else { return };
+        let mut length = inode.durable.len() as u64;
+        for pending in std::mem::take(&mut inode.pending) {
+            let longer = match &pending {
+                Change::Length(n) => *n,
+                Change::Write(at, data) => length.max(at + data.len() as u64),
+            };
+            if longer != length {
+                length = longer;
+                inode.pending.push(Change::Length(length));
             }
         }
     }

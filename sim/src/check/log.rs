@@ -184,9 +184,8 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
         let second = format!("{} was decided and durable here", g.zxid(g.decided_part(durable)));
         return broken("U1", format!("recovery finds a log up to {last} ({health:?})"), second);
     }
-    // An fsync that failed may have dropped what the next one calls durable: to find that out is all that a server can do.
-    let excused = excused || g.servers[n].failing;
     // A snapshot that was being installed took the place of a longer log: not to be trusted until the leader has sent the rest.
+    // An operation that failed is no excuse: a server ends there, and writes again what it vouches for afterwards.
     if !excused && resync.is_none() && matches!(health, Health::Damaged) {
         return broken("U3", format!("recovery says {health:?} at {last}"), "no fault has damaged this disk".into());
     }
