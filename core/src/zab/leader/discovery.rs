@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::error::CloseReason;
 use crate::event::{Event, Health};
-use crate::ids::{Epoch, LinkId, Zxid};
+use crate::ids::{Epoch, LinkId, Sid, Zxid};
 use crate::jute::Put;
 use crate::mutant::Mutant;
 use crate::wire::packet::kind;
@@ -108,6 +108,11 @@ impl Leader {
         h.peer_last = last;
         h.stage = Stage::Waiting;
         if self.phase == Phase::Promising
+            && let Some(sid) = h.sid.filter(|_| !h.observer && h.ours && h.empty)
+        {
+            self.without.add(ctx.verifier, sid);
+        }
+        if self.phase == Phase::Promising
             && let Some(sid) = h.sid.filter(|_| !h.observer)
             && current != -1
             && (last != Zxid::NONE || (h.ours && h.empty))
@@ -135,9 +140,11 @@ impl Leader {
         Ok(())
     }
 
-    /// Goes on when a majority of whole histories, or every voter, has promised (design page, "Disk").
+    /// Goes on when a majority of whole histories, or every voter, has promised (design page, "Disk"). Among all of them may be
+    /// some without a history, as long as those with one are a quorum: nobody is left who could know more.
     fn open(&mut self, ctx: &mut Ctx<'_>) {
-        let everyone = self.promised.len() >= ctx.verifier.voters().len();
+        let heard = |sid: Sid| self.promised.contains(ctx.verifier, sid) || self.without.contains(ctx.verifier, sid);
+        let everyone = self.promised.is_quorum(ctx.verifier) && ctx.verifier.voters().iter().all(|sid| heard(*sid));
         if self.phase != Phase::Promising || !(self.sound.is_quorum(ctx.verifier) || everyone) {
             return;
         }

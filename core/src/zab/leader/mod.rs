@@ -91,6 +91,8 @@ pub struct Leader {
     /// ACKEPOCHs of voters whose history is whole, and of all voters.
     sound: Tally,
     promised: Tally,
+    /// Voters without a history that have promised too: they count only as heard.
+    without: Tally,
     newleader: Tally,
     pub(crate) handlers: BTreeMap<LinkId, Handler>,
     outstanding: VecDeque<Outstanding>,
@@ -151,6 +153,7 @@ impl Leader {
             heard: Tally::new(),
             sound: Tally::new(),
             promised: Tally::new(),
+            without: Tally::new(),
             newleader: Tally::new(),
             handlers: BTreeMap::new(),
             outstanding: VecDeque::new(),
