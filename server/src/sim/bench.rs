@@ -73,7 +73,7 @@ struct Progress<'a> {
 
 impl Check for Progress<'_> {
     fn observe(&mut self, what: &Observation<'_>) -> Result<(), Violation> {
-        if what.seq % 1024 == 0 && self.told.elapsed() >= PROGRESS {
+        if what.seq.is_multiple_of(1024) && self.told.elapsed() >= PROGRESS {
             self.told = Instant::now();
             let real = self.began.elapsed().as_secs();
             eprintln!("{}: {} virtual ms in {real} s, {} observations", self.name, what.time_ms, what.seq);

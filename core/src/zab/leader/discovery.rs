@@ -115,7 +115,7 @@ impl Leader {
         if self.phase == Phase::Promising
             && let Some(sid) = h.sid.filter(|_| !h.observer)
             && current != -1
-            && (last != Zxid::NONE || (h.ours && h.empty))
+            && last != Zxid::NONE
         {
             if (current, last) > self.summary {
                 if self.health != Health::Intact {
@@ -127,13 +127,11 @@ impl Leader {
             // An empty server may have lost what it promised: it counts only where everybody is as empty. One of ours says
             // whether an operator has vouched for it (the file `initialize`).
             let empty = if h.ours { h.empty } else { last == Zxid::ZERO && current == 0 };
-            let counts = last != Zxid::NONE && (!empty || self.as_empty());
-            if counts || h.ours {
-                // Where every voter is heard nobody has more than this leader: there it counts, as a doubtful one does.
+            if !empty || self.as_empty() {
                 self.promised.add(ctx.verifier, sid);
-            }
-            if counts && !h.doubtful {
-                self.sound.add(ctx.verifier, sid);
+                if !h.doubtful {
+                    self.sound.add(ctx.verifier, sid);
+                }
             }
         }
         self.open(ctx);
