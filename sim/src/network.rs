@@ -123,6 +123,8 @@ pub(crate) struct Network {
     delay: Dist,
     special: Vec<(Vec<bool>, Vec<bool>, Dist)>,
     stream: Stream,
+    /// Some direction may be stalled.
+    pub(crate) stalls: bool,
     pub(crate) blocks: Vec<Block>,
     pub(crate) slow: Vec<Slow>,
     /// By host, once it is healed: among these nothing is wrong any more.
@@ -138,6 +140,7 @@ impl Network {
             delay: spec.delay,
             special: spec.links.iter().map(|l| (hosts(&l.from), hosts(&l.to), l.delay)).collect(),
             stream: Stream::new(seed, Purpose::Delay, 0),
+            stalls: false,
             blocks: Vec::new(),
             slow: Vec::new(),
             core: Vec::new(),

@@ -1,7 +1,7 @@
 //! The event queue: everything that will happen, by time, then by the order in which it was planned.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::network::ConnId;
 
@@ -68,10 +68,21 @@ impl PartialEq for Entry {
 }
 impl Eq for Entry {}
 
+/// A bucket holds what happens within so many microseconds, as a power of two.
+const BUCKET_BITS: u32 = 14;
+/// Emptied buckets that are kept for use again.
+const SPARE_MAX: usize = 64;
+
 /// See the module.
+///
+/// Only what happens soon is kept in order: with a thousand servers a million things are planned at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Entry>,
+    /// Everything of bucket `bucket` and before.
+    soon: BinaryHeap<Entry>,
+    bucket: u64,
+    later: BTreeMap<u64, Vec<Entry>>,
+    spare: Vec<Vec<Entry>>,
     seq: u64,
 }
 
@@ -79,11 +90,26 @@ impl Queue {
     /// Plans something.
     pub(crate) fn push(&mut self, at: Micros, plan: Plan) {
         self.seq += 1;
-        self.heap.push(Entry { place: u128::from(at) << 64 | u128::from(self.seq), plan });
+        let entry = Entry { place: u128::from(at) << 64 | u128::from(self.seq), plan };
+        let bucket = at >> BUCKET_BITS;
+        if bucket <= self.bucket {
+            self.soon.push(entry);
+        } else {
+            let spare = &mut self.spare;
+            self.later.entry(bucket).or_insert_with(|| spare.pop().unwrap_or_default()).push(entry);
+        }
     }
     /// The next thing.
     pub(crate) fn pop(&mut self) -> Option<(Micros, Plan)> {
-        self.heap.pop().map(|entry| ((entry.place >> 64) as Micros, entry.plan))
+        if self.soon.is_empty() {
+            let (bucket, mut entries) = self.later.pop_first()?;
+            self.bucket = bucket;
+            self.soon.extend(entries.drain(..));
+            if self.spare.len() < SPARE_MAX && entries.capacity() <= 1024 {
+                self.spare.push(entries);
+            }
+        }
+        self.soon.pop().map(|entry| ((entry.place >> 64) as Micros, entry.plan))
     }
 }
 
@@ -99,5 +125,25 @@ mod tests {
         q.push(3, Plan::Generate(1));
         let order: Vec<_> = std::iter::from_fn(|| q.pop()).collect();
         assert_eq!(order, [(3, Plan::Generate(9)), (3, Plan::Generate(1)), (5, Plan::Judge)]);
+    }
+
+    #[test]
+    fn buckets_do_not_change_the_order() {
+        let mut q = Queue::default();
+        let mut model: Vec<(Micros, u32)> = Vec::new();
+        let (mut x, mut now) = (7_u64, 0);
+        for n in 0..20_000_u32 {
+            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if x >> 63 == 0 || model.is_empty() {
+                let at = now + ((x >> 40) % 3000) * ((x >> 20) % 2);
+                q.push(at, Plan::Strike(n));
+                model.push((at, n));
+            } else {
+                let first = model.iter().min().copied().unwrap();
+                model.retain(|m| *m != first);
+                assert_eq!(q.pop(), Some((first.0, Plan::Strike(first.1))));
+                now = first.0;
+            }
+        }
     }
 }

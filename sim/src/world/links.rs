@@ -71,6 +71,7 @@ impl World<'_> {
                 self.queue.push(self.now + SYN_TIMEOUT_US, Plan::Refuse(id));
             }
             conn.dirs[0].stalled = true;
+            self.net.stalls = true;
             return;
         }
         let delay = self.net.delay(to, from);
@@ -219,6 +220,9 @@ impl World<'_> {
 
     /// What waited for a partition, a pause or a machine goes on, if it can.
     pub(crate) fn rearm(&mut self) {
+        if !std::mem::take(&mut self.net.stalls) {
+            return;
+        }
         let stalled: Vec<(ConnId, usize)> = self
             .net
             .all()
@@ -247,6 +251,7 @@ impl World<'_> {
         if self.net.blocked(from, to, port) || self.hangs(to) {
             if let Some(conn) = self.net.get(id) {
                 conn.dirs[d].stalled = true;
+                self.net.stalls = true;
             }
             return;
         }
