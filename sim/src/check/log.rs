@@ -3,7 +3,7 @@
 //! When: at each proposal, append, fsync, ACK, cut, ACK(NEWLEADER) and recovery. O(1) but for walks over what was never decided.
 
 use bytes::Bytes;
-use quorate_core::event::Health;
+use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Zxid};
 
 use super::ghost::{At, Ghost};
@@ -113,7 +113,9 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
     if epoch < s.promised {
         return broken("Z3", what(), format!("ACKEPOCH({}) was sent", s.promised));
     }
+    // A leader that has died since may have lost what it had proposed and nobody acknowledged, or all that was spoiled.
     if let Some((leader, _)) = g.opened.get(&epoch)
+        && g.servers[*leader].role == Role::Leading
         && g.servers[*leader].current == epoch
         && !g.contains(g.servers[*leader].logged, s.logged)
     {
