@@ -174,13 +174,14 @@ impl World<'_> {
         let Some(id) = self.connection(f) else { return false };
         let side = usize::from(f.value.unwrap_or(0) >> 19 & 1 == 1);
         let Some(end) = self.net.get(id).map(|c| c.ends[side]) else { return false };
-        self.hang_up(id, side, false);
         let host = end.host as usize;
+        if self.nodes.get(host).is_some_and(|n| n.paused) {
+            // A process that stands still cannot hear it now, and would never hear it afterwards.
+            return false;
+        }
+        self.hang_up(id, side, false);
         if host < self.nodes.len() {
-            // The process may stand still; it hears of it when it goes on, which is soon enough here.
-            if !self.nodes[host].paused {
-                self.step(host, Input::Link { link: end.link, event: LinkEvent::Closed });
-            }
+            self.step(host, Input::Link { link: end.link, event: LinkEvent::Closed });
         } else {
             self.client_closed(host - self.nodes.len());
         }
