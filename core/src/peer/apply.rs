@@ -151,6 +151,11 @@ impl Peer {
         }
     }
 
+    /// A snapshot of the present tree would help, unless that is what the newest one holds already.
+    pub(super) fn want_snapshot(&mut self) {
+        self.walk_wanted |= self.walk.is_none() && self.disk.newest_snapshot() < Some(self.tree.last_zxid());
+    }
+
     /// A snapshot holds decided state only, and none is taken while the tree is being replaced.
     fn may_walk(&self) -> bool {
         match &self.state {

@@ -171,6 +171,7 @@ impl Peer {
             Effect::StepDown(why) => self.step_down(now, why, out),
             Effect::Established => self.established(now, out),
             Effect::EpochKnown(epoch) => self.epoch_known(epoch),
+            Effect::SnapshotWanted => self.want_snapshot(),
             Effect::UpToDate => {
                 if let State::Following(l) = &self.state
                     && l.took_snapshot()

@@ -57,6 +57,8 @@ pub enum Effect {
     UpToDate,
     /// The epoch of this term is known (answers in the election carry it).
     EpochKnown(Epoch),
+    /// Leader: what is on disk does not lead a learner up to the present; a snapshot of the tree does.
+    SnapshotWanted,
     /// Leader: a learner forwarded a request.
     Request {
         /// Who.

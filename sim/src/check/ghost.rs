@@ -191,6 +191,16 @@ impl Ghost {
         self.decided_part(end) == self.tip
     }
 
+    /// Whether this is a decided history, and everything decided behind it is of epochs above this one: its quorum was there
+    /// before theirs, and its leader only hears of it late. It can decide nothing more.
+    pub(super) fn overtaken(&self, end: At, epoch: Epoch) -> bool {
+        let mut at = self.tip;
+        while at != end && at != ROOT && self.zxid(at).epoch() > epoch {
+            at = self.entry(at).parent;
+        }
+        at == end
+    }
+
     /// Reports that the histories of initial disks begin with.
     pub(super) fn open_before(&mut self, n: usize, epoch: Epoch) {
         self.opened.insert(epoch, (n, ROOT));

@@ -17,7 +17,7 @@ pub(super) fn established(g: &Ghost, n: usize, epoch: Epoch, last: Zxid) -> Resu
     if g.zxid(end) != last {
         return broken("Z9", what(), format!("it says that its log ends at {last}"));
     }
-    if !g.complete(end) {
+    if !g.complete(end) && !g.overtaken(end, epoch) {
         let second = format!("{} is decided; its log has what is decided only up to {}", g.zxid(g.tip), {
             let at = g.decided_part(end);
             g.zxid(at)

@@ -340,6 +340,9 @@ impl Leader {
                 leader.start_snap(h, ctx);
                 return Ok(());
             }
+            // The tree in memory is whole: with a snapshot of it the learner needs nothing that is on disk now.
+            leader.holed = leader.holed.max(h.sent.next());
+            ctx.effects.push(Effect::SnapshotWanted);
             Err(CloseReason::Refused("a file of this server that the learner needs cannot be read"))
         });
     }
@@ -372,6 +375,7 @@ impl Leader {
             }
             if gap {
                 leader.holed = leader.holed.max(h.sent.next());
+                ctx.effects.push(Effect::SnapshotWanted);
                 return Err(CloseReason::Refused("the log on disk cannot prove what follows: a snapshot is needed"));
             }
             let limit = leader.history_end(ctx);
