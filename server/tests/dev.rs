@@ -111,7 +111,15 @@ fn a_server_serves_until_it_is_told_to_stop() {
     while !word(port, "srvr").is_some_and(|text| text.contains("Mode: standalone")) {
         assert!(Instant::now() < until);
     }
-    let second = quorate().args(["serve", config.to_str().unwrap()]).output().unwrap();
+    let same_directory = quorate().args(["serve", config.to_str().unwrap()]).output().unwrap();
+    assert_eq!(same_directory.status.code(), Some(3));
+    let other = running.dir.join("other.cfg");
+    fs::write(
+        &other,
+        format!("dataDir={}/other\nclientPort={port}\nclientPortAddress=127.0.0.1\n", running.dir.display()),
+    )
+    .unwrap();
+    let second = quorate().args(["serve", other.to_str().unwrap()]).output().unwrap();
     let said = String::from_utf8_lossy(&second.stdout).into_owned();
     assert_eq!(second.status.code(), Some(1));
     assert!(
