@@ -297,6 +297,7 @@ impl Leader {
                 leader.start_snap(h, ctx);
                 return Ok(());
             }
+            ctx.effects.push(Effect::SnapshotWanted);
             Err(CloseReason::Refused("a file of this server that the learner needs cannot be read"))
         });
     }
@@ -329,6 +330,7 @@ impl Leader {
             }
             if gap {
                 leader.holed = leader.holed.max(h.sent.next());
+                ctx.effects.push(Effect::SnapshotWanted);
                 return Err(CloseReason::Refused("the log on disk cannot prove what follows: a snapshot is needed"));
             }
             let limit = leader.history_end(ctx);
@@ -341,6 +343,7 @@ impl Leader {
                 ctx.disk.close_reader(reader);
                 leader.hand_over(h, ctx);
             } else if end {
+                ctx.effects.push(Effect::SnapshotWanted);
                 return Err(CloseReason::Refused("the log on disk ends before the window begins"));
             } else if h.undrained < ctx.cfg.limits.snap_chunk_bytes * 2 {
                 ctx.disk.read_next(reader, ctx.out);
