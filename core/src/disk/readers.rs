@@ -1,7 +1,8 @@
 //! Reading old log and snapshot files for learners, in bounded steps; what is being read is pinned against the purge.
 //!
 //! Continuity is checked while reading (ZOOKEEPER-2846): below the snapshot that this server started from nobody has checked it
-//! before, and there a step from one epoch to the next proves nothing, so it counts as a gap.
+//! before, and there a step from one epoch to the next proves nothing, so it counts as a gap. So does
+//! such a step behind a file that does not end with its last record.
 
 use alloc::vec::Vec;
 
@@ -29,6 +30,8 @@ struct LogReader {
     file: Zxid,
     scanner: Scanner,
     at: u64,
+    /// The file before this one did not end with its last record.
+    torn: bool,
 }
 
 /// A reader of a snapshot.
@@ -75,7 +78,10 @@ impl LogReader {
             if self.at < file.end {
                 return Next::Read(file.name.clone(), self.at, chunk.min(file.end - self.at));
             }
-            let Some(next) = files.logs.get(i + 1) else { return Next::End };
+            // Every file ends with a record, unless a flipped bit hides some: a length that is too great, or one that is zero.
+            let short = self.scanner.offset() < file.end;
+            let Some(next) = files.logs.get(i + 1) else { return if short { Next::Gone } else { Next::End } };
+            self.torn |= short;
             self.file = next.first;
             self.at = 0;
             self.scanner = Scanner::new(max);
@@ -89,7 +95,7 @@ impl LogReader {
         loop {
             match self.scanner.next(false) {
                 Found::More => return Ok(false),
-                // Padding, or a tear that the next file goes on from: contiguity tells.
+                // Padding, or a tear that the next file goes on from: only the very next zxid shows that.
                 Found::End { .. } => {
                     self.at = u64::MAX;
                     return Ok(false);
@@ -99,10 +105,11 @@ impl LogReader {
                 Found::Record { record, .. } if record.zxid == self.after => self.found = true,
                 Found::Record { record, .. } if record.zxid <= self.last => {}
                 Found::Record { record, .. } => {
-                    let unproved = record.zxid.epoch() != self.last.epoch() && self.last < files.chain;
+                    let unproved = record.zxid.epoch() != self.last.epoch() && (self.last < files.chain || self.torn);
                     if !self.found || unproved || !follows(self.last, record.zxid) {
                         return Ok(true);
                     }
+                    self.torn = false;
                     self.last = record.zxid;
                     records.push(record);
                 }
@@ -153,7 +160,7 @@ impl Disk {
         let snapshot = files.snaps.iter().any(|s| s.trusted && s.zxid == after);
         let found = after == files.chain || (after > files.chain && (snapshot || after.counter() == 0));
         let scanner = Scanner::new(self.record_max());
-        let reader = LogReader { after, found, last: after, file, scanner, at: 0 };
+        let reader = LogReader { after, found, last: after, file, scanner, at: 0, torn: false };
         let id = self.add_reader(Kind::Log(reader));
         self.read_next(id, out);
         id
