@@ -171,7 +171,6 @@ impl Peer {
             Effect::StepDown(why) => self.step_down(now, why, out),
             Effect::Established => self.established(now, out),
             // The one under way will do.
-            Effect::SnapshotWanted => self.walk_wanted |= self.walk.is_none(),
             Effect::EpochKnown(epoch) => self.epoch_known(epoch),
             Effect::SnapshotWanted => self.want_snapshot(),
             Effect::UpToDate => {

@@ -97,8 +97,6 @@ pub enum Effect {
     Revalidated(SessionId, bool),
     /// Learner: the leader's answer to the oldest sync.
     SyncReply,
-    /// Leader: the newest snapshot leads a learner nowhere, the log behind it cannot be read: a newer one is needed.
-    SnapshotWanted,
 }
 
 /// Effects of one input, with the bytes that they speak of.

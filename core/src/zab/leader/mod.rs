@@ -340,11 +340,8 @@ impl Leader {
                 leader.start_snap(h, ctx);
                 return Ok(());
             }
-<<<<<<< HEAD
             // The tree in memory is whole: with a snapshot of it the learner needs nothing that is on disk now.
             leader.holed = leader.holed.max(h.sent.next());
-=======
->>>>>>> w-hunta
             ctx.effects.push(Effect::SnapshotWanted);
             Err(CloseReason::Refused("a file of this server that the learner needs cannot be read"))
         });
@@ -391,6 +388,7 @@ impl Leader {
                 ctx.disk.close_reader(reader);
                 leader.hand_over(h, ctx);
             } else if end {
+                leader.holed = leader.holed.max(h.sent.next());
                 ctx.effects.push(Effect::SnapshotWanted);
                 return Err(CloseReason::Refused("the log on disk ends before the window begins"));
             } else if h.undrained < ctx.cfg.limits.snap_chunk_bytes * 2 {
