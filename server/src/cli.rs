@@ -36,7 +36,7 @@ RUST_LOG sets the level of the log (default info).";
 
 const DEV_EXAMPLES: &str = "Examples:
   quorate dev
-  quorate dev --servers 5 --client-port 3181 --dir /tmp/play
+  quorate dev --servers 5 --client-port 3181 --dir ./play
   quorate dev --servers 1
 
 Each server's zoo.cfg and data are under the directory, in server-N; `quorate serve` can run them one by one.
