@@ -107,6 +107,18 @@ pub enum DiskError {
     Io(String),
 }
 
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("a file is missing"),
+            Self::Full => f.write_str(
+                "no space is left on the device; make room (autopurge.purgeInterval lets old snapshots and logs go by themselves)",
+            ),
+            Self::Io(what) => f.write_str(what),
+        }
+    }
+}
+
 /// Why the core closes a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CloseReason {

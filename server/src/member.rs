@@ -68,7 +68,7 @@ pub fn report(ended: &Ended) -> Exit {
             Exit::Clean
         }
         Ended::Halt(Halt::Disk(what)) => {
-            error!("the disk failed, this server must not go on: {what}");
+            error!("the disk failed, this server must not go on: {what}; start it again when the disk is right");
             Exit::TxnLog
         }
         Ended::Halt(Halt::BadData(what)) => {

@@ -93,7 +93,7 @@ impl Disk {
         let Some(incoming) = self.incoming.as_mut().filter(|i| i.writer.id == id) else { return Ok(()) };
         if let Err(e) = result {
             let zxid = incoming.writer.zxid;
-            return Err(Halt::Disk(alloc::format!("the snapshot {zxid} from the leader cannot be written: {e:?}")));
+            return Err(Halt::Disk(alloc::format!("the snapshot {zxid} from the leader cannot be written: {e}")));
         }
         let last = incoming.writer.ended(bytes);
         if last && incoming.writer.is_sealed() {

@@ -298,7 +298,7 @@ impl Disk {
             Job::List(_) | Job::Small(_) | Job::Stream(_) => self.read_ended(ticket, job, result, sink, io, events)?,
             Job::Log(job) => self.log_ended(job, result.map(|_| ()), events)?,
             Job::Task { absent_ok } => {
-                let fail = |e| Halt::Disk(format!("the disk failed where a promise was to be written: {e:?}"));
+                let fail = |e| Halt::Disk(format!("the disk failed where a promise was to be written: {e}"));
                 if let Some(done) = self.tasks.ended(result.map(|_| ()), absent_ok, io).map_err(fail)? {
                     self.task_done(done, io, events);
                 }
@@ -359,7 +359,7 @@ impl Disk {
     ) -> Result<(), Halt> {
         match (job, result) {
             (LogJob::Extend, _) | (LogJob::Step, Ok(())) => Ok(()),
-            (_, Err(e)) => Err(Halt::Disk(format!("the transaction log cannot be written: {e:?}"))),
+            (_, Err(e)) => Err(Halt::Disk(format!("the transaction log cannot be written: {e}"))),
             (LogJob::Group, Ok(())) => {
                 let c = self.log.committed(&mut self.files.logs);
                 self.mark.advance(c.file, c.last, c.end, c.sum);

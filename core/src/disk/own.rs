@@ -91,7 +91,7 @@ impl Disk {
     ) {
         let Some(own) = self.own.as_mut().filter(|own| own.id == id) else { return };
         if let Err(e) = result {
-            let text = alloc::format!("the snapshot at {} could not be written: {e:?}", own.zxid);
+            let text = alloc::format!("the snapshot at {} could not be written: {e}", own.zxid);
             events.push(DiskEvent::Warning(text));
             own.abandon(io);
             self.own = None;

@@ -147,7 +147,7 @@ impl Disk {
         r.lists[dir] = match result {
             Ok(DiskReply::Files(list)) => list,
             Err(DiskError::NotFound) => Vec::new(),
-            Err(e) => return Err(Halt::Disk(format!("cannot list the directory {:?}: {e:?}", DIRS[dir]))),
+            Err(e) => return Err(Halt::Disk(format!("cannot list the directory {:?}: {e}", DIRS[dir]))),
             Ok(_) => unreachable!("a listing answers with names"),
         };
         r.waiting -= 1;
@@ -300,7 +300,7 @@ impl Disk {
         let Step::Snapshot(i, _, decoder) = &mut r.step else { return };
         let i = *i;
         let problem = match got {
-            Got::Failed(e) => Some(format!("cannot be read: {e:?}")),
+            Got::Failed(e) => Some(format!("cannot be read: {e}")),
             Got::Bytes(bytes, end) => {
                 r.loaded += bytes.len() as u64;
                 match decoder.feed(&bytes, sink) {
@@ -395,7 +395,7 @@ impl Disk {
         let end = match got {
             Got::Wait => return,
             Got::Failed(e) => {
-                scan.unreadable(&format!("{e:?}"));
+                scan.unreadable(&format!("{e}"));
                 true
             }
             Got::Bytes(bytes, end) => {
