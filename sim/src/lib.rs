@@ -13,6 +13,7 @@ mod queue;
 mod watcher;
 mod world;
 
+pub mod catalogue;
 pub mod check;
 pub mod disk;
 pub mod draw;
