@@ -1,9 +1,12 @@
 //! One simulated machine and the process on it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_core::config::{Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing};
+use quorate_core::config::{
+    Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+};
 use quorate_core::event::{DiskOp, Outbox, Port};
 use quorate_core::ids::{LinkId, Sid, Ticket};
 use quorate_core::mutant::Mutants;
@@ -212,7 +215,7 @@ pub(crate) fn resolve(address: &str) -> Option<(usize, Port)> {
 }
 
 /// The servers of the run.
-pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
+pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
     let address = |node, port| format!("{}:{}", host_name(node), port_number(port)).into();
     let members = (0..spec.servers()).map(|node| Member {
         sid: Sid(node as i64 + 1),
@@ -223,11 +226,11 @@ pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
         weight: 1,
         group: None,
     });
-    Ensemble { members: members.collect(), version: 0 }
+    Configuration::new(Ensemble { members: members.collect(), version: 0 })
 }
 
 /// What a server is told when it starts for the `life`-th time.
-pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life: u32) -> PeerConfig {
+pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Arc<Configuration>, node: usize, life: u32) -> PeerConfig {
     let t = &spec.timing;
     let tick = t.tick_ms;
     let or_drawn = |given: u64, drawn: fn(u64) -> u64| if given > 0 { given } else { drawn(spec.seed) };
@@ -259,7 +262,7 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life
         },
         storage: Storage {
             snap_count: or_drawn(t.snap_count, crate::draw::snap_count),
-            prealloc_bytes: 16 << 10,
+            prealloc_bytes: if spec.servers() > 100 { 2 << 10 } else { 16 << 10 },
             log_size_limit: 0,
             retain_count: 3,
             purge_interval_ms: tick * 50,
