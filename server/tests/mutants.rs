@@ -1,6 +1,8 @@
 //! Each planted bug is found by a seed that is clean without it, and its scenario file finds it again.
 #![cfg(feature = "mutants")]
 
+use std::path::{Path, PathBuf};
+
 use quorate_server::sim::one;
 use quorate_server::sim::replay;
 use quorate_sim::scenario::Scenario;
@@ -23,6 +25,40 @@ fn killed(id: &str) {
         return;
     }
     panic!("{id} is alive after {SEEDS} seeds");
+}
+
+fn scenarios(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("readable").path();
+        match path.is_dir() {
+            true => scenarios(&path, out),
+            false if path.extension().is_some_and(|e| e == "json") && !path.ends_with("schema.json") => out.push(path),
+            false => {}
+        }
+    }
+    out.sort();
+}
+
+/// Files that say in `expect.mutants` which bugs they find: each is found when it is planted.
+#[test]
+fn files_find_the_bugs_that_they_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let mut list = Vec::new();
+    scenarios(&root, &mut list);
+    let mut wrong = Vec::new();
+    for path in &list {
+        let name = path.strip_prefix(&root).expect("below the root").display().to_string();
+        let text = std::fs::read_to_string(path).expect("readable");
+        let scenario = Scenario::parse(&name, &text).unwrap_or_else(|problem| panic!("{problem}"));
+        for id in scenario.expect.mutants.keys() {
+            let mut planted = scenario.clone();
+            planted.spec.mutant = Some(id.clone());
+            let ran = one::run(&planted.spec, None, false);
+            let differences = replay::differences(&planted, &ran);
+            wrong.extend(differences.into_iter().map(|d| format!("{name}: {d}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 macro_rules! planted {

@@ -60,6 +60,13 @@ impl Default for Topology {
 pub struct InitialDisk {
     /// zxids `epoch.counter` (decimal) in the log, ascending; each creates one znode `/log-EPOCH-COUNTER`, equal wherever the zxid is equal.
     pub log: Vec<String>,
+    /// zxids of snapshot files, ascending: each holds the tree of the log up to there. One that no log has holds what its own
+    /// server's log has up to there, and itself. What a snapshot holds is decided, so a majority of voters must have it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
+    /// The same for a single one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// acceptedEpoch.
     pub acc: i64,
     /// currentEpoch.

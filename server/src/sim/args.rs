@@ -95,6 +95,9 @@ pub struct Replay {
     /// A scenario file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Plant this bug as well; what the file's `expect.mutants` says of it must come out
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
