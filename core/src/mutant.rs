@@ -50,7 +50,7 @@ planted! {
     B14,
     /// A COMMIT of what was proposed before NEWLEADER is an error after its ACK.
     B15,
-    /// An ACK of a proposal leaves before that of NEWLEADER; the leader takes it for a breach and resigns.
+    /// An ACK of a proposal leaves before that of NEWLEADER; the leader takes it for a breach of the protocol.
     B16,
     /// The next election begins while the log of the last term is still being written.
     B17,
@@ -62,7 +62,7 @@ planted! {
     B20,
     /// The read-only phase empties the window and leaves its floor where it was.
     B21,
-    /// The window reaches down to zero whatever snapshot it began with.
+    /// A learner from before the window gets what the window holds, without the base.
     B22,
     /// History that was received and not logged stays in memory when a synchronisation is interrupted.
     B23,

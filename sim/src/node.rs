@@ -262,13 +262,14 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life
             prealloc_bytes: 16 << 10,
             log_size_limit: 0,
             retain_count: 3,
-            purge_interval_ms: tick * 50,
+            purge_interval_ms: tick * crate::draw::purge_ticks(spec.seed),
+            snapshot_size_factor_permille: crate::draw::log_factor(spec.seed),
             chunk_bytes: 4 << 10,
             // Initial disks hold logs without snapshots.
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: Features::default(),
+        features: Features { read_only_mode: spec.topology.read_only, ..Features::default() },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),

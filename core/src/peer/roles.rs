@@ -97,9 +97,6 @@ impl Peer {
         }
         self.history.commit_to(r.committed_hint);
         self.fuzzy_until = r.committed_hint;
-        if self.cfg.mutants.has(Mutant::B22) {
-            self.history.claim_all();
-        }
         out.event(Event::TreeReplaced { zxid: self.history.applied(), digest: self.tree.digest() });
         self.apply_ready(now, out);
         out.event(Event::Recovered {

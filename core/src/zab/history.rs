@@ -169,11 +169,6 @@ impl History {
         self.applied <= zxid
     }
 
-    /// Planted bug B22: the window claims to begin at zero.
-    pub fn claim_all(&mut self) {
-        self.floor = Zxid::ZERO;
-    }
-
     /// Where `zxid` lies, by membership, never by range alone (ZOOKEEPER-1154, ZOOKEEPER-4352).
     #[must_use]
     pub fn place(&self, zxid: Zxid) -> Place {

@@ -57,7 +57,7 @@ impl Leader {
                 if p.zxid == Zxid::new(self.epoch, 0) {
                     self.newleader_acked(h, ctx);
                 } else if ctx.cfg.mutants.has(Mutant::B16) {
-                    ctx.effects.push(Effect::StepDown("an ACK before that of NEWLEADER"));
+                    return Err(CloseReason::Misbehaved("an ACK before that of NEWLEADER"));
                 } else if p.zxid > h.early_acks.last().copied().unwrap_or_default() && p.zxid <= self.last_proposed() {
                     // In order and each once: no more of them than there are proposals.
                     h.early_acks.push(p.zxid);

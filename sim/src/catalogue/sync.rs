@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "B16",
         source: "ZOOKEEPER-4685 (p)",
-        mutation: "the learner queues ACKs of proposals before the ACK of NEWLEADER; the leader takes one for a breach and resigns",
+        mutation: "the learner queues ACKs of proposals before the ACK of NEWLEADER; the leader closes the connection of whoever does so",
         applies: Applies::Variant,
         violates: &["L1", "L2", "L7"],
     },
@@ -153,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "B22",
         source: "ZOOKEEPER-4352 (p, unmerged)",
-        mutation: "after a start from a snapshot the window claims to reach down to zero",
+        mutation: "a learner from before the window gets a DIFF of what the window holds, without the base",
         applies: Applies::Variant,
         violates: &["Z14", "D1"],
     },
