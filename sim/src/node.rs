@@ -265,13 +265,14 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Arc<Configuration>, node: u
             prealloc_bytes: if spec.servers() > 100 { 2 << 10 } else { 16 << 10 },
             log_size_limit: 0,
             retain_count: 3,
-            purge_interval_ms: tick * 50,
+            purge_interval_ms: tick * crate::draw::purge_ticks(spec.seed),
+            snapshot_size_factor_permille: crate::draw::log_factor(spec.seed),
             chunk_bytes: 4 << 10,
             // Initial disks hold logs without snapshots.
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: Features::default(),
+        features: Features { read_only_mode: spec.topology.read_only, ..Features::default() },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),

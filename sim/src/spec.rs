@@ -44,13 +44,15 @@ pub struct Topology {
     pub clients: u32,
     /// Clients attach to the first so many servers only (at most 254: low bytes of session ids must differ).
     pub attachable: u32,
+    /// Servers without a quorum serve reads to clients that ask for that.
+    pub read_only: bool,
     /// What is on the disk of a server (`s1` …) before the first start; absent: a fresh directory.
     pub initial: BTreeMap<String, InitialDisk>,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { voters: 3, observers: 0, clients: 3, attachable: 254, initial: BTreeMap::new() }
+        Self { voters: 3, observers: 0, clients: 3, attachable: 254, read_only: false, initial: BTreeMap::new() }
     }
 }
 
