@@ -84,8 +84,64 @@ planted! {
     B31,
     /// A promise is written into the file of the current epoch.
     B32,
+    /// Ids are compared although the epochs differ: the order of votes is not total.
+    B33,
+    /// A server that joins late counts only answers of its own round.
+    B34,
+    /// An observer may be proposed and elected.
+    B35,
+    /// Whoever is elected and dies is waited for without end.
+    B36,
+    /// A leader that the voters have left waits for them without end.
+    B37,
+    /// An epoch goes on behind the end of its counter.
+    B38,
+    /// A write to the log that failed ends nothing: the server keeps its role.
+    B39,
+    /// A transaction answers the oldest write of its session, whatever its xid.
+    B40,
+    /// What was gathered during an fsync waits for the next append.
+    B41,
+    /// Logs without a readable snapshot are replayed over an empty tree.
+    B42,
+    /// A log file without a whole header stops recovery.
+    B43,
+    /// A check outside a multi becomes a transaction.
+    B44,
+    /// A znode whose data changes during a snapshot is written with the new data.
+    B45,
+    /// Behind the first part of a multi, a snapshot under way sees the changes of the others.
+    B46,
+    /// A session that begins or ends during a snapshot is written as it is by then.
+    B47,
+    /// What a closing session takes along is missing from a snapshot under way.
+    B48,
+    /// Numbers of ACLs are given away anew during a snapshot.
+    B49,
+    /// Recovery takes a transaction that says "no node" for damage.
+    B50,
+    /// The counter of children in flight is not seen: a sequential name is given twice.
+    B51,
+    /// Sessions in what a new leader applies at the start of its term are unknown to its tracker.
+    B52,
     /// A request is accepted after its session's close was queued.
     B53,
+    /// A closing session is woken by a sign of life.
+    B54,
+    /// A local session stays local after it has become global.
+    B55,
+    /// A session that has moved hears so on a connection that stays open.
+    B57,
+    /// Sessions expire by the wall clock.
+    B58,
+    /// The clock bits of a session id are extended by their sign over the server byte.
+    B59,
+    /// A read is answered with the zxid that the client knew before.
+    B60,
+    /// A connection has one kind of watch on a path: another takes its place.
+    B61,
+    /// Changes of children are told to recursive watchers.
+    B62,
     /// ACK before fsync.
     K01,
     /// Quorum is half of the voters, rounded down.
@@ -136,6 +192,15 @@ pub struct Mutants {
 }
 
 impl Mutants {
+    /// None.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            #[cfg(feature = "mutants")]
+            planted: None,
+        }
+    }
+
     /// With one planted bug. Only with the feature `mutants`.
     #[cfg(feature = "mutants")]
     #[must_use]

@@ -223,7 +223,7 @@ impl Disk {
             trust_dirty: false,
             first_start: false,
             tasks: io::Tasks::default(),
-            log: log::Log::new(&cfg.storage),
+            log: log::Log::new(&cfg.storage, cfg.mutants),
             mark: watermark::Watermark::default(),
             files: files::Files::default(),
             stale: None,
@@ -362,6 +362,7 @@ impl Disk {
     ) -> Result<(), Halt> {
         match (job, result) {
             (LogJob::Extend, _) | (LogJob::Step, Ok(())) => Ok(()),
+            (_, Err(_)) if self.cfg.mutants.has(Mutant::B39) => Ok(()),
             (_, Err(e)) => Err(Halt::Disk(format!("the transaction log cannot be written: {e}"))),
             (LogJob::Group, Ok(())) => {
                 let c = self.log.committed(&mut self.files.logs);

@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::disk::RecoverySink;
+use crate::error::ErrorCode;
 use crate::event::{Event, Outbox};
 use crate::ids::{Now, SessionId, Zxid};
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Mutants};
 use crate::peer::{Peer, State, Walk};
 use crate::tree::DataTree;
 use crate::wire::records::{Acl, StatPersisted};
@@ -23,6 +24,7 @@ use crate::zab::payload_hash;
 pub(super) struct Loader<'a> {
     pub(super) tree: &'a mut DataTree,
     pub(super) history: &'a mut History,
+    pub(super) mutants: Mutants,
 }
 
 impl SnapSink for Loader<'_> {
@@ -51,7 +53,10 @@ impl RecoverySink for Loader<'_> {
         self.history.reset(Zxid::ZERO);
     }
     fn record(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), String> {
-        decode_record(&payload).map_err(|e| e.to_string())?;
+        let (_, txn, _) = decode_record(&payload).map_err(|e| e.to_string())?;
+        if matches!(txn, Txn::Error(ErrorCode::NoNode)) && self.mutants.has(Mutant::B50) {
+            return Err("it speaks of a znode that does not exist".into());
+        }
         self.history.push(Record { zxid, payload });
         Ok(())
     }

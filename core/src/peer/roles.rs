@@ -15,7 +15,7 @@ use crate::mutant::Mutant;
 use crate::peer::apply::Loader;
 use crate::peer::{Peer, Primary, State};
 use crate::request::prepare::Preparer;
-use crate::session::{IdSource, Tracker};
+use crate::session::{self, IdSource, Tracker};
 use crate::wire::notification::VoterState;
 use crate::zab::leader::Leader;
 use crate::zab::learner::Learner;
@@ -23,7 +23,7 @@ use crate::zab::learner::Learner;
 impl Peer {
     pub(super) fn on_disk(&mut self, now: Now, ticket: Ticket, result: Result<DiskReply, DiskError>, out: &mut Outbox) {
         let mut events = core::mem::take(&mut self.disk_events);
-        let mut loader = Loader { tree: &mut self.tree, history: &mut self.history };
+        let mut loader = Loader { tree: &mut self.tree, history: &mut self.history, mutants: self.cfg.mutants };
         self.disk.on_disk(now, ticket, result, &mut loader, out, &mut events);
         for event in events.drain(..) {
             self.on_disk_event(now, event, out);
@@ -215,7 +215,7 @@ impl Peer {
         Primary {
             zab,
             prepare: Preparer::new(&self.cfg, &self.tree),
-            tracker: Tracker::new(self.cfg.timing.tick_ms),
+            tracker: Tracker::new(self.cfg.timing.tick_ms).planted(self.cfg.mutants),
             next_reap: now.mono_ms + self.cfg.timing.container_check_ms,
         }
     }
@@ -235,15 +235,16 @@ impl Peer {
 
     /// The leader has its quorum, or the server stands alone: the initial history is applied and clients may come.
     pub(super) fn established(&mut self, now: Now, out: &mut Outbox) {
+        let known = self.cfg.mutants.has(Mutant::B52).then(|| self.tree.sessions().clone());
         self.apply_ready(now, out);
         let tick = self.cfg.timing.tick_ms;
         let extra = self.cfg.clone();
         let tree = &self.tree;
         if let State::Leading(p) | State::Standalone(p) = &mut self.state {
             p.prepare = Preparer::new(&extra, tree);
-            p.tracker = Tracker::new(tick);
-            for (session, timeout) in tree.sessions() {
-                p.tracker.add(now.mono_ms, *session, *timeout, None);
+            p.tracker = Tracker::new(tick).planted(extra.mutants);
+            for (session, timeout) in known.as_ref().unwrap_or(tree.sessions()) {
+                p.tracker.add(session::clock(now, extra.mutants), *session, *timeout, None);
             }
         }
         self.close_orphans(now, out);

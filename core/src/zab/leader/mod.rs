@@ -5,6 +5,7 @@ mod discovery;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use crate::config::PeerConfig;
 use crate::disk::ReaderId;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Health, LinkEvent, Port, SyncKind};
@@ -119,7 +120,8 @@ impl Leader {
         leader.health = health;
         leader.nothing_anywhere = nothing_anywhere;
         leader.max_accepted = ctx.disk.accepted_epoch().max(promise);
-        leader.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        let patience = ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        leader.deadline = if ctx.cfg.mutants.has(Mutant::B37) { i64::MAX } else { ctx.now.mono_ms + patience };
         leader.heard.add(ctx.verifier, leader.me);
         leader.fix_epoch(ctx);
         leader
@@ -448,8 +450,8 @@ impl Leader {
     /// The zxid of the next proposal; `None` when the counter is used up and a new epoch is needed (Z17). A server alone has
     /// nobody to ask for one: it goes on in the next epoch by itself.
     #[must_use]
-    pub fn next_zxid(&self) -> Option<Zxid> {
-        if self.last_proposed.counter() < u32::MAX - 1 {
+    pub fn next_zxid(&self, cfg: &PeerConfig) -> Option<Zxid> {
+        if self.last_proposed.counter() < cfg.limits.epoch_len || cfg.mutants.has(Mutant::B38) {
             return Some(self.last_proposed.next());
         }
         self.alone.then(|| Zxid::new(self.last_proposed.epoch() + 1, 1))
@@ -458,7 +460,7 @@ impl Leader {
     /// Proposes what [`Leader::next_zxid`] was prepared for.
     pub fn propose(&mut self, record: Record, ctx: &mut Ctx<'_>) {
         assert!(self.established(), "only an established leader proposes");
-        assert_eq!(Some(record.zxid), self.next_zxid(), "ZAB: local primary order");
+        assert_eq!(Some(record.zxid), self.next_zxid(ctx.cfg), "ZAB: local primary order");
         self.last_proposed = record.zxid;
         self.sizes.add(record.payload.len());
         self.epoch = record.zxid.epoch();

@@ -231,7 +231,8 @@ impl Learner {
             LinkEvent::Drained(n) => self.undrained = self.undrained.saturating_sub(n),
             LinkEvent::Closed => {
                 self.link = None;
-                if matches!(self.stage, Stage::Connecting { .. } | Stage::LeaderInfo) && self.tries < CONNECT_TRIES {
+                let again = self.tries < CONNECT_TRIES || ctx.cfg.mutants.has(Mutant::B36);
+                if matches!(self.stage, Stage::Connecting { .. } | Stage::LeaderInfo) && again {
                     let retry_at = ctx.now.mono_ms + ctx.cfg.timing.leader_connect_retry_ms;
                     self.stage = Stage::Connecting { retry_at: Some(retry_at) };
                 } else {
@@ -672,6 +673,7 @@ impl Learner {
     pub fn next_deadline(&self, cfg: &crate::config::PeerConfig) -> Millis {
         let timing = &cfg.timing;
         match self.stage {
+            Stage::Connecting { retry_at } if cfg.mutants.has(Mutant::B36) => retry_at.unwrap_or(i64::MAX),
             Stage::Connecting { retry_at: Some(at) } => at.min(self.deadline),
             Stage::Connecting { retry_at: None } => self.deadline,
             Stage::Acked | Stage::Up => self.heard_ms + timing.tick_ms * timing.sync_limit,
