@@ -8,7 +8,7 @@ use quorate_core::config::{
     Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
 };
 use quorate_core::event::{DiskOp, Outbox, Port};
-use quorate_core::ids::{LinkId, Sid, Ticket};
+use quorate_core::ids::{LinkId, Sid, Ticket, Zxid};
 use quorate_core::mutant::Mutants;
 use quorate_core::peer::Peer;
 
@@ -69,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) slow_disk: u64,
     pub(crate) failing: Option<Failing>,
     pub(crate) slow_receiver: bool,
+    /// The tree has moved since the checks looked at it: to where, and whether it was replaced.
+    pub(crate) moved: Option<(Zxid, bool)>,
     /// Durable bytes were spoiled.
     pub(crate) rotten: bool,
     /// Which of the two epoch files was spoiled first.
@@ -114,6 +116,7 @@ impl Node {
             slow_disk: 1,
             failing: None,
             slow_receiver: false,
+            moved: None,
             rotten: false,
             rotten_epoch: None,
             effects: [0; Effect::COUNT],
@@ -181,6 +184,7 @@ impl Node {
         self.drains.clear();
         self.drain_planned = false;
         self.doomed = None;
+        self.moved = None;
         let mine = std::mem::take(&mut self.mine).into_iter().map(|c| (c, 0));
         let accepted = std::mem::take(&mut self.accepted).into_iter().map(|c| (c, 1));
         mine.chain(accepted).collect()
