@@ -44,13 +44,15 @@ pub struct Topology {
     pub clients: u32,
     /// Clients attach to the first so many servers only (at most 254: low bytes of session ids must differ).
     pub attachable: u32,
+    /// Sessions are local to their server until they need to be global.
+    pub local_sessions: bool,
     /// What is on the disk of a server (`s1` …) before the first start; absent: a fresh directory.
     pub initial: BTreeMap<String, InitialDisk>,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { voters: 3, observers: 0, clients: 3, attachable: 254, initial: BTreeMap::new() }
+        Self { voters: 3, observers: 0, clients: 3, attachable: 254, local_sessions: false, initial: BTreeMap::new() }
     }
 }
 
@@ -88,6 +90,8 @@ pub struct Timing {
     pub snap_count: u64,
     /// Committed proposals kept in memory for DIFF; 0: drawn from the seed.
     pub window: u64,
+    /// Transactions of one epoch at most, then a leader gives up for a new counter; 0: drawn from the seed.
+    pub epoch_len: u64,
 }
 
 impl Default for Timing {
@@ -101,6 +105,7 @@ impl Default for Timing {
             max_ticks: 6_000,
             snap_count: 0,
             window: 0,
+            epoch_len: 0,
         }
     }
 }
