@@ -170,12 +170,10 @@ impl Clients {
             || header.session == SessionId::NONE
             || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0)
             // What an old connection had on its way when the session moved: refused, and nobody is told (2.4).
-            || matches!(txn, Txn::Error(ErrorCode::SessionMoved));
+            || matches!(txn, Txn::Error(ErrorCode::SessionMoved))
+            // What comes late from a connection that was left, of a session that has ended since: it has no effect.
+            || (matches!(txn, Txn::Error(ErrorCode::SessionExpired)) && !model.is_alive(header.session));
         if own {
-            return Ok(());
-        }
-        if matches!(txn, Txn::Error(ErrorCode::SessionMoved)) {
-            // Late from a connection that was left: it has no effect and no place in the order.
             return Ok(());
         }
         let what = || format!("{} is decided for xid {} of session {}", header.zxid, header.cxid, header.session);
