@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Dist, Explicit, FaultKind, Generator, Mode, RunSpec, Target};
-use crate::workload::OPS;
+use crate::workload::{OPS, RARE};
 
 /// The default run of this seed.
 pub(crate) fn seeded(seed: u64) -> RunSpec {
@@ -20,6 +20,7 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.workload.generate.rate = s.log_between(20, 200) as u32;
     spec.workload.generate.pipeline = s.between(1, 8) as u32;
     knobs(seed, &mut spec);
+    spec.topology.local_sessions = Stream::new(seed, Purpose::Spec, 20).permille(120);
     spec
 }
 
@@ -50,7 +51,8 @@ pub(crate) fn mix(seed: u64) -> BTreeMap<String, u32> {
     let mut s = Stream::new(seed, Purpose::Spec, 1);
     let mut mix = BTreeMap::new();
     for op in OPS {
-        let weight = if s.permille(600) { s.log_between(1, 8) as u32 } else { 0 };
+        let most = if RARE.contains(op) { 1 } else { 8 };
+        let weight = if s.permille(600) { s.log_between(1, most) as u32 } else { 0 };
         mix.insert((*op).to_owned(), weight);
     }
     // Work must be done: registers are always there.
@@ -87,6 +89,12 @@ pub(crate) fn log_factor(seed: u64) -> i64 {
 pub(crate) fn purge_ticks(seed: u64) -> i64 {
     let mut knob = Stream::new(seed, Purpose::Spec, 9);
     if knob.permille(200) { knob.between(2, 10) as i64 } else { 50 }
+}
+
+/// Transactions of one epoch: now and then so few that leaders give up for a new counter.
+pub(crate) fn epoch_len(seed: u64) -> u64 {
+    let mut s = Stream::new(seed, Purpose::Spec, 21);
+    if s.permille(100) { s.log_between(50, 400) } else { u64::from(u32::MAX - 1) }
 }
 
 /// Kinds of the swarm, with the least and greatest rate per hour of virtual time.

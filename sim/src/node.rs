@@ -262,6 +262,7 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Arc<Configuration>, node: u
             window_count: or_drawn(t.window, crate::draw::window) as usize,
             max_client_cnxns: 0,
             snap_chunk_bytes: 16 << 10,
+            epoch_len: epoch_len(spec),
             ..Limits::default()
         },
         storage: Storage {
@@ -276,11 +277,22 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Arc<Configuration>, node: u
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: Features { read_only_mode: spec.topology.read_only, ..Features::default() },
+        features: Features {
+            read_only_mode: spec.topology.read_only,
+            local_sessions: spec.topology.local_sessions,
+            local_sessions_upgrading: spec.topology.local_sessions,
+            ..Features::default()
+        },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),
     }
+}
+
+/// Transactions of one epoch at most.
+pub(crate) fn epoch_len(spec: &RunSpec) -> u32 {
+    let len = if spec.timing.epoch_len > 0 { spec.timing.epoch_len } else { crate::draw::epoch_len(spec.seed) };
+    u32::try_from(len).unwrap_or(u32::MAX).clamp(1, u32::MAX - 1)
 }
 
 #[cfg(feature = "mutants")]

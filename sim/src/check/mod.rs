@@ -92,7 +92,7 @@ impl Checks {
     #[must_use]
     pub fn new(spec: &RunSpec) -> Self {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
-        let model = Model::new(false);
+        let model = Model::new(false).with_local_sessions(spec.topology.local_sessions);
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
             model,
@@ -104,6 +104,7 @@ impl Checks {
             damage: false,
             skip: spec.checks.skip.clone(),
         };
+        checks.ghost.epoch_len = crate::node::epoch_len(spec);
         checks.start_from(spec);
         checks
     }
@@ -175,7 +176,8 @@ impl Checks {
                 Ok(())
             }
             Event::SessionExpired { session, idle_ms, timeout_ms } => {
-                session::expired(g, n, *session, *idle_ms, *timeout_ms, now)
+                let heard = self.clients.heard(*session, n);
+                session::expired(g, n, *session, *idle_ms, *timeout_ms, heard, now)
             }
             Event::DigestMismatch { zxid, ours, theirs } => broken(
                 "D1",
@@ -288,9 +290,10 @@ impl Checks {
                 self.healed();
                 Ok(())
             }
-            Obs::Attached { conn, session, fresh, .. } => {
+            Obs::Attached { conn, node, session, fresh, .. } => {
                 self.watches.open(*conn);
-                self.clients.attached(*conn, *session, *fresh, &self.model)
+                let sid = self.ghost.servers[*node].sid;
+                self.clients.attached(*conn, (*node, sid), *session, *fresh, &self.model)
             }
             Obs::Detached { conn, .. } => {
                 self.clients.detached(*conn);
@@ -301,8 +304,9 @@ impl Checks {
                 self.clients.asked(*conn, *xid, request);
                 Ok(())
             }
-            Obs::Replied { conn, xid, request, zxid, err, body, .. } => {
-                self.replied(&Reply { conn: *conn, xid: *xid, request, zxid: *zxid, err: *err, body: *body })
+            Obs::Replied { conn, xid, request, zxid, err, body, asked_ms, .. } => {
+                let (conn, xid, zxid, err, body, asked_ms) = (*conn, *xid, *zxid, *err, *body, *asked_ms);
+                self.replied(&Reply { conn, xid, request, zxid, err, body, asked_ms })
             }
             Obs::Ponged { conn, zxid, .. } => self.clients.ponged(*conn, *zxid, &self.model, &mut self.watches),
             Obs::Watch { conn, zxid, kind, path, .. } => {
