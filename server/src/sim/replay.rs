@@ -10,7 +10,8 @@ use super::one::{self, Ran};
 use super::{SimExit, report};
 use crate::serve::print;
 
-fn usage(what: &str) -> SimExit {
+/// Says what cannot be.
+pub(super) fn usage(what: &str) -> SimExit {
     eprintln!("error: {what}");
     SimExit::Usage
 }
