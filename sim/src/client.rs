@@ -103,6 +103,8 @@ pub(crate) struct Client {
     leaving: Option<bool>,
     /// closeSession is in flight.
     closing: bool,
+    /// It stands still.
+    pub(crate) paused: bool,
 }
 
 impl Client {
@@ -141,6 +143,7 @@ impl Client {
             replies: 0,
             leaving: None,
             closing: false,
+            paused: false,
         }
     }
 
@@ -164,6 +167,7 @@ impl Client {
     /// When it has something to do if nothing arrives.
     pub(crate) fn deadline(&self, work: bool) -> Micros {
         match self.state {
+            _ if self.paused => NEVER,
             State::Gone => NEVER,
             State::Down(until) => until,
             State::Connecting | State::Handshake => self.heard + self.timeout / 3,
