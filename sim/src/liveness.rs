@@ -44,17 +44,21 @@ impl World<'_> {
         let mut order: Vec<usize> = (0..voters).collect();
         stream.shuffle(&mut order);
         // A spoiled disk may legally refuse to start: whole ones first.
-        order.sort_by_key(|n| self.nodes[*n].rotten);
+        order.sort_by_key(|n| self.spoiled(*n));
         order.truncate(stream.between(voters as u64 / 2 + 1, voters as u64) as usize);
-        let whole: Vec<usize> = order.iter().copied().filter(|n| !self.nodes[*n].rotten).collect();
+        let whole: Vec<usize> = order.iter().copied().filter(|n| !self.spoiled(*n)).collect();
         let mut core = if whole.len() > voters / 2 { whole } else { order };
-        core.extend((voters..self.nodes.len()).filter(|n| stream.permille(500) && !self.nodes[*n].rotten));
+        core.extend((voters..self.nodes.len()).filter(|n| stream.permille(500) && !self.spoiled(*n)));
         // A wiped one must come back beside a whole quorum.
-        let wiped = |n: &usize| self.nodes[*n].wiped && stream.permille(500);
+        let wiped = |n: &usize| self.nodes[*n].wiped && !self.nodes[*n].rotten && stream.permille(500);
         let wiped: Vec<usize> = (0..self.nodes.len()).filter(wiped).filter(|n| !core.contains(n)).collect();
         core.extend(wiped);
         core.sort_unstable();
         core
+    }
+
+    fn spoiled(&self, n: usize) -> bool {
+        self.nodes[n].rotten || self.nodes[n].wiped
     }
 
     /// The fault period ends.
@@ -72,7 +76,7 @@ impl World<'_> {
     /// disk is whole comes back too. Returns whether there was one more.
     fn widen_core(&mut self) -> bool {
         let voters = self.spec.topology.voters as usize;
-        let more = (0..voters).filter(|n| !self.progress.core.contains(n) && !self.nodes[*n].rotten);
+        let more = (0..voters).filter(|n| !self.progress.core.contains(n) && !self.spoiled(*n));
         let mut core: Vec<usize> = more.collect();
         if core.is_empty() {
             return false;

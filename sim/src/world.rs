@@ -371,6 +371,7 @@ impl<'a> World<'a> {
                 self.nodes[n].rotten_epoch = None;
                 self.nodes[n].durable = *last_logged;
             }
+            Event::NewLeaderAcked { .. } => self.nodes[n].wiped = false,
             Event::Durable(zxid) => self.nodes[n].durable = *zxid,
             _ => {}
         }

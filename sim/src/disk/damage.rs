@@ -92,7 +92,7 @@ impl SimDisk {
     }
 
     /// Leaves behind what an interrupted process may leave: temporary files with half of their bytes, an empty newest log.
-    pub(crate) fn leave(&mut self, stream: &mut Stream) -> String {
+    pub(crate) fn leave(&mut self, after: i64, stream: &mut Stream) -> String {
         let mut done = Vec::new();
         for (name, bytes) in [
             ("acceptedEpoch.tmp", &b""[..]),
@@ -107,13 +107,10 @@ impl SimDisk {
                 done.push(name.to_owned());
             }
         }
-        let numbers = self.directories[slot(Dir::Log)].cache.keys();
-        let newest = numbers.filter_map(|n| i64::from_str_radix(n.strip_prefix("log.")?, 16).ok()).max();
-        if let Some(newest) = newest {
-            let name = format!("log.{:x}", newest + 1 + stream.below(1000) as i64);
-            self.install(&FileName::new(Dir::Log, &name), b"");
-            done.push(name);
-        }
+        // The next log would have had a name above everything that was logged.
+        let name = format!("log.{:x}", after + 1000 + stream.below(1000) as i64);
+        self.install(&FileName::new(Dir::Log, &name), b"");
+        done.push(name);
         done.join(", ")
     }
 

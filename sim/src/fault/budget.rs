@@ -1,5 +1,7 @@
 //! Whose durable bytes may be spoiled, so that recovery can still be demanded (simulation-catalogue 1.3, "Fault budget").
 
+use quorate_core::event::Role;
+
 use crate::observe::{DiskFault, Obs};
 use crate::rng::{Purpose, Stream};
 use crate::spec::{Budget, RunSpec};
@@ -43,15 +45,32 @@ impl World<'_> {
             let keeper = &self.nodes[k];
             keeper.is_up() && keeper.durable >= self.nodes[node].durable
         });
-        allowed.victims.contains(&node) && kept
+        allowed.victims.contains(&node) && kept && self.others_are_whole(node)
+    }
+
+    /// Whether no other voter has lost everything and not got it back: two wiped ones are one too many.
+    fn others_are_whole(&self, node: usize) -> bool {
+        let voters = self.spec.topology.voters as usize;
+        self.spec.disk.budget == Budget::Unlimited || (0..voters).all(|n| n == node || !self.nodes[n].wiped)
+    }
+
+    /// Whether every other voter is up, synchronised, and has what this one has: it can be missed wholly.
+    pub(super) fn can_be_missed(&self, node: usize) -> bool {
+        let voters = self.spec.topology.voters as usize;
+        (0..voters).filter(|n| *n != node).all(|n| {
+            let other = &self.nodes[n];
+            let follows =
+                other.peer.as_ref().is_some_and(|p| matches!(p.role(), Role::Following | Role::Leading));
+            follows && !other.wiped && !other.rotten && other.durable >= self.nodes[node].durable
+        })
     }
 
     /// Something durable of this server was spoiled, for good.
     pub(super) fn lasting(&mut self, n: usize) {
-        self.nodes[n].rotten = true;
+        self.nodes[n].rotten |= !self.nodes[n].wiped;
         self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Lasting });
         let voters = self.spec.topology.voters as usize;
-        let spoiled = self.nodes[..voters].iter().filter(|node| node.rotten).count();
+        let spoiled = self.nodes[..voters].iter().filter(|node| node.rotten || node.wiped).count();
         if self.spec.disk.budget == Budget::Unlimited && spoiled > voters.saturating_sub(1) / 2 {
             self.outside("more disks are spoiled than a quorum can bear");
         }

@@ -1,7 +1,5 @@
 //! Named orders of faults: each is a few stages, and what a stage does are single faults that are reported as such.
 
-use quorate_core::event::Role;
-
 use super::{hosts, names, server};
 use crate::effect::Effect;
 use crate::queue::{Micros, Plan};
@@ -140,12 +138,6 @@ impl World<'_> {
         (0..self.nodes.len()).filter(|o| *o != n).collect()
     }
 
-    /// Whether this server follows and has everything durable that `other` has.
-    fn has_caught_up(&self, n: usize, other: usize) -> bool {
-        let follows = self.nodes[n].peer.as_ref().is_some_and(|p| matches!(p.role(), Role::Following | Role::Leading));
-        follows && self.nodes[n].durable >= self.nodes[other].durable
-    }
-
     /// Does one stage. Returns how long to wait for the next one, ms.
     #[allow(clippy::too_many_lines)]
     fn play(&mut self, r: &mut Running) -> Option<i64> {
@@ -272,7 +264,7 @@ impl World<'_> {
             (Schedule::TwoWipes, _) => {
                 let next = s.pick(&self.others(v))?;
                 // The first one must have everything again.
-                if self.has_caught_up(v, next) && self.spec.is_voter(v) {
+                if self.can_be_missed(next) {
                     self.on(FaultKind::Wipe, next, hold, None);
                 }
                 None

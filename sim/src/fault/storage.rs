@@ -1,6 +1,7 @@
 //! Faults of what stands on a disk: spoiled, gone, old, or left behind.
 
 use quorate_core::event::Dir;
+use quorate_core::ids::Zxid;
 
 use crate::observe::Down;
 use crate::rng::{Purpose, Stream};
@@ -27,9 +28,13 @@ impl World<'_> {
             FaultKind::Misdirected => self.nodes[n].disk.misdirect(&mut s),
             FaultKind::Wipe => {
                 self.down(n, Down::Kill);
-                self.nodes[n].disk.wipe();
-                self.nodes[n].wiped = true;
-                Some("everything is gone".into())
+                let node = &mut self.nodes[n];
+                node.disk.wipe();
+                node.durable = Zxid::ZERO;
+                (node.wiped, node.rotten) = (true, false);
+                self.watcher.line(format_args!("s{}", n + 1), format_args!("disk: everything is gone"));
+                self.lasting(n);
+                return true;
             }
             FaultKind::LoseSnapshots => {
                 self.down(n, Down::Kill);
@@ -37,8 +42,12 @@ impl World<'_> {
                 self.nodes[n].disk.lose_snapshots(value.unsigned_abs() as usize, value < 0)
             }
             FaultKind::Leftovers => {
+                if self.nodes[n].durable == Zxid::ZERO {
+                    return false;
+                }
                 self.down(n, Down::Kill);
-                let what = self.nodes[n].disk.leave(&mut s);
+                let after = self.nodes[n].durable.0;
+                let what = self.nodes[n].disk.leave(after, &mut s);
                 self.watcher.line(format_args!("s{}", n + 1), format_args!("left behind: {what}"));
                 return true;
             }
