@@ -109,6 +109,7 @@ const SWARM: &[(FaultKind, u64, u64)] = &[
     (FaultKind::ClockDrift, 60, 600),
     (FaultKind::NewestFirst, 60, 1200),
     (FaultKind::Bounded, 60, 600),
+    (FaultKind::AddressChange, 60, 600),
     (FaultKind::Garbage, 60, 2400),
     (FaultKind::Corrupt, 60, 600),
     (FaultKind::SlowNode, 60, 600),

@@ -108,7 +108,9 @@ impl SimDisk {
             }
         }
         // The next log would have had a name above everything that was logged.
-        let name = format!("log.{:x}", after + 1000 + stream.below(1000) as i64);
+        let names = self.directories[slot(Dir::Log)].cache.keys();
+        let newest = names.filter_map(|n| i64::from_str_radix(n.strip_prefix("log.")?, 16).ok()).max();
+        let name = format!("log.{:x}", newest.unwrap_or(0).max(after) + 1000 + stream.below(1000) as i64);
         self.install(&FileName::new(Dir::Log, &name), b"");
         done.push(name);
         done.join(", ")

@@ -54,6 +54,19 @@ impl World<'_> {
         self.spec.disk.budget == Budget::Unlimited || (0..voters).all(|n| n == node || !self.nodes[n].wiped)
     }
 
+    /// Whether a majority of voters still has everything that this server has when its disk is empty.
+    pub(super) fn may_wipe(&self, node: usize) -> bool {
+        let voters = self.spec.topology.voters as usize;
+        let has = |n: &usize| {
+            let other = &self.nodes[*n];
+            *n != node && !other.wiped && !other.rotten && other.durable >= self.nodes[node].durable
+        };
+        match self.spec.disk.budget {
+            Budget::GoodQuorum => (0..voters).filter(has).count() > voters / 2,
+            Budget::OneGoodCopy | Budget::Unlimited => true,
+        }
+    }
+
     /// Whether every other voter is up, synchronised, and has what this one has: it can be missed wholly.
     pub(super) fn can_be_missed(&self, node: usize) -> bool {
         let voters = self.spec.topology.voters as usize;

@@ -107,7 +107,11 @@ impl World<'_> {
             | FaultKind::Misdirected
             | FaultKind::StaleRead
             | FaultKind::LoseSnapshots => {
-                fault.node = Some(names(&[self.spoilable(s)?]));
+                let victim = self.spoilable(s)?;
+                if g.kind == FaultKind::Wipe && !self.may_wipe(victim) {
+                    return None;
+                }
+                fault.node = Some(names(&[victim]));
                 fault.value = Some(s.below(1 << 30) as i64);
                 match g.kind {
                     FaultKind::Wipe => {}

@@ -256,7 +256,7 @@ impl World<'_> {
                 None
             }
             (Schedule::TwoWipes, 0) => {
-                let v = self.spoilable(s)?;
+                let v = self.spoilable(s).filter(|v| self.may_wipe(*v))?;
                 r.victim = v;
                 self.on(FaultKind::Wipe, v, hold, None);
                 Some(hold + s.between(10, 100) as i64 * tick)
