@@ -65,7 +65,7 @@ impl World<'_> {
     pub(crate) fn heal(&mut self) {
         self.plans.stop();
         self.net.calm();
-        (0..self.nodes.len()).for_each(|n| self.net.name_leads(n, n));
+        (0..self.nodes.len()).for_each(|n| self.move_back(n));
         self.heal_clients();
         let core = self.choose_core();
         self.heal_core(core);
@@ -272,7 +272,9 @@ impl World<'_> {
     pub(crate) fn out_of_time(&mut self) {
         let owed = self.watcher.check().unmet(&self.progress.core, true);
         match owed {
-            Some(owed) if self.spec.checks.liveness && !self.outside && self.plans.over && self.is_late(owed.invariant) => {
+            Some(owed)
+                if self.spec.checks.liveness && !self.outside && self.plans.over && self.is_late(owed.invariant) =>
+            {
                 self.not_alive(owed);
             }
             _ => self.finish(),

@@ -244,9 +244,9 @@ impl<'a> World<'a> {
         let life = self.nodes[n].life;
         for action in out.actions() {
             let effect = match action {
-                Action::Send { link, payload } => self.nodes[n].port_of(*link).map(|port| {
-                    Effect::of_send(port, if port == Port::Client { out.bytes_of(payload) } else { &[] })
-                }),
+                Action::Send { link, payload } => self.nodes[n]
+                    .port_of(*link)
+                    .map(|port| Effect::of_send(port, if port == Port::Client { out.bytes_of(payload) } else { &[] })),
                 action => Effect::of_action(action),
             };
             if effect.is_some_and(|e| self.effect(n, e, When::Before)) {

@@ -346,8 +346,8 @@ impl Fle {
         };
         let quorum = |tally: Option<&Tally>| tally.is_some_and(|t| t.is_quorum(&self.verifier));
         // Whatever round this server is in itself: a leader may wait for it before its followers learn of the epoch.
-        let behind = quorum(self.settled.get(&(leader, n.vote.epoch)))
-            || quorum(self.same_round.get(&(leader, n.round)));
+        let behind =
+            quorum(self.settled.get(&(leader, n.vote.epoch))) || quorum(self.same_round.get(&(leader, n.round)));
         if leads && behind && leader != self.me {
             self.round = n.round;
             return Reaction::Join(Decision { leader, vote: n.vote, round: n.round, nothing_anywhere: false });

@@ -55,7 +55,8 @@ impl Outside {
     }
 
     fn judge(&self) -> Checked {
-        let told: Vec<(&usize, &Standing)> = self.servers.iter().filter(|(_, s)| s.applied > 2 && !s.reported).collect();
+        let told: Vec<(&usize, &Standing)> =
+            self.servers.iter().filter(|(_, s)| s.applied > 2 && !s.reported).collect();
         for (i, (a, x)) in told.iter().enumerate() {
             for (b, y) in &told[i + 1..] {
                 if x.zxid == y.zxid && x.digest != y.digest {

@@ -229,7 +229,10 @@ impl World<'_> {
             (Schedule::CrashLoop, 0) => {
                 let (left, again) = (s.log_between(1, 64), s.between(1, 7) as u32);
                 let kind = if s.permille(700) { FaultKind::PowerCut } else { FaultKind::Kill };
-                self.aim(v, Doom { kind, wait: None, left, when: When::After, hold_ms: s.between(0, 300) as i64, again });
+                self.aim(
+                    v,
+                    Doom { kind, wait: None, left, when: When::After, hold_ms: s.between(0, 300) as i64, again },
+                );
                 None
             }
             (Schedule::Swizzle, i) => {

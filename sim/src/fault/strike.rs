@@ -261,9 +261,9 @@ impl World<'_> {
                 self.replan(n);
             }
             FaultKind::AddressChange => {
-                self.net.name_leads(n, n);
-                if let Some(other) = f.to.as_deref().and_then(server) {
-                    self.net.name_leads(other, other);
+                self.move_back(n);
+                if let Some(other) = f.to.as_deref().and_then(server).filter(|o| *o < self.nodes.len()) {
+                    self.move_back(other);
                 }
             }
             _ => {}

@@ -95,12 +95,7 @@ impl World<'_> {
         // Its name leads to another server, and that one's to it; or nowhere, until the name is known again.
         let other = f.to.as_deref().and_then(super::server).filter(|o| *o < self.nodes.len() && *o != n);
         for moved in std::iter::once(n).chain(other) {
-            let held: Vec<_> = self.net.all().filter(|(_, c)| c.ends.iter().any(|e| e.host as usize == moved)).collect();
-            let held: Vec<_> = held.into_iter().map(|(id, _)| id).collect();
-            for id in held {
-                self.cut(id, value);
-            }
-            self.nodes[moved].moves += 1;
+            self.cut_off(moved, value);
         }
         match other {
             Some(other) => {
@@ -110,6 +105,26 @@ impl World<'_> {
             None => self.net.name_leads(n, usize::MAX),
         }
         true
+    }
+
+    /// A server gets another address: what was connected to the old one is cut.
+    fn cut_off(&mut self, n: usize, value: u64) {
+        let here = |c: &crate::network::Conn| c.ends.iter().any(|e| e.host as usize == n);
+        let held: Vec<_> = self.net.all().filter(|(_, c)| here(c)).map(|(id, _)| id).collect();
+        for id in held {
+            self.cut(id, value);
+        }
+        self.nodes[n].moves = self.nodes[n].moves.wrapping_add(1);
+    }
+
+    /// A server's name leads to it again. Where it led to another one the addresses change once more, and so no connection
+    /// outlives the mistake: nothing in ZooKeeper's protocol says who a leader is, and its learner would never know.
+    pub(crate) fn move_back(&mut self, n: usize) {
+        let led = self.net.host_of(n);
+        self.net.name_leads(n, n);
+        if led != n && led < self.nodes.len() {
+            self.cut_off(n, 0);
+        }
     }
 
     /// Ends a connection in the middle of what is under way.
