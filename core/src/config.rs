@@ -4,6 +4,9 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+use core::ops::Deref;
+
+use bytes::Bytes;
 
 use crate::ids::{Millis, Sid};
 use crate::mutant::Mutants;
@@ -88,6 +91,34 @@ impl Ensemble {
         }
         let _ = write!(out, "version={:x}", self.version);
         out
+    }
+}
+
+/// An ensemble and the text that names it, made once and shared by whoever needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    ensemble: Ensemble,
+    text: Bytes,
+}
+
+impl Configuration {
+    /// Of these members.
+    #[must_use]
+    pub fn new(ensemble: Ensemble) -> Arc<Self> {
+        let text = Bytes::from(ensemble.text());
+        Arc::new(Self { ensemble, text })
+    }
+    /// [`Ensemble::text`].
+    #[must_use]
+    pub const fn text(&self) -> &Bytes {
+        &self.text
+    }
+}
+
+impl Deref for Configuration {
+    type Target = Ensemble;
+    fn deref(&self) -> &Ensemble {
+        &self.ensemble
     }
 }
 
@@ -326,7 +357,7 @@ pub struct PeerConfig {
     /// Own id; 1 for a standalone server.
     pub sid: Sid,
     /// `None`: standalone.
-    pub ensemble: Option<Ensemble>,
+    pub ensemble: Option<Arc<Configuration>>,
     /// Own kind by `peerType` (the member list wins where it names this server).
     pub kind: MemberKind,
     /// Periods and deadlines.

@@ -1,9 +1,12 @@
 //! One simulated machine and the process on it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_core::config::{Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing};
+use quorate_core::config::{
+    Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+};
 use quorate_core::event::{DiskOp, Outbox, Port};
 use quorate_core::ids::{LinkId, Sid, Ticket, Zxid};
 use quorate_core::mutant::Mutants;
@@ -274,7 +277,7 @@ pub(crate) fn resolve(address: &str) -> Option<(usize, Port)> {
 }
 
 /// The servers of the run.
-pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
+pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
     let address = |node, port| format!("{}:{}", host_name(node), port_number(port)).into();
     let members = (0..spec.servers()).map(|node| Member {
         sid: Sid(node as i64 + 1),
@@ -285,13 +288,13 @@ pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
         weight: 1,
         group: None,
     });
-    Ensemble { members: members.collect(), version: 0 }
+    Configuration::new(Ensemble { members: members.collect(), version: 0 })
 }
 
 /// What a server is told when it starts for the `life`-th time.
 pub(crate) fn peer_config(
     spec: &RunSpec,
-    ensemble: &Ensemble,
+    ensemble: &Arc<Configuration>,
     node: usize,
     life: u32,
     switches: Features,
@@ -335,7 +338,8 @@ pub(crate) fn peer_config(
         },
         storage: Storage {
             snap_count: or_drawn(t.snap_count, crate::draw::snap_count),
-            prealloc_bytes: l.prealloc,
+            // A thousand of them have to fit into memory.
+            prealloc_bytes: if spec.servers() > 100 { l.prealloc.min(2 << 10) } else { l.prealloc },
             log_size_limit: l.log_size,
             retain_count: l.retain,
             purge_interval_ms: tick * l.purge_ticks,

@@ -5,7 +5,9 @@ mod links;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use quorate_core::config::Ensemble;
+use std::sync::Arc;
+
+use quorate_core::config::Configuration;
 use quorate_core::error::DiskError;
 use quorate_core::event::{Action, DiskOp, Event, Input, Lane as LaneName, Payload, Port};
 use quorate_core::ids::Ticket;
@@ -32,7 +34,7 @@ const LARGE: usize = 32 << 10;
 /// Everything that exists in a run.
 pub(crate) struct World<'a> {
     pub(crate) spec: &'a RunSpec,
-    pub(crate) ensemble: Ensemble,
+    pub(crate) ensemble: Arc<Configuration>,
     pub(crate) now: Micros,
     pub(crate) queue: Queue,
     pub(crate) nodes: Vec<Node>,

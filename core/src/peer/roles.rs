@@ -245,9 +245,11 @@ impl Peer {
     }
 
     pub(super) fn begin_serving(&mut self, now: Now, out: &mut Outbox) {
+        if let Some(election) = &mut self.election {
+            election.settled();
+        }
         if let Some(ensemble) = &self.cfg.ensemble {
-            let text = ensemble.text();
-            self.tree.set_config_text(&text, ensemble.version, now.wall_ms);
+            self.tree.set_config_text(ensemble.text().clone(), ensemble.version, now.wall_ms);
         }
         let role = self.role();
         if role == Role::Leading && !self.cfg.features.leader_serves {

@@ -20,6 +20,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use core::fmt;
 
+use bytes::Bytes;
+
 pub use crate::wire::client::{Change, SharedAcl};
 pub use applied::{Applied, Changes, OpResult};
 pub use digest::{content_crc, is_counted, node_digest, stat_digest};
@@ -209,12 +211,13 @@ impl DataTree {
     }
 
     /// Writes the configuration into its znode, unlogged, as every server does for itself (storage-format section 4).
-    pub fn set_config_text(&mut self, text: &str, version: i64, wall_ms: Millis) {
+    pub fn set_config_text(&mut self, text: Bytes, version: i64, wall_ms: Millis) {
         let Some(id) = self.find(CONFIG_NODE) else { return };
-        self.set_data(id, CONFIG_NODE, Some(text.as_bytes()), |node| {
+        self.set_data(id, CONFIG_NODE, Some(&[]), |node| {
             node.version = -1;
             node.mzxid = Zxid(version);
             node.mtime = wall_ms;
         });
+        self.nodes.share(id, text);
     }
 }

@@ -147,6 +147,7 @@ impl DataTree {
     /// Changes data and stat of a znode.
     pub(super) fn set_data(&mut self, id: NodeId, path: &str, data: Option<&[u8]>, change: impl FnOnce(&mut Node)) {
         self.touch(id);
+        self.nodes.unshare(id);
         self.bytes -= self.nodes.get(id).data_len();
         self.recount(id, |node| {
             node.set_data(data);

@@ -133,7 +133,7 @@ fn write_node(nodes: &Arena, id: NodeId, out: &mut Vec<u8>) {
     push_path(nodes, id, out);
     let len = i32::try_from(out.len() - start - 4).expect("a path is shorter than 2 GiB");
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
-    out.put_buffer(node.data());
+    out.put_buffer(nodes.data(id));
     out.put_i64(if node.acl == acls::OPEN { -1 } else { node.acl.into() });
     node.persisted().encode(out);
 }

@@ -92,7 +92,8 @@ impl World<'_> {
         let node = Some(names(&[n]));
         self.inject(Explicit { node, hold_ms: Some(doom.hold_ms), ..Explicit::new(id, at, doom.kind) });
         if doom.again > 0 && !self.plans.over {
-            let left = self.nodes[n].crash_stream.log_between(1, 128);
+            // Of its own: what nodes draw must not depend on whether this fault was drawn or read.
+            let left = Stream::new(self.spec.seed, Purpose::Loop, u64::from(id)).log_between(1, 128);
             self.aim(n, Doom { left, again: doom.again - 1, ..doom });
         }
     }

@@ -413,8 +413,8 @@ impl Leader {
         h.stage = Stage::Forwarding;
         // It had nothing to say while it was fed, however long that took: its time begins now.
         h.heard_ms = ctx.now.mono_ms;
-        let text = ctx.cfg.ensemble.as_ref().map(crate::config::Ensemble::text).unwrap_or_default();
-        h.send(ctx.out, kind::NEWLEADER, Zxid::new(self.epoch, 0), Some(text.as_bytes()));
+        let text = ctx.cfg.ensemble.as_ref().map(|e| e.text().clone()).unwrap_or_default();
+        h.send_shared(ctx.out, kind::NEWLEADER, Zxid::new(self.epoch, 0), &text);
     }
 
     pub(crate) fn newleader_acked(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
