@@ -345,9 +345,10 @@ impl Fle {
             self.seen.get(&leader).is_some_and(|s| s.state == VoterState::Leading)
         };
         let quorum = |tally: Option<&Tally>| tally.is_some_and(|t| t.is_quorum(&self.verifier));
-        // Whatever round this server is in itself: a leader may wait for it before its followers learn of the epoch.
-        let behind =
-            quorum(self.settled.get(&(leader, n.vote.epoch))) || quorum(self.same_round.get(&(leader, n.round)));
+        // One without a vote is in no round: a leader may wait for it before its followers learn of the epoch.
+        let same_round = n.round == self.round || !self.votes();
+        let behind = quorum(self.settled.get(&(leader, n.vote.epoch)))
+            || (same_round && quorum(self.same_round.get(&(leader, n.round))));
         if leads && behind && leader != self.me {
             self.round = n.round;
             return Reaction::Join(Decision { leader, vote: n.vote, round: n.round, nothing_anywhere: false });

@@ -81,7 +81,7 @@ impl Network {
 
     /// Whether this direction is full. `Some(true)`: the connection ends; `Some(false)`: the bytes wait.
     pub(super) fn overflows(&mut self, id: ConnId, d: usize) -> Option<bool> {
-        let conn = self.get(id)?;
+        let conn = self.get(id).filter(|c| !c.asking)?;
         let (from, to, length) = (conn.ends[d].host, conn.ends[1 - d].host, conn.dirs[d].chunks.len());
         let fits = |p: &&Path| p.from[from as usize] && p.to[to as usize];
         let path = if self.healed(from, to) { None } else { self.paths.iter().find(fits) };

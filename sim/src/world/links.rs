@@ -150,17 +150,17 @@ impl World<'_> {
 
     pub(super) fn refuse(&mut self, id: ConnId) {
         let Some(conn) = self.net.get(id) else { return };
-        if !conn.asking {
+        let end = conn.ends[0];
+        if !conn.asking && (end.opened || !end.alive) {
             return;
         }
-        let end = conn.ends[0];
         if !self.is_nobody(end) && self.hangs(end.host) {
             // A process that stands still hears of it later.
             self.queue.push(self.now + 10_000, Plan::Refuse(id));
             return;
         }
-        let Some(conn) = self.net.get(id) else { return };
-        conn.ends[0].alive = false;
+        // Accepted, perhaps, and the answer has not come through.
+        self.hang_up(id, 0, true);
         self.net.release(id);
         self.tell_closed(end);
     }
@@ -307,7 +307,11 @@ impl World<'_> {
         if self.net.blocked(from, to, port) || self.hangs(to) || self.deaf(to) {
             if let Some(conn) = self.net.get(id) {
                 conn.dirs[d].stalled = true;
+                let unanswered = d == 1 && !conn.ends[0].opened;
                 self.net.stalls = true;
+                if unanswered {
+                    self.queue.push(self.now + SYN_TIMEOUT_US, Plan::Refuse(id));
+                }
             }
             return;
         }
