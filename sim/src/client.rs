@@ -105,6 +105,8 @@ pub(crate) struct Client {
     closing: bool,
     /// … to begin anew afterwards.
     renewing: bool,
+    /// It stands still.
+    pub(crate) paused: bool,
 }
 
 impl Client {
@@ -144,6 +146,7 @@ impl Client {
             leaving: None,
             closing: false,
             renewing: false,
+            paused: false,
         }
     }
 
@@ -167,6 +170,7 @@ impl Client {
     /// When it has something to do if nothing arrives.
     pub(crate) fn deadline(&self, work: bool) -> Micros {
         match self.state {
+            _ if self.paused => NEVER,
             State::Gone => NEVER,
             State::Down(until) => until,
             State::Connecting | State::Handshake => self.heard + self.timeout / 3,

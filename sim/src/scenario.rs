@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json_position::{field_at, locate};
 use crate::observe::{Outcome, Verdict};
-use crate::spec::{Checks, DiskSpec, Faults, Network, RunSpec, Timing, Topology, Workload};
+use crate::spec::{Checks, DiskSpec, Faults, Limits, Network, RunSpec, Timing, Topology, Workload};
 
 /// The schema that is read and written.
 pub const SCHEMA: &str = "quorate-scenario/1";
@@ -94,6 +94,8 @@ struct File {
     #[serde(default)]
     disk: DiskSpec,
     #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
     faults: Faults,
     #[serde(default)]
     workload: Workload,
@@ -166,6 +168,7 @@ impl Scenario {
             timing: spec.timing,
             network: spec.network,
             disk: spec.disk,
+            limits: spec.limits,
             faults: spec.faults,
             workload: spec.workload,
             checks: spec.checks,
@@ -256,6 +259,7 @@ impl From<File> for Scenario {
             timing: f.timing,
             network: f.network,
             disk: f.disk,
+            limits: f.limits,
             faults: f.faults,
             workload: f.workload,
             checks: f.checks,

@@ -257,7 +257,7 @@ impl Summary {
     }
 
     fn count_faults(&mut self, ran: &Ran, spec: &RunSpec) {
-        let swarm = if spec.faults.swarm { quorate_sim::draw::swarm(spec.seed) } else { Vec::new() };
+        let swarm = if spec.faults.swarm { quorate_sim::draw::swarm(spec) } else { Vec::new() };
         for generator in swarm.iter().chain(&spec.faults.generate) {
             self.faults.entry(name_of(generator.kind)).or_default().drawn += 1;
         }

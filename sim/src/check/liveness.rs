@@ -80,7 +80,9 @@ impl Checks {
             Health::Empty => !data,
             Health::Damaged | Health::Doubtful => false,
         });
-        let (whole, sound) = (voters.count() as u32, sound.count() as u32);
+        // Nobody can say what a damaged one had.
+        let whole = voters.filter(|n| g.servers[**n].health != Health::Damaged);
+        let (whole, sound) = (whole.count() as u32, sound.count() as u32);
         (sound < g.majority() && whole < g.voters)
             .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))
     }

@@ -9,6 +9,7 @@
 //! | `clients` | C1 C2 C3 C7 C8 U1 | request, reply |
 //! | `watch` | C4 C5 | change, event, reply |
 //! | `session` | C6 | expiry, proposal of a close |
+//! | `outside` | U6 instead of all others | after a fault beyond the guarantee |
 //! | `liveness` | L1 L2 L3 L4 L5 | after healing |
 
 mod clients;
@@ -17,6 +18,7 @@ mod ghost;
 mod liveness;
 mod log;
 mod order;
+mod outside;
 mod session;
 mod start;
 mod state;
@@ -83,6 +85,8 @@ pub struct Checks {
     healed: liveness::Healed,
     /// A disk has lost or spoiled durable bytes at some time: copies are not counted from then on.
     damage: bool,
+    /// Faults have gone beyond what can be borne.
+    outside: Option<outside::Outside>,
     /// Ids that are not reported.
     skip: Vec<String>,
 }
@@ -102,6 +106,7 @@ impl Checks {
             terms: 0,
             healed: liveness::Healed::default(),
             damage: false,
+            outside: None,
             skip: spec.checks.skip.clone(),
         };
         checks.ghost.epoch_len = crate::node::epoch_len(spec);
@@ -312,6 +317,10 @@ impl Checks {
             Obs::Watch { conn, zxid, kind, path, .. } => {
                 self.clients.event(*conn, *zxid, *kind, path, &mut self.watches)
             }
+            Obs::Outside { .. } => {
+                self.outside = Some(outside::Outside::default());
+                Ok(())
+            }
             Obs::Started { .. } | Obs::Fault(_) | Obs::Refused { .. } | Obs::End => Ok(()),
         }
     }
@@ -319,7 +328,11 @@ impl Checks {
 
 impl Check for Checks {
     fn observe(&mut self, what: &Observation<'_>) -> Result<(), Violation> {
-        let Err(b) = self.judge(what) else { return Ok(()) };
+        let checked = match &mut self.outside {
+            Some(outside) => outside.observe(&what.what),
+            None => self.judge(what),
+        };
+        let Err(b) = checked else { return Ok(()) };
         if self.skips(b.invariant) {
             return Ok(());
         }
