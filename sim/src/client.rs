@@ -284,7 +284,8 @@ impl Client {
     }
 
     /// The connection is made: the handshake begins.
-    pub(crate) fn opened(&mut self, lent: &mut Lent<'_, '_>) {
+    pub(crate) fn opened(&mut self, served_by: Option<usize>, lent: &mut Lent<'_, '_>) {
+        self.node = served_by.unwrap_or(self.node);
         self.state = State::Handshake;
         self.heard = lent.now;
         self.inbuf.clear();
