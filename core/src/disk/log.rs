@@ -95,12 +95,13 @@ impl Log {
         }
     }
 
-    /// The log ends here, all of it durable: after recovery, a cut, an installation. The next record opens a new file.
-    pub(super) fn reset(&mut self, last: Zxid) {
+    /// The log ends here, all of it durable: after recovery, a cut, an installation. The next record opens a new file, unless the
+    /// present one is `kept`.
+    pub(super) fn reset(&mut self, last: Zxid, kept: bool) {
         assert!(self.is_quiet(), "nothing is on its way when the end of the log is set");
         self.last = last;
         self.durable = last;
-        self.active = None;
+        self.active.take_if(|_| !kept);
         self.roll = false;
     }
 

@@ -130,20 +130,23 @@ impl Peer {
     // ----- LOOKING -----------------------------------------------------------------------------------------------
 
     fn look_when_quiet(&mut self, now: Now, out: &mut Outbox) {
-        if !self.disk.is_busy() && !self.stopping {
+        if (!self.disk.is_busy() || self.cfg.mutants.has(Mutant::B17)) && !self.stopping {
             self.look(now, out);
         }
         self.maybe_stop(out);
     }
 
     pub(super) fn look(&mut self, now: Now, out: &mut Outbox) {
-        assert_eq!(self.disk.durable(), self.disk.last_logged(), "a vote tells what is on disk");
-        assert_eq!(self.history.last(), self.disk.last_logged(), "memory and log end alike when a vote is cast");
+        let may_lie = [Mutant::B08, Mutant::B17, Mutant::B23].iter().any(|m| self.cfg.mutants.has(*m));
+        assert!(self.disk.durable() == self.disk.last_logged() || may_lie, "a vote tells what is on disk");
+        let alike = self.history.last() == self.disk.last_logged();
+        assert!(alike || may_lie, "memory and log end alike when a vote is cast");
         self.state = State::Looking { since: now.mono_ms, read_only: false };
         self.elections += 1;
         let health = self.disk.health();
+        let led_to = if self.cfg.mutants.has(Mutant::B28) { Zxid::new(self.newest_promise, 0) } else { Zxid::ZERO };
         let own = OwnHistory {
-            zxid: self.history.last(),
+            zxid: self.history.last().max(led_to),
             epoch: self.disk.current_epoch(),
             damaged: health == Health::Damaged,
             empty: health == Health::Empty,
@@ -162,6 +165,9 @@ impl Peer {
     pub(super) fn serve_read_only(&mut self, now: Now, out: &mut Outbox) {
         if let State::Looking { read_only, .. } = &mut self.state {
             *read_only = true;
+        }
+        if self.cfg.mutants.has(Mutant::B21) {
+            self.history.empty_window();
         }
         let info = ServeInfo { role: Role::ReadOnly, min_seen: self.history.applied() };
         let (front, mut ctx) = self.front_ctx(now, out);

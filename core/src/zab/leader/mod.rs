@@ -386,7 +386,7 @@ impl Leader {
                     h.send_history(ctx.out, record);
                 }
             }
-            if h.sent >= ctx.history.floor() {
+            if h.sent >= ctx.history.floor() || ctx.cfg.mutants.has(Mutant::B19) {
                 ctx.disk.close_reader(reader);
                 leader.hand_over(h, ctx);
             } else if end {
@@ -404,8 +404,7 @@ impl Leader {
     /// flight, then NEWLEADER; from here on the learner is forwarded to.
     fn hand_over(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
         let end = self.history_end(ctx);
-        let from = h.sent;
-        for record in ctx.history.after(from) {
+        for record in ctx.history.after(h.sent.max(ctx.history.floor())) {
             if record.zxid <= end {
                 h.send_history(ctx.out, record);
             } else {
@@ -526,7 +525,9 @@ impl Leader {
         let before = ctx.history.committed();
         ctx.history.commit_to(zxid);
         if let Some(record) = ctx.history.after(before.max(ctx.history.floor())).find(|r| r.zxid == zxid).cloned() {
-            for h in self.handlers.values_mut().filter(|h| h.forwarding()) {
+            let forgets = ctx.cfg.mutants.has(Mutant::B30);
+            let told = |h: &Handler| h.forwarding() && !(forgets && h.observer && h.stage != Stage::Up);
+            for h in self.handlers.values_mut().filter(|h| told(h)) {
                 h.decide(ctx.out, &record);
             }
         }
