@@ -24,7 +24,7 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     knobs(seed, &mut spec);
     spec.topology.local_sessions = Stream::new(seed, Purpose::Spec, 20).permille(120);
     spec.limits = limits(seed);
-    let mut s = Stream::new(seed, Purpose::Spec, 5);
+    let mut s = Stream::new(seed, Purpose::Spec, 30);
     spec.disk.budget = match s.below(100) {
         0..8 => Budget::OneGoodCopy,
         8..11 => Budget::Unlimited,

@@ -42,8 +42,8 @@ struct Pending {
 #[derive(Debug)]
 struct Conn {
     session: SessionId,
-    /// The server.
-    node: usize,
+    /// The server, where it is known for certain.
+    server: Option<Sid>,
     pending: VecDeque<Pending>,
     /// Events with zxid -1, which setWatches gives, since the last reply.
     caught_up: Vec<(EventKind, Rc<str>)>,
@@ -67,7 +67,7 @@ struct Session {
     writes: BTreeMap<i32, Write>,
     closing: bool,
     /// The server that answered last, and when that request was asked: no sooner than then it heard of the session.
-    heard: Option<(usize, Millis)>,
+    heard: Option<(Option<Sid>, Millis)>,
 }
 
 /// All simulated clients.
@@ -101,28 +101,28 @@ fn is_write(code: i32) -> bool {
 }
 
 impl Clients {
-    /// A handshake succeeded.
+    /// A handshake succeeded. `fresh`: a new session, and the server whose id it is.
     pub(super) fn attached(
         &mut self,
         conn: u64,
-        (node, sid): (usize, Sid),
         session: SessionId,
-        fresh: bool,
+        fresh: Option<Option<Sid>>,
         model: &Model,
     ) -> Checked {
         let what = || format!("connection {conn} is told that session {session} is its own");
-        if fresh && self.sessions.contains_key(&session.0) {
+        if fresh.is_some() && self.sessions.contains_key(&session.0) {
             return broken("C10", what(), "a client had this session before".into());
         }
         // What keeps the ids of two servers apart.
-        if fresh && (session.0 as u64 >> 56) as i64 != sid.0 & 0xff {
-            return broken("C10", what(), format!("server {sid} gave that id away, which is not one of its own"));
+        if fresh == Some(None) {
+            return broken("C10", what(), "no server may give that id away".into());
         }
         if !model.was_granted(session) && !model.has_local_sessions() {
             return broken("U1", what(), "no transaction has created it".into());
         }
         self.sessions.entry(session.0).or_default();
-        self.conns.insert(conn, Conn { session, node, pending: VecDeque::new(), caught_up: Vec::new() });
+        self.conns
+            .insert(conn, Conn { session, server: fresh.flatten(), pending: VecDeque::new(), caught_up: Vec::new() });
         Ok(())
     }
 
@@ -153,10 +153,10 @@ impl Clients {
         watches.replied(conn, zxid)
     }
 
-    /// When server `n` has heard of this session at the latest, if it was the last one to answer it.
-    pub(super) fn heard(&self, session: SessionId, n: usize) -> Option<Millis> {
-        let (node, at) = self.sessions.get(&session.0)?.heard?;
-        (node == n).then_some(at)
+    /// Since when this server must have heard of the session, if it was the last one to answer it.
+    pub(super) fn heard(&self, session: SessionId, sid: Sid) -> Option<Millis> {
+        let (server, at) = self.sessions.get(&session.0)?.heard?;
+        (server == Some(sid)).then_some(at)
     }
 
     /// Whether the client of this session has asked for its end.
@@ -251,9 +251,9 @@ impl Clients {
             return broken("C1", what(), format!("the oldest request without a reply is xid {} (op {})", p.xid, p.op));
         }
         let caught_up = std::mem::take(&mut c.caught_up);
-        let (id, node) = (c.session, c.node);
+        let (id, server) = (c.session, c.server);
         let Some(session) = self.sessions.get_mut(&id.0) else { return Ok(None) };
-        session.heard = Some((node, reply.asked_ms));
+        session.heard = Some((server, reply.asked_ms));
         if err == ErrorCode::SessionMoved {
             return broken("C10", what(), "the client has left every other connection of this session".into());
         }

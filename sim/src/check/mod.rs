@@ -26,7 +26,7 @@ mod tree;
 mod watch;
 
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
-use quorate_core::ids::{Millis, Sid, Zxid};
+use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
@@ -181,7 +181,7 @@ impl Checks {
                 Ok(())
             }
             Event::SessionExpired { session, idle_ms, timeout_ms } => {
-                let heard = self.clients.heard(*session, n);
+                let heard = self.clients.heard(*session, g.servers[n].sid);
                 session::expired(g, n, *session, *idle_ms, *timeout_ms, heard, now)
             }
             Event::DigestMismatch { zxid, ours, theirs } => broken(
@@ -295,10 +295,11 @@ impl Checks {
                 self.healed();
                 Ok(())
             }
-            Obs::Attached { conn, node, session, fresh, .. } => {
+            Obs::Attached { conn, session, fresh, .. } => {
                 self.watches.open(*conn);
-                let sid = self.ghost.servers[*node].sid;
-                self.clients.attached(*conn, (*node, sid), *session, *fresh, &self.model)
+                // Whoever answers at an address, an id names the server that gave it away.
+                let giver = self.ghost.servers.iter().map(|s| s.sid).find(|sid| server_byte(*session) == sid.0 & 0xff);
+                self.clients.attached(*conn, *session, fresh.then_some(giver), &self.model)
             }
             Obs::Detached { conn, .. } => {
                 self.clients.detached(*conn);
@@ -324,6 +325,11 @@ impl Checks {
             Obs::Started { .. } | Obs::Fault(_) | Obs::Refused { .. } | Obs::End => Ok(()),
         }
     }
+}
+
+/// The byte of a session id that tells which server gave it away.
+fn server_byte(session: SessionId) -> i64 {
+    (session.0 as u64 >> 56) as i64
 }
 
 impl Check for Checks {
