@@ -17,6 +17,8 @@ use super::codec::{Reader, Stored, put_bytes, put_number, put_signed};
 pub const MAGIC: &[u8; 16] = b"QUORATE-RECORD\n\x01";
 /// Bytes in front of a frame: length and CRC-32, little endian.
 pub const FRAME_HEAD: usize = 8;
+/// In place of a frame's head: no more frames, whatever follows is older.
+pub const END: [u8; FRAME_HEAD] = [0; FRAME_HEAD];
 
 /// Where a recording begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

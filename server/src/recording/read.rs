@@ -1,7 +1,7 @@
 //! Reading a recording, whole or not.
 
 use super::codec::Reader;
-use super::format::{Call, FRAME_HEAD, Header, Last, MAGIC, frame_head, get_call};
+use super::format::{Call, END, FRAME_HEAD, Header, Last, MAGIC, frame_head, get_call};
 use quorate_core::ids::Now;
 
 /// Why a recording is not whole.
@@ -86,7 +86,7 @@ impl<'a> Recording<'a> {
     }
 
     fn next_frame(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() {
+        if self.rest.is_empty() || self.rest.starts_with(&END) {
             return None;
         }
         let whole = self.rest.split_at_checked(FRAME_HEAD).and_then(|(head, rest)| {

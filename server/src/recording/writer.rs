@@ -2,15 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use tracing::{error, warn};
 
-use super::format::{Begins, Header, frame_head};
+use super::format::{Begins, END, Header, frame_head};
 
 /// Frames that may wait for the disk.
 const QUEUE: usize = 64;
@@ -60,15 +60,16 @@ impl Writer {
                 fs::rename(&earlier, beside(&earlier, ".old"))?;
             }
         }
-        let mut out = create(file)?;
+        let beginning = create(file)?;
         let head = header.encode();
-        out.write_all(&head)?;
+        beginning.write_all_at(&head, 0)?;
         let (sender, frames) = sync_channel::<Frame>(QUEUE);
         let (give_back, back) = sync_channel(QUEUE);
-        let mut files = Files { file: file.to_owned(), size, header, out, written: head.len() as u64, part: 0 };
+        let at = head.len() as u64;
+        let mut files = Files { file: file.to_owned(), size, header, beginning, parts: [None, None], at, part: 0 };
         let work = move || {
-            for frame in frames {
-                if let Err(e) = files.write(&frame) {
+            for mut frame in frames {
+                if let Err(e) = files.write(&mut frame) {
                     error!("the recording {} ends here: {e}", files.file.display());
                     return;
                 }
@@ -110,32 +111,41 @@ struct Files {
     file: PathBuf,
     size: u64,
     header: Header,
-    out: File,
-    written: u64,
+    beginning: File,
+    /// `FILE.1` and `FILE.2`: written over from their beginning by turns, which costs less than new ones.
+    parts: [Option<File>; 2],
+    /// Where the next frame goes.
+    at: u64,
     /// 0: the beginning; then 1, 2, 1, 2, …
-    part: u64,
+    part: usize,
 }
 
 impl Files {
-    fn write(&mut self, frame: &Frame) -> io::Result<()> {
+    fn write(&mut self, frame: &mut Frame) -> io::Result<()> {
         let room = if self.part == 0 { self.size / 2 } else { self.size / 4 };
-        if self.written + frame.body.len() as u64 > room {
-            self.part += 1;
-            let suffix = if self.part % 2 == 1 { ".1" } else { ".2" };
-            self.out = create(&beside(&self.file, suffix))?;
-            let header = Header {
-                begins: Begins::Middle,
-                steps_before: frame.steps_before,
-                now: frame.last,
-                ..self.header.clone()
-            };
-            let head = header.encode();
-            self.out.write_all(&head)?;
-            self.written = head.len() as u64;
+        let mut head = Vec::new();
+        if self.at + frame.body.len() as u64 > room {
+            self.part = self.part % 2 + 1;
+            let steps_before = frame.steps_before;
+            head = Header { begins: Begins::Middle, steps_before, now: frame.last, ..self.header.clone() }.encode();
+            self.at = 0;
         }
-        self.out.write_all(&frame_head(&frame.body))?;
-        self.out.write_all(&frame.body)?;
-        self.written += (frame.body.len() + super::format::FRAME_HEAD) as u64;
+        let out = match self.part {
+            0 => &self.beginning,
+            part => match &mut self.parts[part - 1] {
+                Some(file) => file,
+                none => none.insert(create(&beside(&self.file, if part == 1 { ".1" } else { ".2" }))?),
+            },
+        };
+        head.extend_from_slice(&frame_head(&frame.body));
+        if self.part > 0 {
+            // The next frame takes its place; until then nothing older follows.
+            frame.body.extend_from_slice(&END);
+        }
+        out.write_all_at(&head, self.at)?;
+        self.at += head.len() as u64;
+        out.write_all_at(&frame.body, self.at)?;
+        self.at += frame.body.len() as u64 - if self.part > 0 { END.len() as u64 } else { 0 };
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ pub(super) static KEYS: &[Key] = &[
         "Record everything that the core is told in this file, for `quorate sim replay`; `FILE.1` and `FILE.2` follow. It holds what \
          clients send, passwords included: only its owner may read it.")
         .java("Unknown to Java, which warns."),
-    Key::new("quorate.recordSize", File, "MiB", "64", int(4, 1 << 20, |s, v| s.record_mib = v),
+    Key::new("quorate.recordSize", File, "MiB", "64", int(8, 1 << 20, |s, v| s.record_mib = v),
         "Bound of `quorate.record`: half for the beginning, the rest for the newest.")
         .java("Unknown to Java, which warns."),
     Key::new("autopurge.snapRetainCount", File, "snapshots", "3", int(i32::MIN as i64, MAX, |s, v| s.retain_count = v),
