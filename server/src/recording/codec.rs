@@ -201,7 +201,7 @@ structs! {
         container_never_used_ms, container_max_per_minute,
     }
     Limits {
-        frame_max, frame_extra, max_client_cnxns, max_cnxns, outstanding, window_count, window_bytes,
+        frame_max, frame_extra, max_client_cnxns, max_cnxns, outstanding, epoch_len, window_count, window_bytes,
         learner_queue_bytes, client_output_bytes, snap_chunk_bytes, max_snap_syncs, max_diff_syncs,
     }
     Storage {

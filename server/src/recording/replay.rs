@@ -14,7 +14,7 @@ use super::format::{Begins, Call};
 use super::read::{Recording, Step};
 use crate::version;
 
-/// Names of files in `FILE.1`: what is shown of an action.
+/// What is shown of an action, in letters.
 const SHOWN: usize = 160;
 
 /// What came out of a replay; `quorate sim replay --json` prints it.
@@ -198,5 +198,84 @@ impl Replayed {
             let _ = writeln!(out, "  note: {note}");
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_core::config::{Configuration, Ensemble, Member, MemberKind, PeerConfig};
+    use quorate_core::ids::Sid;
+    use quorate_net::Machine as _;
+
+    use super::super::format::Header;
+    use super::super::{DEFAULT_MIB, RecordTo, Recorded, build};
+    use super::*;
+
+    /// A recording of the first steps of a server: header and the bytes behind it.
+    fn recorded(name: &str) -> (Header, Vec<u8>) {
+        let dir = std::env::temp_dir().join(format!("quorate-replay-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let to = RecordTo { file: dir.join("r"), size: DEFAULT_MIB.unsigned_abs() << 20 };
+        let now = Now { mono_ms: 1000, wall_ms: 1_795_585_419_908 };
+        let mut server =
+            Recorded::new(PeerConfig { sid: Sid(1), seed: 7, ..PeerConfig::default() }, now, Some(&to)).unwrap();
+        let mut out = Outbox::new();
+        server.start(now, &mut out);
+        out.clear();
+        server.batch_end(now, &mut out);
+        drop(server);
+        let bytes = std::fs::read(&to.file).unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
+        let header = Recording::open(&bytes).unwrap().header;
+        let behind = bytes[header.encode().len()..].to_vec();
+        (header, behind)
+    }
+
+    fn with(header: &Header, behind: &[u8]) -> Replayed {
+        replay(&[&header.encode()[..], behind].concat(), build(), None).unwrap()
+    }
+
+    #[test]
+    fn another_build_or_version_is_said_and_stepped() {
+        let (header, behind) = recorded("builds");
+        let same = with(&header, &behind);
+        assert_eq!((same.verdict, same.same_build, same.steps), ("same", true, 2));
+        assert!(same.notes.is_empty());
+        let build = with(&Header { build: header.build ^ 1, ..header.clone() }, &behind);
+        assert_eq!((build.verdict, build.same_build), ("same", false));
+        assert!(build.notes[0].contains("another build"), "{:?}", build.notes);
+        let version = with(&Header { version: "9.9.9".into(), ..header }, &behind);
+        assert!(version.notes[0].contains("version 9.9.9"), "{:?}", version.notes);
+    }
+
+    #[test]
+    fn other_actions_are_named() {
+        let (mut header, behind) = recorded("other");
+        let member = Member {
+            sid: Sid(1),
+            quorum: "a:1".into(),
+            election: "a:2".into(),
+            client: None,
+            kind: MemberKind::Participant,
+            weight: 1,
+            group: None,
+        };
+        header.config.ensemble = Some(Configuration::new(Ensemble { members: vec![member], version: 0 }));
+        let other = with(&header, &behind);
+        assert_eq!((other.verdict, other.at_step), ("diverged", Some(1)));
+        assert!(other.text.unwrap().ends_with("start"));
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused() {
+        let (header, _) = recorded("refused");
+        let bytes = header.encode();
+        for bad in [&bytes[..10], &bytes[..20], &bytes[..bytes.len() - 1]] {
+            assert!(replay(bad, 0, None).is_err());
+        }
+        let mut other_format = bytes;
+        other_format[15] = 2;
+        assert!(is_recording(&other_format));
+        assert!(replay(&other_format, 0, None).unwrap_err().contains("format"));
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Server {
     pub(super) health: Health,
     /// UPTODATE came in this term.
     pub(super) serves: bool,
+    /// Its tree was found equal to the model's up to here; `None`: it was replaced since.
+    pub(super) compared: Option<Zxid>,
     /// Sessions whose expiry it has announced in this term.
     pub(super) expired: BTreeSet<SessionId>,
 }
@@ -101,6 +103,7 @@ impl Ghost {
                 failing: false,
                 health: Health::Intact,
                 serves: false,
+                compared: None,
                 expired: BTreeSet::new(),
             })
             .collect();

@@ -19,6 +19,7 @@ mod log;
 mod order;
 mod session;
 mod start;
+mod state;
 mod tree;
 mod watch;
 
@@ -236,6 +237,7 @@ impl Checks {
         s.term = 0;
         s.leads = None;
         s.serves = false;
+        s.compared = None;
         s.expired.clear();
         match how {
             Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
@@ -273,6 +275,10 @@ impl Checks {
     fn judge(&mut self, o: &Observation<'_>) -> Checked {
         match &o.what {
             Obs::Server { node, event } => self.event(*node, o.time_ms, event),
+            Obs::Tree { node, tree, at, replaced } => {
+                state::seen(&mut self.ghost, *node, &self.model, tree, *at, *replaced)
+            }
+            Obs::Snapshot { node, zxid, file } => state::snapshot(&self.ghost, *node, &self.model, *zxid, file),
             Obs::Stopped { node, how } => self.stopped(*node, how),
             Obs::Disk { node, fault } => {
                 self.disk(*node, *fault);
