@@ -45,6 +45,12 @@ writes the summary alone:
   faults {KIND: {drawn (runs whose swarm had it), effective (times it struck something), runs (in which it did)}};
   failures [{seed, verdict, invariant, at_ms, text, file}] and shortfalls [text].";
 
+const REPLAY_HELP: &str = "A recording (`quorate serve --record FILE`) holds what the core of a real server was told. Replaying it steps the same core with the
+same configuration, clocks and inputs; each step must ask for the same actions. Exit code 0: the same; 6: it diverged, and where;
+4: the core panicked, as it may have done when it was recorded; 2: the file cannot be used, or is damaged at some byte (what is
+before it was replayed). A recording whose end is cut is replayed up to there. FILE.1 and FILE.2 begin in the middle of a server's
+life: --trace reads them, nothing is compared. One that another build has made says so and is stepped nevertheless.";
+
 const MERGE_HELP: &str = "The files are those of `fuzz --report`, or the output of `fuzz --json`. Parts of different versions or with different options, and
 seeds that are in two files, are refused (exit code 2); shards and seeds that are missing are named (exit code 2, after the table of
 what is there). Otherwise the exit code is that of the campaign as a whole, floors included.";
@@ -79,7 +85,8 @@ pub struct Sim {
 pub enum SimCommand {
     /// Run one seed
     Run(Run),
-    /// Run a scenario file and compare with what it expects
+    /// Run a scenario file, or what a real server has recorded, and compare
+    #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
     /// Run many seeds on several threads
     #[command(after_help = FUZZ_HELP)]
@@ -147,7 +154,7 @@ pub struct Common {
 /// `quorate sim replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// A scenario file
+    /// A scenario file, or a recording of `quorate serve --record`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Plant this bug as well; what the file's `expect.mutants` says of it must come out

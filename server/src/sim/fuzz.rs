@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -98,19 +97,6 @@ pub fn run_plan(plan: &Plan<'_>, stop: &Stop, mut each: impl FnMut(Option<Ran>) 
         }
     });
     Ok(Span { from: plan.seeds.from, to: next.into_inner() })
-}
-
-/// Runs these seeds on `jobs` threads; `each` gets every result as it comes and says whether to go on.
-pub fn run_all(
-    seeds: &Range<u64>,
-    mutant: Option<&str>,
-    jobs: u16,
-    stop: &Stop,
-    mut each: impl FnMut(Ran) -> bool,
-) -> Result<(), String> {
-    let seeds = Span { from: seeds.start, to: seeds.end };
-    let plan = Plan { seeds, mutant, jobs, twice: false, until: None };
-    run_plan(&plan, stop, |ran| ran.is_none_or(&mut each)).map(|_| ())
 }
 
 fn run_seed(seed: u64, plan: &Plan<'_>) -> Ran {
