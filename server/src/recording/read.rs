@@ -72,12 +72,9 @@ impl<'a> Recording<'a> {
             last: header,
             flaw: None,
         };
-        let body = match this.next_frame() {
-            Some(body) => body,
-            None => {
-                let why = this.flaw.map_or_else(|| "nothing behind its first bytes".into(), |f| f.to_string());
-                return Err(format!("the header cannot be read: {why}"));
-            }
+        let Some(body) = this.next_frame() else {
+            let why = this.flaw.map_or_else(|| "nothing behind its first bytes".into(), |f| f.to_string());
+            return Err(format!("the header cannot be read: {why}"));
         };
         this.header =
             Header::decode(body).ok_or("the header is of another version of quorate: replay with that one")?;
