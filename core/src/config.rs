@@ -193,6 +193,8 @@ pub struct Limits {
     pub max_cnxns: usize,
     /// Requests in flight before reading pauses.
     pub outstanding: usize,
+    /// Transactions of one epoch at most: a leader gives up before the counter ends, for a new epoch (Z17).
+    pub epoch_len: u32,
     /// Committed proposals kept for DIFF, in number.
     pub window_count: usize,
     /// Committed proposals kept for DIFF, in bytes.
@@ -217,6 +219,7 @@ impl Default for Limits {
             max_client_cnxns: 60,
             max_cnxns: 0,
             outstanding: 1000,
+            epoch_len: u32::MAX - 1,
             window_count: 500,
             window_bytes: 16 << 20,
             learner_queue_bytes: 64 << 20,

@@ -99,6 +99,8 @@ pub(crate) struct Node {
     pub(crate) switches: u32,
     /// Everything up to here is durable, as it says.
     pub(crate) durable: Zxid,
+    /// The tree has moved since the checks looked at it: to where, and whether it was replaced.
+    pub(crate) moved: Option<(Zxid, bool)>,
     /// Durable bytes were spoiled.
     pub(crate) rotten: bool,
     /// What was spoiled is everything: it starts as an empty server.
@@ -156,6 +158,7 @@ impl Node {
             moves: 0,
             switches: 0,
             durable: Zxid::ZERO,
+            moved: None,
             rotten: false,
             wiped: false,
             rotten_epoch: None,
@@ -242,6 +245,7 @@ impl Node {
         self.drains.clear();
         self.drain_planned = false;
         self.doomed = None;
+        self.moved = None;
         self.busy_until = 0;
         let mine = std::mem::take(&mut self.mine).into_iter().map(|(c, _)| (c, 0));
         let accepted = std::mem::take(&mut self.accepted).into_iter().map(|(c, _)| (c, 1));
@@ -342,14 +346,18 @@ pub(crate) fn peer_config(
             prealloc_bytes: if spec.servers() > 100 { l.prealloc.min(2 << 10) } else { l.prealloc },
             log_size_limit: l.log_size,
             retain_count: l.retain,
-            purge_interval_ms: tick * l.purge_ticks,
+            purge_interval_ms: tick
+                * if l.purge_ticks > 0 { l.purge_ticks } else { crate::draw::purge_ticks(spec.seed) },
             chunk_bytes: l.chunk,
-            snapshot_size_factor_permille: l.diff_log_permille,
+            snapshot_size_factor_permille: match l.diff_log_permille {
+                0 => crate::draw::log_factor(spec.seed),
+                given => given,
+            },
             // Initial disks hold logs without snapshots.
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: switches,
+        features: Features { read_only_mode: spec.topology.read_only, ..switches },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),

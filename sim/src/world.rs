@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use quorate_core::config::Configuration;
 use quorate_core::error::DiskError;
-use quorate_core::event::{Action, DiskOp, Event, Input, Lane as LaneName, Payload, Port};
-use quorate_core::ids::Ticket;
+use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Payload, Port};
+use quorate_core::ids::{Ticket, Zxid};
 use quorate_core::peer::Peer;
 
 use crate::Options;
@@ -272,7 +272,24 @@ impl<'a> World<'a> {
         }
         out.clear();
         node.out = out;
+        self.show_tree(n);
         self.plan_wake(n);
+    }
+
+    /// Lets the checks look at a tree that has moved.
+    fn show_tree(&mut self, n: usize) {
+        let Some((at, replaced)) = self.nodes[n].moved.take() else { return };
+        if let Some(peer) = &self.nodes[n].peer {
+            self.watcher.tell(Obs::Tree { node: n, tree: peer.tree(), at, replaced });
+        }
+    }
+
+    /// Lets the checks read a snapshot that was finished.
+    fn show_snapshot(&mut self, n: usize, zxid: Zxid) {
+        let name = FileName::new(Dir::Data, &format!("snapshot.{:x}", zxid.0));
+        if let Some(file) = self.nodes[n].disk.bytes(&name) {
+            self.watcher.tell(Obs::Snapshot { node: n, zxid, file });
+        }
     }
 
     /// Plans the next tick of a server.
@@ -375,6 +392,12 @@ impl<'a> World<'a> {
             }
             Event::NewLeaderAcked { .. } => self.nodes[n].wiped = false,
             Event::Durable(zxid) => self.nodes[n].durable = *zxid,
+            Event::Applied { zxid, .. } => {
+                let replaced = self.nodes[n].moved.is_some_and(|(_, replaced)| replaced);
+                self.nodes[n].moved = Some((*zxid, replaced));
+            }
+            Event::TreeReplaced { zxid, .. } => self.nodes[n].moved = Some((*zxid, true)),
+            Event::SnapshotTaken { zxid, .. } => self.show_snapshot(n, *zxid),
             _ => {}
         }
         if self.watcher.traces() && !matches!(event, Event::FsyncTook(_)) {

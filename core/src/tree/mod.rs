@@ -28,6 +28,7 @@ pub use digest::{content_crc, is_counted, node_digest, stat_digest};
 pub use node_ref::NodeRef;
 
 use crate::ids::{Millis, SessionId, Zxid};
+use crate::mutant::{Mutant, Mutants};
 use crate::wire::records::{Acl, StatPersisted, perm};
 use acls::AclTable;
 use arena::{Arena, Node, NodeId};
@@ -56,6 +57,9 @@ pub struct DataTree {
     bytes: usize,
     walk: Option<Walk>,
     loading: Option<Loading>,
+    /// What is being applied takes a session's znodes along, or is a later part of a multi (planted bugs B46, B48).
+    aside: Option<Mutant>,
+    mutants: Mutants,
 }
 
 impl fmt::Debug for DataTree {
@@ -88,9 +92,18 @@ impl DataTree {
             bytes: 0,
             walk: None,
             loading: None,
+            aside: None,
+            mutants: Mutants::default(),
         };
         tree.clear();
         tree
+    }
+
+    /// With these planted bugs.
+    #[must_use]
+    pub const fn planted(mut self, mutants: Mutants) -> Self {
+        self.mutants = mutants;
+        self
     }
 
     /// Back to the empty tree at zxid 0: the reserved znodes (storage-format section 4).

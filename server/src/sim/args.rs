@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -13,6 +14,22 @@ const EXAMPLES: &str = "Examples:
   quorate sim bench --check                      how fast the simulator is; exit code 1 when a floor is broken
 
 Exit codes: 0 clean; 1 a safety violation; 2 usage, or a scenario file that is not valid; 3 a liveness failure; 4 a panic in a run.";
+
+const MUTANTS_EXAMPLES: &str = "A row is killed by the first seed that fails with the bug and does not without. It needs a build that can plant bugs:
+  cargo build --release -p quorate --features mutants
+
+Examples:
+  quorate sim mutants                                  all rows, each with up to 10 minutes of CPU time
+  quorate sim mutants --ids K01,B13 --budget 90s       two of them
+  quorate sim mutants --seeds 5000000..9000000         the same from other seeds
+  quorate sim mutants --table sim/MUTANTS.md           and the table as a file
+
+Exit codes: 0 all killed; 1 a planted bug survived; 2 usage, or a build that cannot plant bugs.";
+
+/// Far from the seeds that are fuzzed by hand and by tests; always the same, so that a result can be had again.
+const DEFAULT_SEEDS: &str = "1000000..2000000";
+const DEFAULT_BUDGET: Duration = Duration::from_secs(600);
+const DEFAULT_TRIALS: u64 = 200;
 
 /// `quorate sim`.
 #[derive(Debug, Args)]
@@ -95,6 +112,9 @@ pub struct Replay {
     /// A scenario file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Plant this bug as well; what the file's `expect.mutants` says of it must come out
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -125,27 +145,70 @@ pub struct Fuzz {
 
 /// `quorate sim mutants`.
 #[derive(Debug, Args)]
+#[command(after_help = MUTANTS_EXAMPLES)]
 pub struct Mutants {
-    /// Seeds that are tried for each
-    #[arg(long, value_name = "A..B", value_parser = seeds, default_value = "0..2000")]
+    /// Only these rows of the catalogue, separated by commas
+    #[arg(long, alias = "only", value_delimiter = ',', value_name = "ID")]
+    pub ids: Vec<String>,
+    /// CPU time for each until it counts as alive: 10m, 90s
+    #[arg(long, value_name = "TIME", value_parser = budget, default_value = "10m")]
+    pub budget: Duration,
+    /// Seeds in the order in which they are tried, B not included
+    #[arg(long, value_name = "A..B", value_parser = seeds, default_value = DEFAULT_SEEDS)]
     pub seeds: Range<u64>,
-    /// Only these, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "ID")]
-    pub only: Vec<String>,
+    /// Measure the failure rate over so many seeds, fewer where the first kill was slow
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_TRIALS, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub trials: u64,
     /// Worker threads
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,
     /// One JSON object for each on standard output
     #[arg(long)]
     pub json: bool,
-    /// Where the scenario file of each is written
+    /// Where the scenario file of each first failing seed is written
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write the table as markdown
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
+}
+
+impl Mutants {
+    /// The command line, without what does not change the result.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut out = "quorate sim mutants".to_owned();
+        if !self.ids.is_empty() {
+            out.push_str(&format!(" --ids {}", self.ids.join(",")));
+        }
+        if self.budget != DEFAULT_BUDGET {
+            out.push_str(&format!(" --budget {}s", self.budget.as_secs()));
+        }
+        if seeds(DEFAULT_SEEDS).as_ref() != Ok(&self.seeds) {
+            out.push_str(&format!(" --seeds {}..{}", self.seeds.start, self.seeds.end));
+        }
+        if self.trials != DEFAULT_TRIALS {
+            out.push_str(&format!(" --trials {}", self.trials));
+        }
+        if let Some(name) = self.table.as_ref().and_then(|t| t.file_name()) {
+            out.push_str(&format!(" --table {}", name.display()));
+        }
+        out
+    }
 }
 
 fn seed(text: &str) -> Result<u64, String> {
     let parsed = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
     parsed.map_err(|_| "not a 64-bit number".into())
+}
+
+fn budget(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|n| (1..=86_400).contains(n));
+    seconds.map(Duration::from_secs).ok_or_else(|| "not a time from 1s to 1440m".into())
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -156,7 +219,40 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: SimCommand,
+    }
+
+    fn mutants(arguments: &[&str]) -> Option<Mutants> {
+        match Line::try_parse_from(["sim", "mutants"].iter().chain(arguments)).ok()?.command {
+            SimCommand::Mutants(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn mutants_by_default_and_in_full() {
+        let plain = mutants(&[]).expect("defaults");
+        assert_eq!((plain.budget, plain.trials, plain.jobs), (DEFAULT_BUDGET, DEFAULT_TRIALS, 1));
+        assert_eq!((plain.seeds.start, plain.ids.len()), (1_000_000, 0));
+        assert_eq!(plain.command(), "quorate sim mutants");
+        let line = "--ids K01,B13 --budget 20m --seeds 3..9 --jobs 4 --trials 50 --json --out d --table t/M.md";
+        let full = mutants(&line.split(' ').collect::<Vec<_>>()).expect("valid");
+        assert_eq!((full.budget.as_secs(), full.jobs, full.json), (1200, 4, true));
+        let again = "quorate sim mutants --ids K01,B13 --budget 1200s --seeds 3..9 --trials 50 --table M.md";
+        assert_eq!(full.command(), again);
+        assert_eq!(mutants(&["--only", "K01", "--budget", "90s"]).expect("valid").ids, ["K01"]);
+        for bad in [["--budget", "0s"], ["--budget", "2h"], ["--budget", "99999m"], ["--trials", "0"], ["--jobs", "0"]]
+        {
+            assert!(mutants(&bad).is_none(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn ranges() {

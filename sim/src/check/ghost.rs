@@ -55,12 +55,16 @@ pub(super) struct Server {
     pub(super) snapshot: bool,
     /// Its disk has lost or spoiled something that was durable: recovery may report less.
     pub(super) excused: bool,
+    /// What it reads of its spoiled disk has a hole: it must say so when it has read everything, and its tree is nobody's.
+    pub(super) holed: bool,
     /// Its disk has refused an operation: it may end by itself.
     pub(super) failing: bool,
     /// What recovery said of its disk, until a leader has synchronised it.
     pub(super) health: Health,
     /// UPTODATE came in this term.
     pub(super) serves: bool,
+    /// Its tree was found equal to the model's up to here; `None`: it was replaced since.
+    pub(super) compared: Option<Zxid>,
     /// Sessions whose expiry it has announced in this term.
     pub(super) expired: BTreeSet<SessionId>,
 }
@@ -98,9 +102,11 @@ impl Ghost {
                 resync: None,
                 snapshot: false,
                 excused: false,
+                holed: false,
                 failing: false,
                 health: Health::Intact,
                 serves: false,
+                compared: None,
                 expired: BTreeSet::new(),
             })
             .collect();

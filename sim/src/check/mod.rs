@@ -21,6 +21,7 @@ mod order;
 mod outside;
 mod session;
 mod start;
+mod state;
 mod tree;
 mod watch;
 
@@ -241,6 +242,7 @@ impl Checks {
         s.term = 0;
         s.leads = None;
         s.serves = false;
+        s.compared = None;
         s.expired.clear();
         match how {
             Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
@@ -278,6 +280,11 @@ impl Checks {
     fn judge(&mut self, o: &Observation<'_>) -> Checked {
         match &o.what {
             Obs::Server { node, event } => self.event(*node, o.time_ms, event),
+            Obs::Tree { node, .. } if self.ghost.servers[*node].holed => Ok(()),
+            Obs::Tree { node, tree, at, replaced } => {
+                state::seen(&mut self.ghost, *node, &self.model, tree, *at, *replaced)
+            }
+            Obs::Snapshot { node, zxid, file } => state::snapshot(&self.ghost, *node, &self.model, *zxid, file),
             Obs::Stopped { node, how } => self.stopped(*node, how),
             Obs::Disk { node, fault } => {
                 self.disk(*node, *fault);
