@@ -125,7 +125,7 @@ fn initial(spec: &RunSpec) -> Result<(), Wrong> {
             "snapshot" => format!("{field}.snapshot"),
             _ => format!("{field}.snapshots[{i}]"),
         })?);
-        if disk.cur > disk.acc || i64::from(newest.epoch()) > disk.acc {
+        if disk.cur > disk.acc || newest.epoch() > disk.acc {
             return wrong(
                 format!("{field}.acc"),
                 "acceptedEpoch is below currentEpoch or below the newest entry's epoch",
