@@ -55,6 +55,8 @@ pub(super) struct Server {
     pub(super) snapshot: bool,
     /// Its disk has lost or spoiled something that was durable: recovery may report less.
     pub(super) excused: bool,
+    /// What it reads of its spoiled disk has a hole: it must say so when it has read everything, and its tree is nobody's.
+    pub(super) holed: bool,
     /// Its disk has refused an operation: it may end by itself.
     pub(super) failing: bool,
     /// What recovery said of its disk, until a leader has synchronised it.
@@ -102,6 +104,7 @@ impl Ghost {
                 resync: None,
                 snapshot: false,
                 excused: false,
+                holed: false,
                 failing: false,
                 health: Health::Intact,
                 serves: false,

@@ -172,6 +172,10 @@ pub(super) fn replaced(g: &mut Ghost, n: usize, zxid: Zxid) -> Result<At, super:
 pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> Checked {
     let s = &g.servers[n];
     let (durable, resync, excused) = (s.durable, s.resync, s.excused);
+    if s.holed && health != Health::Damaged {
+        let what = format!("recovery finds a log up to {last} ({health:?})");
+        return broken("U2", what, "records are missing in the middle of what it has read".into());
+    }
     let Some(at) = g.find(last, durable) else {
         return broken("Z4", format!("recovery finds a log up to {last}"), "nobody has proposed that".into());
     };

@@ -282,6 +282,7 @@ impl Checks {
     fn judge(&mut self, o: &Observation<'_>) -> Checked {
         match &o.what {
             Obs::Server { node, event } => self.event(*node, o.time_ms, event),
+            Obs::Tree { node, .. } if self.ghost.servers[*node].holed => Ok(()),
             Obs::Tree { node, tree, at, replaced } => {
                 state::seen(&mut self.ghost, *node, &self.model, tree, *at, *replaced)
             }

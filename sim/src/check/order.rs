@@ -96,6 +96,11 @@ pub(super) fn applied(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, digest: u6
     if !e.decided {
         return broken("Z5", what(), format!("decided so far: {}", g.zxid(g.tip)));
     }
+    if s.role == Role::Recovering && s.excused && (s.holed || e.parent != before) {
+        let s = &mut g.servers[n];
+        (s.holed, s.applied) = (true, at);
+        return Ok(());
+    }
     if e.parent != before {
         let second = format!("it delivered {} last; {zxid} follows {}", g.zxid(before), g.zxid(e.parent));
         return broken("Z6", what(), second);
@@ -120,6 +125,7 @@ pub(super) fn replaced(g: &mut Ghost, n: usize, at: At, digest: u64) -> Checked 
         let second = format!("the model's digest at {} is {:#x}", e.zxid, e.digest);
         return broken("D2", format!("its tree is replaced by one with digest {digest:#x}"), second);
     }
+    g.servers[n].holed = false;
     g.servers[n].applied = at;
     Ok(())
 }

@@ -109,10 +109,14 @@ impl World<'_> {
 
     /// A server gets another address: what was connected to the old one is cut.
     fn cut_off(&mut self, n: usize, value: u64) {
-        let here = |c: &crate::network::Conn| !c.asking && c.ends.iter().any(|e| e.host as usize == n);
-        let held: Vec<_> = self.net.all().filter(|(_, c)| here(c)).map(|(id, _)| id).collect();
-        for id in held {
-            self.cut(id, value);
+        let here = |c: &crate::network::Conn| c.ends.iter().any(|e| e.host as usize == n);
+        let held: Vec<_> = self.net.all().filter(|(_, c)| here(c)).map(|(id, c)| (id, c.asking)).collect();
+        for (id, asking) in held {
+            if asking {
+                self.queue.push(self.now, Plan::Refuse(id));
+            } else {
+                self.cut(id, value);
+            }
         }
         self.nodes[n].moves = self.nodes[n].moves.wrapping_add(1);
     }
