@@ -100,6 +100,17 @@ fn is_write(code: i32) -> bool {
     )
 }
 
+/// Whether this only says that the session has moved to another server.
+fn moved(txn: &Txn<'_>) -> bool {
+    match txn {
+        Txn::Error(code) => *code == ErrorCode::SessionMoved,
+        Txn::Multi(parts) => parts.first().is_some_and(|p| {
+            p.kind == op::ERROR && p.body.get(..4) == Some(&ErrorCode::SessionMoved.code().to_be_bytes()[..])
+        }),
+        _ => false,
+    }
+}
+
 impl Clients {
     /// A handshake succeeded. `fresh`: a new session, and the server whose id it is.
     pub(super) fn attached(
@@ -170,7 +181,7 @@ impl Clients {
             || header.session == SessionId::NONE
             || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0)
             // What an old connection had on its way when the session moved: refused, and nobody is told (2.4).
-            || matches!(txn, Txn::Error(ErrorCode::SessionMoved))
+            || moved(txn)
             // What comes late from a connection that was left, of a session that has ended since: it has no effect.
             || (matches!(txn, Txn::Error(ErrorCode::SessionExpired)) && !model.is_alive(header.session));
         if own {
@@ -181,7 +192,11 @@ impl Clients {
         let Some(session) = self.sessions.get_mut(&header.session.0) else { return nobody() };
         let last = session.last_cxid;
         if header.cxid <= last {
-            return broken("C1", what(), format!("its xid {last} was decided before"));
+            // A close that its connection had on its way ends the session wherever it has moved to.
+            if session.closing && matches!(txn, Txn::CloseSession { .. }) {
+                return Ok(());
+            }
+            return broken("C1", what(), format!("its xid {last} was decided before: {txn:?}"));
         }
         let Some(write) = session.writes.get_mut(&header.cxid) else { return nobody() };
         session.last_cxid = header.cxid;
