@@ -33,6 +33,28 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec
 }
 
+/// Rare-branch knobs: what takes a run where few get by themselves.
+fn knobs(seed: u64, spec: &mut RunSpec) {
+    let mut s = Stream::new(seed, Purpose::Spec, 5);
+    spec.topology.read_only = s.permille(100);
+    let late = s.permille(100);
+    let (sid, after_ms) = (s.between(1, u64::from(spec.topology.voters)), s.log_between(1000, 40_000) as i64);
+    if late {
+        // One voter has nothing when the others have a history already.
+        let (at, node) = (At::Us { us: 20_001 }, Some(format!("s{sid}")));
+        let kill = crate::fault::plain(FaultKind::Kill);
+        spec.faults.explicit.push(Explicit { id: 1, at, node, hold_ms: Some(after_ms), ..kill });
+    }
+    if s.permille(40) {
+        // Slow, and busy until everybody must be back: whoever joins meets proposals in flight, each time.
+        spec.network.delay = Dist::Exp { min_us: 2000, mean_us: s.between(5000, 25_000) };
+        spec.timing.fault_ticks = s.between(30, 100) as i64;
+        let seconds = spec.timing.fault_ticks * spec.timing.tick_ms / 1000 + 28;
+        spec.workload.generate.rate = s.between(60, 150) as u32;
+        spec.workload.generate.ops = spec.workload.generate.rate * seconds as u32;
+    }
+}
+
 /// Sizes for this seed: those of the default, and now and then a tiny one. Each has a stream of its own.
 fn limits(seed: u64) -> Limits {
     let mut number = 0;
@@ -86,7 +108,8 @@ pub(crate) fn mix(seed: u64) -> BTreeMap<String, u32> {
     let mut s = Stream::new(seed, Purpose::Spec, 1);
     let mut mix = BTreeMap::new();
     for op in OPS {
-        let weight = if s.permille(600) { s.log_between(1, 8) as u32 } else { 0 };
+        let most = if RARE.contains(op) { 1 } else { 8 };
+        let weight = if s.permille(600) { s.log_between(1, most) as u32 } else { 0 };
         mix.insert((*op).to_owned(), weight);
     }
     // Work must be done: registers are always there.
@@ -114,15 +137,10 @@ pub(crate) fn window(seed: u64) -> u64 {
     Stream::new(seed, Purpose::Spec, 3).log_between(5, 500)
 }
 
-/// What log a leader reads to learners, thousandths of its snapshot's size (`snapshotSizeFactor`). Now and then none at all.
-pub(crate) fn log_factor(seed: u64) -> i64 {
-    if Stream::new(seed, Purpose::Spec, 8).permille(150) { -1 } else { 330 }
-}
-
-/// Ticks between two purges.
-pub(crate) fn purge_ticks(seed: u64) -> i64 {
-    let mut knob = Stream::new(seed, Purpose::Spec, 9);
-    if knob.permille(200) { knob.between(2, 10) as i64 } else { 50 }
+/// Transactions of one epoch: now and then so few that leaders give up for a new counter.
+pub(crate) fn epoch_len(seed: u64) -> u64 {
+    let mut s = Stream::new(seed, Purpose::Spec, 21);
+    if s.permille(100) { s.log_between(50, 400) } else { u64::from(u32::MAX - 1) }
 }
 
 /// Kinds of the swarm, with the least and greatest rate per hour of virtual time.

@@ -203,7 +203,7 @@ impl World<'_> {
                     Some(owed) => {
                         let [_, longest] = self.spec.timing.session_ms;
                         let bound = self.ticks(longest / self.spec.timing.tick_ms.max(1) + 2 + 20);
-                        if self.now > left_at + bound {
+                        if self.now > left_at.max(self.exhausted_at) + bound {
                             return self.not_alive(owed);
                         }
                     }
@@ -224,7 +224,7 @@ impl World<'_> {
         let [_, longest] = self.spec.timing.session_ms;
         let bound = self.ticks(2 * longest / self.spec.timing.tick_ms.max(1) + 6 * self.spec.timing.sync_limit + 20);
         let waiting = self.clients.iter().position(|c| !c.is_gone())?;
-        (self.now > left_at + bound).then(|| Violation {
+        (self.now > left_at.max(self.exhausted_at) + bound).then(|| Violation {
             invariant: "L3",
             at_ms: 0,
             node: None,
@@ -238,7 +238,9 @@ impl World<'_> {
         let l1 = t.init_limit + t.sync_limit + TEN_ROUNDS;
         let l2 = l1 + 3 * t.init_limit;
         let l3 = l2 + 2 * t.sync_limit;
-        let since_heal = |ticks| self.now > self.progress.healed_at + self.ticks(ticks);
+        // A leader that has used up its counter gives up, and everything begins anew.
+        let began = self.progress.healed_at.max(self.exhausted_at);
+        let since_heal = |ticks| self.now > began + self.ticks(ticks);
         match invariant {
             "L1" => since_heal(l1),
             "L2" => since_heal(l2),

@@ -331,6 +331,7 @@ pub(crate) fn peer_config(
             window_count: or_drawn(t.window, crate::draw::window) as usize,
             window_bytes: l.window_bytes,
             max_client_cnxns: 0,
+            epoch_len: epoch_len(spec),
             max_cnxns: l.max_connections,
             outstanding: l.outstanding,
             learner_queue_bytes: l.learner_queue,
@@ -362,6 +363,12 @@ pub(crate) fn peer_config(
         trace: true,
         mutants: mutants(spec),
     }
+}
+
+/// Transactions of one epoch at most.
+pub(crate) fn epoch_len(spec: &RunSpec) -> u32 {
+    let len = if spec.timing.epoch_len > 0 { spec.timing.epoch_len } else { crate::draw::epoch_len(spec.seed) };
+    u32::try_from(len).unwrap_or(u32::MAX).clamp(1, u32::MAX - 1)
 }
 
 #[cfg(feature = "mutants")]

@@ -54,13 +54,23 @@ pub struct Topology {
     pub attachable: u32,
     /// Servers without a quorum serve reads to clients that ask for that.
     pub read_only: bool,
+    /// Sessions are local to their server until they need to be global.
+    pub local_sessions: bool,
     /// What is on the disk of a server (`s1` …) before the first start; absent: a fresh directory.
     pub initial: BTreeMap<String, InitialDisk>,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { voters: 3, observers: 0, clients: 3, attachable: 254, read_only: false, initial: BTreeMap::new() }
+        Self {
+            voters: 3,
+            observers: 0,
+            clients: 3,
+            attachable: 254,
+            read_only: false,
+            local_sessions: false,
+            initial: BTreeMap::new(),
+        }
     }
 }
 
@@ -105,6 +115,8 @@ pub struct Timing {
     pub snap_count: u64,
     /// Committed proposals kept in memory for DIFF; 0: drawn from the seed.
     pub window: u64,
+    /// Transactions of one epoch at most, then a leader gives up for a new counter; 0: drawn from the seed.
+    pub epoch_len: u64,
 }
 
 impl Default for Timing {
@@ -118,6 +130,7 @@ impl Default for Timing {
             max_ticks: 6_000,
             snap_count: 0,
             window: 0,
+            epoch_len: 0,
         }
     }
 }

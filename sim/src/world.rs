@@ -51,6 +51,8 @@ pub(crate) struct World<'a> {
     pub(crate) messages: u64,
     pub(crate) client_messages: u64,
     pub(crate) commits: u64,
+    /// The counter of the newest epoch is used up, and when a leader last gave up for that.
+    pub(crate) exhausted_at: Micros,
     pub(crate) terms: u64,
     /// Whose code is running: a panic is its.
     running: Option<usize>,
@@ -97,6 +99,7 @@ impl<'a> World<'a> {
             messages: 0,
             client_messages: 0,
             commits: 0,
+            exhausted_at: 0,
             terms: 0,
             running: None,
             over: None,
@@ -384,6 +387,9 @@ impl<'a> World<'a> {
     fn event(&mut self, n: usize, event: &Event) {
         match event {
             Event::Decided(_) => self.commits += 1,
+            Event::Proposed { zxid, .. } if zxid.counter() == node::epoch_len(self.spec) => {
+                self.exhausted_at = self.now;
+            }
             Event::Established { .. } => self.terms += 1,
             // The record has what the files said; what rots now stands alone again.
             Event::Recovered { last_logged, .. } => {

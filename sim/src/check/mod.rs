@@ -26,7 +26,7 @@ mod tree;
 mod watch;
 
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
-use quorate_core::ids::{Millis, Sid, Zxid};
+use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
@@ -96,7 +96,7 @@ impl Checks {
     #[must_use]
     pub fn new(spec: &RunSpec) -> Self {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
-        let model = Model::new(false);
+        let model = Model::new(false).with_local_sessions(spec.topology.local_sessions);
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
             model,
@@ -109,6 +109,7 @@ impl Checks {
             outside: None,
             skip: spec.checks.skip.clone(),
         };
+        checks.ghost.epoch_len = crate::node::epoch_len(spec);
         checks.start_from(spec);
         checks
     }
@@ -180,7 +181,8 @@ impl Checks {
                 Ok(())
             }
             Event::SessionExpired { session, idle_ms, timeout_ms } => {
-                session::expired(g, n, *session, *idle_ms, *timeout_ms, now)
+                let heard = self.clients.heard(*session, g.servers[n].sid);
+                session::expired(g, n, *session, *idle_ms, *timeout_ms, heard, now)
             }
             Event::DigestMismatch { zxid, ours, theirs } => broken(
                 "D1",
@@ -296,7 +298,9 @@ impl Checks {
             }
             Obs::Attached { conn, session, fresh, .. } => {
                 self.watches.open(*conn);
-                self.clients.attached(*conn, *session, *fresh, &self.model)
+                // Whoever answers at an address, an id names the server that gave it away.
+                let giver = self.ghost.servers.iter().map(|s| s.sid).find(|sid| server_byte(*session) == sid.0 & 0xff);
+                self.clients.attached(*conn, *session, fresh.then_some(giver), &self.model)
             }
             Obs::Detached { conn, .. } => {
                 self.clients.detached(*conn);
@@ -307,8 +311,9 @@ impl Checks {
                 self.clients.asked(*conn, *xid, request);
                 Ok(())
             }
-            Obs::Replied { conn, xid, request, zxid, err, body, .. } => {
-                self.replied(&Reply { conn: *conn, xid: *xid, request, zxid: *zxid, err: *err, body: *body })
+            Obs::Replied { conn, xid, request, zxid, err, body, asked_ms, .. } => {
+                let (conn, xid, zxid, err, body, asked_ms) = (*conn, *xid, *zxid, *err, *body, *asked_ms);
+                self.replied(&Reply { conn, xid, request, zxid, err, body, asked_ms })
             }
             Obs::Ponged { conn, zxid, .. } => self.clients.ponged(*conn, *zxid, &self.model, &mut self.watches),
             Obs::Watch { conn, zxid, kind, path, .. } => {
@@ -321,6 +326,11 @@ impl Checks {
             Obs::Started { .. } | Obs::Fault(_) | Obs::Refused { .. } | Obs::End => Ok(()),
         }
     }
+}
+
+/// The byte of a session id that tells which server gave it away.
+fn server_byte(session: SessionId) -> i64 {
+    (session.0 as u64 >> 56) as i64
 }
 
 impl Check for Checks {
