@@ -6,7 +6,7 @@ use crate::rng::{Purpose, Stream};
 use crate::spec::{
     At, Budget, Dist, Explicit, FaultKind, Generator, Limits, Mode, RunSpec, SCHEDULES, Schedule, Target,
 };
-use crate::workload::OPS;
+use crate::workload::{OPS, RARE};
 
 /// The default run of this seed.
 pub(crate) fn seeded(seed: u64) -> RunSpec {
@@ -21,15 +21,16 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.timing.fault_ticks = s.between(100, 400) as i64;
     spec.workload.generate.rate = s.log_between(20, 200) as u32;
     spec.workload.generate.pipeline = s.between(1, 8) as u32;
+    knobs(seed, &mut spec);
+    spec.topology.local_sessions = Stream::new(seed, Purpose::Spec, 20).permille(120);
     spec.limits = limits(seed);
-    let mut s = Stream::new(seed, Purpose::Spec, 8);
+    let mut s = Stream::new(seed, Purpose::Spec, 30);
     spec.disk.budget = match s.below(100) {
         0..8 => Budget::OneGoodCopy,
         8..11 => Budget::Unlimited,
         _ => Budget::GoodQuorum,
     };
     spec.faults.hostile = s.below(100) < 3;
-    knobs(seed, &mut spec);
     spec
 }
 
@@ -68,38 +69,22 @@ fn limits(seed: u64) -> Limits {
     Limits {
         log_size: draw(250, 300, 20_000).unwrap_or(d.log_size),
         prealloc: draw(300, 1, 4096).unwrap_or(d.prealloc),
+        purge_ticks: draw(300, 2, 40).map_or(d.purge_ticks, |n| n as i64),
+        retain: d.retain,
         chunk: size(draw(200, 64, 4096), d.chunk),
         snap_chunk: size(draw(200, 64, 4096), d.snap_chunk),
         max_snap_syncs: size(draw(150, 1, 2), d.max_snap_syncs),
         max_diff_syncs: size(draw(150, 1, 2), d.max_diff_syncs),
+        diff_log_permille: match draw(300, 1, 3000) {
+            Some(n) if n % 5 == 0 => -1,
+            Some(n) => n as i64,
+            None => d.diff_log_permille,
+        },
         window_bytes: size(draw(200, 200, 20_000), d.window_bytes),
         learner_queue: size(draw(100, 20_000, 200_000), d.learner_queue),
         client_output: size(draw(150, 100, 5000), d.client_output),
         outstanding: size(draw(200, 1, 20), d.outstanding),
         max_connections: size(draw(100, 2, 5), d.max_connections),
-        ..d
-    }
-}
-
-/// Rare-branch knobs: what takes a run where few get by themselves.
-fn knobs(seed: u64, spec: &mut RunSpec) {
-    let mut s = Stream::new(seed, Purpose::Spec, 5);
-    spec.topology.read_only = s.permille(100);
-    let late = s.permille(100);
-    let (sid, after_ms) = (s.between(1, u64::from(spec.topology.voters)), s.log_between(1000, 40_000) as i64);
-    if late {
-        // One voter has nothing when the others have a history already.
-        let (at, node) = (At::Us { us: 20_001 }, Some(format!("s{sid}")));
-        let hold_ms = Some(after_ms);
-        spec.faults.explicit.push(Explicit { node, hold_ms, ..Explicit::new(1, at, FaultKind::Kill) });
-    }
-    if s.permille(40) {
-        // Slow, and busy until everybody must be back: whoever joins meets proposals in flight, each time.
-        spec.network.delay = Dist::Exp { min_us: 2000, mean_us: s.between(5000, 25_000) };
-        spec.timing.fault_ticks = s.between(30, 100) as i64;
-        let seconds = spec.timing.fault_ticks * spec.timing.tick_ms / 1000 + 28;
-        spec.workload.generate.rate = s.between(60, 150) as u32;
-        spec.workload.generate.ops = spec.workload.generate.rate * seconds as u32;
     }
 }
 

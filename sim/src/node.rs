@@ -79,6 +79,8 @@ pub(crate) struct Node {
     /// Disk operations take so many times as long.
     pub(crate) slow_disk: Option<Hold>,
     pub(crate) failing: Option<Failing>,
+    /// The tree has moved since the checks looked at it: to where, and whether it was replaced.
+    pub(crate) moved: Option<(Zxid, bool)>,
     pub(crate) full_by: u32,
     pub(crate) lying_by: u32,
     /// It takes so many bytes a second from each connection.
@@ -99,8 +101,6 @@ pub(crate) struct Node {
     pub(crate) switches: u32,
     /// Everything up to here is durable, as it says.
     pub(crate) durable: Zxid,
-    /// The tree has moved since the checks looked at it: to where, and whether it was replaced.
-    pub(crate) moved: Option<(Zxid, bool)>,
     /// Durable bytes were spoiled.
     pub(crate) rotten: bool,
     /// What was spoiled is everything: it starts as an empty server.
@@ -147,6 +147,7 @@ impl Node {
             booting: false,
             slow_disk: None,
             failing: None,
+            moved: None,
             full_by: 0,
             lying_by: 0,
             slow_receiver: None,
@@ -158,7 +159,6 @@ impl Node {
             moves: 0,
             switches: 0,
             durable: Zxid::ZERO,
-            moved: None,
             rotten: false,
             wiped: false,
             rotten_epoch: None,
@@ -347,18 +347,19 @@ pub(crate) fn peer_config(
             prealloc_bytes: if spec.servers() > 100 { l.prealloc.min(2 << 10) } else { l.prealloc },
             log_size_limit: l.log_size,
             retain_count: l.retain,
-            purge_interval_ms: tick
-                * if l.purge_ticks > 0 { l.purge_ticks } else { crate::draw::purge_ticks(spec.seed) },
+            purge_interval_ms: tick * l.purge_ticks,
             chunk_bytes: l.chunk,
-            snapshot_size_factor_permille: match l.diff_log_permille {
-                0 => crate::draw::log_factor(spec.seed),
-                given => given,
-            },
+            snapshot_size_factor_permille: l.diff_log_permille,
             // Initial disks hold logs without snapshots.
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: Features { read_only_mode: spec.topology.read_only, ..switches },
+        features: Features {
+            read_only_mode: spec.topology.read_only,
+            local_sessions: spec.topology.local_sessions,
+            local_sessions_upgrading: spec.topology.local_sessions,
+            ..switches
+        },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),

@@ -350,9 +350,9 @@ impl Fle {
             self.seen.get(&leader).is_some_and(|s| s.state == VoterState::Leading)
         };
         let quorum = |tally: Option<&Tally>| tally.is_some_and(|t| t.is_quorum(&self.verifier));
+        let any_round = !self.verifier.mutants().has(Mutant::B34);
         // One without a vote is in no round: a leader may wait for it before its followers learn of the epoch.
         let same_round = n.round == self.round || !self.votes();
-        let any_round = !self.verifier.mutants().has(Mutant::B34);
         let behind = (any_round && quorum(self.settled.get(&(leader, n.vote.epoch))))
             || (same_round && quorum(self.same_round.get(&(leader, n.round))));
         if leads && behind && leader != self.me {
