@@ -10,7 +10,7 @@ pub struct Limits {
     pub log_size: u64,
     /// Preallocation of a log file; 0: none.
     pub prealloc: u64,
-    /// Ticks between two purges; 0: drawn from the seed.
+    /// Ticks between two purges; 0: none.
     pub purge_ticks: i64,
     /// Snapshots that the purge keeps, at least 3.
     pub retain: usize,
@@ -22,8 +22,7 @@ pub struct Limits {
     pub max_snap_syncs: usize,
     /// DIFFs streamed at once.
     pub max_diff_syncs: usize,
-    /// How much log, in thousandths of the newest snapshot, may be read for a DIFF; negative: none; 0: drawn from
-    /// the seed.
+    /// How much log, in thousandths of the newest snapshot, may be read for a DIFF; negative: none.
     pub diff_log_permille: i64,
     /// Bytes of committed proposals kept for DIFF.
     pub window_bytes: usize,
@@ -42,13 +41,13 @@ impl Default for Limits {
         Self {
             log_size: 0,
             prealloc: 16 << 10,
-            purge_ticks: 0,
+            purge_ticks: 50,
             retain: 3,
             chunk: 4 << 10,
             snap_chunk: 16 << 10,
             max_snap_syncs: 10,
             max_diff_syncs: 100,
-            diff_log_permille: 0,
+            diff_log_permille: 330,
             window_bytes: 16 << 20,
             learner_queue: 64 << 20,
             client_output: 1 << 20,
