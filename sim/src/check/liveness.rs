@@ -80,8 +80,12 @@ impl Checks {
             Health::Empty => !data,
             Health::Damaged | Health::Doubtful => false,
         });
-        // Nobody can say what a damaged one had.
-        let whole = voters.filter(|n| g.servers[**n].health != Health::Damaged);
+        // Nobody can say what a damaged one had; an empty one among servers with data waits for a leader.
+        let whole = voters.filter(|n| match g.servers[**n].health {
+            Health::Intact | Health::Doubtful => true,
+            Health::Empty => !data,
+            Health::Damaged => false,
+        });
         let (whole, sound) = (whole.count() as u32, sound.count() as u32);
         (sound < g.majority() && whole < g.voters)
             .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))
