@@ -33,6 +33,7 @@ use crate::config::PeerConfig;
 use crate::error::DiskError;
 use crate::event::{DiskOp, DiskReply, Halt, Health, Outbox};
 use crate::ids::{Epoch, Millis, Now, Ticket, Zxid};
+use crate::mutant::Mutant;
 use crate::wire::snapshot::SnapSink;
 use crate::wire::txnlog::Record;
 use io::{Done, Io, Job, LogJob, Task};
@@ -296,6 +297,7 @@ impl Disk {
     ) -> Result<(), Halt> {
         match job {
             Job::List(_) | Job::Small(_) | Job::Stream(_) => self.read_ended(ticket, job, result, sink, io, events)?,
+            Job::Log(LogJob::Group) if result.is_err() && self.cfg.mutants.has(Mutant::K22) => self.log.sync_again(io),
             Job::Log(job) => self.log_ended(job, result.map(|_| ()), events)?,
             Job::Task { absent_ok } => {
                 let fail = |e| Halt::Disk(format!("the disk failed where a promise was to be written: {e}"));

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::disk::RecoverySink;
 use crate::event::{Event, Outbox};
 use crate::ids::{Now, SessionId, Zxid};
+use crate::mutant::Mutant;
 use crate::peer::{Peer, State, Walk};
 use crate::tree::DataTree;
 use crate::wire::records::{Acl, StatPersisted};
@@ -63,6 +64,11 @@ impl Peer {
         // A tree that is being loaded anew takes nothing.
         while let Some(record) = self.history.next_to_apply(self.applicable()) {
             let payload = record.payload.clone();
+            if self.cfg.mutants.has(Mutant::K25)
+                && decode_record(&payload).is_ok_and(|(header, txn, _)| self.tree.begin_multi(&header, &txn))
+            {
+                break;
+            }
             self.apply(now, &payload, out);
             any = true;
         }

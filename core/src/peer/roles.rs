@@ -237,7 +237,8 @@ impl Peer {
             p.prepare = Preparer::new(&extra, tree);
             p.tracker = Tracker::new(tick);
             for (session, timeout) in tree.sessions() {
-                p.tracker.add(now.mono_ms, *session, *timeout, None);
+                let late = if extra.mutants.has(Mutant::K15) { Millis::from(*timeout) } else { 0 };
+                p.tracker.add(now.mono_ms - late, *session, *timeout, None);
             }
         }
         self.close_orphans(now, out);

@@ -54,6 +54,8 @@ pub struct DataTree {
     bytes: usize,
     walk: Option<Walk>,
     loading: Option<Loading>,
+    /// Planted bug K25: what the first part of a multi gave.
+    begun: Option<(Changes, alloc::vec::Vec<OpResult>)>,
 }
 
 impl fmt::Debug for DataTree {
@@ -86,6 +88,7 @@ impl DataTree {
             bytes: 0,
             walk: None,
             loading: None,
+            begun: None,
         };
         tree.clear();
         tree
@@ -111,6 +114,7 @@ impl DataTree {
         self.bytes = 0;
         self.walk = None;
         self.loading = None;
+        self.begun = None;
         self.acls.retain(acls::OPEN);
         let root = self.nodes.insert(Node::new("", Some(&[]), acls::OPEN, &StatPersisted::default(), false));
         assert_eq!(root, NodeId::ROOT, "the first znode");
