@@ -1,12 +1,14 @@
 //! Each planted bug is found by a seed that is clean without it, and its scenario file finds it again.
 #![cfg(feature = "mutants")]
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate_server::sim::fuzz::Stop;
 use quorate_server::sim::mutants::{Hunt, hunt, replays};
-use quorate_server::sim::one;
+use quorate_server::sim::{one, replay};
 use quorate_sim::catalogue;
+use quorate_sim::scenario::Scenario;
 
 /// So many seeds find each of them; more of them here must be matched by a reason why.
 const SEEDS: u64 = 3000;
@@ -26,4 +28,38 @@ fn every_planted_bug_is_found() {
         assert!(replays(&ran, &spec), "{}, seed {}: its file gives something else", row.id, ran.seed);
     }
     assert!(alive.is_empty(), "alive after {SEEDS} seeds: {alive:?}");
+}
+
+fn scenarios(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("readable").path();
+        match path.is_dir() {
+            true => scenarios(&path, out),
+            false if path.extension().is_some_and(|e| e == "json") && !path.ends_with("schema.json") => out.push(path),
+            false => {}
+        }
+    }
+    out.sort();
+}
+
+/// Files that say in `expect.mutants` which bugs they find: each is found when it is planted.
+#[test]
+fn files_find_the_bugs_that_they_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let mut list = Vec::new();
+    scenarios(&root, &mut list);
+    let mut wrong = Vec::new();
+    for path in &list {
+        let name = path.strip_prefix(&root).expect("below the root").display().to_string();
+        let text = std::fs::read_to_string(path).expect("readable");
+        let scenario = Scenario::parse(&name, &text).unwrap_or_else(|problem| panic!("{problem}"));
+        for id in scenario.expect.mutants.keys() {
+            let mut planted = scenario.clone();
+            planted.spec.mutant = Some(id.clone());
+            let ran = one::run(&planted.spec, None, false);
+            let differences = replay::differences(&planted, &ran);
+            wrong.extend(differences.into_iter().map(|d| format!("{name}: {d}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

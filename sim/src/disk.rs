@@ -385,6 +385,13 @@ impl SimDisk {
         self.files.get(inode).map(|f| f.cache.len() as u64)
     }
 
+    /// The bytes of a file, as a process reads them.
+    #[must_use]
+    pub fn bytes(&self, name: &FileName) -> Option<&[u8]> {
+        let inode = self.directories[slot(name.dir)].cache.get(&*name.name)?;
+        self.files.get(inode).map(|f| f.cache.as_slice())
+    }
+
     /// Flips a bit of a file of `dirs`, `spared` and its temporary kin excepted, that lies on the platter and is not all zeros
     /// there. Returns which bit; `None` without such a file.
     pub fn rot(&mut self, dirs: &[Dir], spared: Option<&str>, stream: &mut Stream) -> Option<String> {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::rng::{Purpose, Stream};
-use crate::spec::{Dist, FaultKind, Generator, Mode, RunSpec, Target};
+use crate::spec::{At, Dist, Explicit, FaultKind, Generator, Mode, RunSpec, Target};
 use crate::workload::OPS;
+
+/// One seed in so many is run twice.
+const TWICE: u64 = 16;
 
 /// The default run of this seed.
 pub(crate) fn seeded(seed: u64) -> RunSpec {
@@ -19,7 +22,31 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.timing.fault_ticks = s.between(100, 400) as i64;
     spec.workload.generate.rate = s.log_between(20, 200) as u32;
     spec.workload.generate.pipeline = s.between(1, 8) as u32;
+    knobs(seed, &mut spec);
+    spec.checks.twice = seed.is_multiple_of(TWICE);
     spec
+}
+
+/// Rare-branch knobs: what takes a run where few get by themselves.
+fn knobs(seed: u64, spec: &mut RunSpec) {
+    let mut s = Stream::new(seed, Purpose::Spec, 5);
+    spec.topology.read_only = s.permille(100);
+    let late = s.permille(100);
+    let (sid, after_ms) = (s.between(1, u64::from(spec.topology.voters)), s.log_between(1000, 40_000) as i64);
+    if late {
+        // One voter has nothing when the others have a history already.
+        let (at, node) = (At::Us { us: 20_001 }, Some(format!("s{sid}")));
+        let kill = crate::fault::plain(FaultKind::Kill);
+        spec.faults.explicit.push(Explicit { id: 1, at, node, hold_ms: Some(after_ms), ..kill });
+    }
+    if s.permille(40) {
+        // Slow, and busy until everybody must be back: whoever joins meets proposals in flight, each time.
+        spec.network.delay = Dist::Exp { min_us: 2000, mean_us: s.between(5000, 25_000) };
+        spec.timing.fault_ticks = s.between(30, 100) as i64;
+        let seconds = spec.timing.fault_ticks * spec.timing.tick_ms / 1000 + 28;
+        spec.workload.generate.rate = s.between(60, 150) as u32;
+        spec.workload.generate.ops = spec.workload.generate.rate * seconds as u32;
+    }
 }
 
 /// Weights of operations, by name, where the spec gives none: each operation is there or not.
@@ -37,14 +64,33 @@ pub(crate) fn mix(seed: u64) -> BTreeMap<String, u32> {
     mix
 }
 
-/// Transactions between two snapshots: small, so that every run has some.
+/// Transactions between two snapshots: small, so that every run has some. Now and then tiny: one stands at every seam of epochs.
 pub(crate) fn snap_count(seed: u64) -> u64 {
+    let mut knob = Stream::new(seed, Purpose::Spec, 6);
+    if knob.permille(200) {
+        return knob.between(1, 12);
+    }
     Stream::new(seed, Purpose::Spec, 2).log_between(20, 400)
 }
 
-/// Committed proposals in memory.
+/// Committed proposals in memory. Now and then so few that nobody is brought up to date from there.
 pub(crate) fn window(seed: u64) -> u64 {
+    let mut knob = Stream::new(seed, Purpose::Spec, 7);
+    if knob.permille(150) {
+        return knob.between(1, 4);
+    }
     Stream::new(seed, Purpose::Spec, 3).log_between(5, 500)
+}
+
+/// What log a leader reads to learners, thousandths of its snapshot's size (`snapshotSizeFactor`). Now and then none at all.
+pub(crate) fn log_factor(seed: u64) -> i64 {
+    if Stream::new(seed, Purpose::Spec, 8).permille(150) { -1 } else { 330 }
+}
+
+/// Ticks between two purges.
+pub(crate) fn purge_ticks(seed: u64) -> i64 {
+    let mut knob = Stream::new(seed, Purpose::Spec, 9);
+    if knob.permille(200) { knob.between(2, 10) as i64 } else { 50 }
 }
 
 /// Kinds of the swarm, with the least and greatest rate per hour of virtual time.

@@ -256,7 +256,7 @@ impl World<'_> {
 }
 
 /// A fault of this kind, with nothing said about it.
-fn plain(kind: FaultKind) -> Explicit {
+pub(crate) fn plain(kind: FaultKind) -> Explicit {
     Explicit {
         id: 0,
         at: At::Us { us: 0 },

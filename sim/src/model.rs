@@ -4,6 +4,7 @@
 //! transaction once, checks that the transaction is what the client's request had to become ([`Model::explain`]), and keeps
 //! enough history to answer what any read had to see at a recent zxid ([`Model::check_read`]).
 
+mod compare;
 mod explain;
 mod path;
 mod read;
@@ -19,6 +20,7 @@ use quorate_core::wire::client::EventKind;
 use quorate_core::wire::records::{Acl, CONTAINER_OWNER, Stat};
 use quorate_core::wire::txn::{CreateMode, SubTxn, Txn, TxnHeader};
 
+pub use compare::Difference;
 pub use path::{parent_of, valid_path};
 pub use read::WatchList;
 
@@ -154,13 +156,33 @@ struct Session {
     owns: BTreeSet<Rc<str>>,
 }
 
+/// A session from its first transaction to its last, which may be to come.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    timeout: i32,
+    born: i64,
+    died: i64,
+}
+
+/// How much there is right after a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Sums {
+    znodes: u32,
+    ephemerals: u32,
+    sessions: u32,
+}
+
 /// The tree, the sessions, and the recent past of both.
 #[derive(Debug)]
 pub struct Model {
     znodes: BTreeMap<Rc<str>, Znode>,
     sessions: BTreeMap<i64, Session>,
     /// Every session that ever was.
-    granted: BTreeSet<i64>,
+    granted: BTreeMap<i64, Life>,
+    /// Births and deaths of sessions, ascending.
+    lives: VecDeque<(i64, i64)>,
+    sums: Sums,
+    past_sums: VecDeque<(i64, Sums)>,
     last: i64,
     digest: u64,
     changes: VecDeque<Change>,
@@ -178,7 +200,10 @@ impl Model {
         let mut model = Self {
             znodes: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            granted: BTreeSet::new(),
+            granted: BTreeMap::new(),
+            lives: VecDeque::new(),
+            sums: Sums { znodes: 4, ..Sums::default() },
+            past_sums: VecDeque::new(),
             last: 0,
             digest: 0,
             changes: VecDeque::new(),
@@ -226,7 +251,7 @@ impl Model {
     /// Whether this session was ever created.
     #[must_use]
     pub fn was_granted(&self, session: SessionId) -> bool {
-        self.granted.contains(&session.0)
+        self.granted.contains_key(&session.0)
     }
     /// The timeout of a session that is alive, ms.
     #[must_use]
@@ -255,6 +280,7 @@ impl Model {
             Txn::Multi(parts) => self.multi(header, parts, &mut applied)?,
             txn => self.single(header, txn, &mut applied)?,
         }
+        self.past_sums.push_back((self.last, self.sums));
         self.age();
         Ok(applied)
     }
@@ -280,7 +306,7 @@ impl Model {
 
     fn single(&mut self, h: &TxnHeader, txn: &Txn<'_>, applied: &mut Applied) -> Result<(), String> {
         let outcome = match txn {
-            Txn::CreateSession { timeout } => self.create_session(h.session, *timeout)?,
+            Txn::CreateSession { timeout } => self.create_session(h, *timeout)?,
             Txn::CloseSession { paths } => self.close_session(h, paths.as_deref(), applied)?,
             Txn::Create { path, data, acl, mode, parent_cversion } => {
                 let owner = match mode {
@@ -323,11 +349,14 @@ impl Model {
         Ok(())
     }
 
-    fn create_session(&mut self, session: SessionId, timeout: i32) -> Result<Outcome, String> {
-        if !self.granted.insert(session.0) {
-            return Err(format!("C10: session {session} is granted a second time"));
+    fn create_session(&mut self, h: &TxnHeader, timeout: i32) -> Result<Outcome, String> {
+        let life = Life { timeout, born: h.zxid.0, died: i64::MAX };
+        if self.granted.insert(h.session.0, life).is_some() {
+            return Err(format!("C10: session {} is granted a second time", h.session));
         }
-        self.sessions.insert(session.0, Session { timeout, owns: BTreeSet::new() });
+        self.sessions.insert(h.session.0, Session { timeout, owns: BTreeSet::new() });
+        self.lives.push_back((h.zxid.0, h.session.0));
+        self.sums.sessions += 1;
         Ok(Outcome::Done)
     }
 
@@ -337,7 +366,13 @@ impl Model {
         paths: Option<&[S]>,
         applied: &mut Applied,
     ) -> Result<Outcome, String> {
-        let owns = self.sessions.remove(&h.session.0).map(|s| s.owns).unwrap_or_default();
+        let ended = self.sessions.remove(&h.session.0);
+        if let Some(life) = self.granted.get_mut(&h.session.0).filter(|_| ended.is_some()) {
+            life.died = h.zxid.0;
+            self.lives.push_back((h.zxid.0, h.session.0));
+            self.sums.sessions -= 1;
+        }
+        let owns = ended.map(|s| s.owns).unwrap_or_default();
         if let Some(listed) = paths {
             let listed: BTreeSet<&str> = listed.iter().map(AsRef::as_ref).collect();
             if listed.len() != owns.len() || !owns.iter().all(|p| listed.contains(&**p)) {
@@ -371,6 +406,8 @@ impl Model {
         {
             return Err(format!("D5: {path} is created for session {owner}, which is not alive"));
         }
+        self.sums.znodes += 1;
+        self.sums.ephemerals += u32::from(born.ephemeral().is_some());
         let mut orphan = false;
         self.change(h.zxid, parent, |s| {
             s.created += 1;
@@ -406,6 +443,8 @@ impl Model {
         let (parent, name) = path::split(path).ok_or_else(|| format!("delete of {path:?}"))?;
         let (gone, owner) = (digest_of(path, state), state.ephemeral());
         self.digest = self.digest.wrapping_sub(gone);
+        self.sums.znodes -= 1;
+        self.sums.ephemerals -= u32::from(owner.is_some());
         if let Some(owner) = owner
             && let Some(session) = self.sessions.get_mut(&owner.0)
         {
@@ -475,6 +514,12 @@ impl Model {
         }
         while self.changes.front().is_some_and(|c| c.zxid.0 <= self.horizon) {
             self.changes.pop_front();
+        }
+        while self.lives.front().is_some_and(|(z, _)| *z <= self.horizon) {
+            self.lives.pop_front();
+        }
+        while self.past_sums.len() > HISTORY {
+            self.past_sums.pop_front();
         }
     }
 }

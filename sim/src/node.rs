@@ -1,11 +1,14 @@
 //! One simulated machine and the process on it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_core::config::{Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing};
+use quorate_core::config::{
+    Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+};
 use quorate_core::event::{DiskOp, Outbox, Port};
-use quorate_core::ids::{LinkId, Sid, Ticket};
+use quorate_core::ids::{LinkId, Sid, Ticket, Zxid};
 use quorate_core::mutant::Mutants;
 use quorate_core::peer::Peer;
 
@@ -66,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) slow_disk: u64,
     pub(crate) failing: Option<Failing>,
     pub(crate) slow_receiver: bool,
+    /// The tree has moved since the checks looked at it: to where, and whether it was replaced.
+    pub(crate) moved: Option<(Zxid, bool)>,
     /// Durable bytes were spoiled.
     pub(crate) rotten: bool,
     /// Which of the two epoch files was spoiled first.
@@ -111,6 +116,7 @@ impl Node {
             slow_disk: 1,
             failing: None,
             slow_receiver: false,
+            moved: None,
             rotten: false,
             rotten_epoch: None,
             effects: [0; Effect::COUNT],
@@ -178,6 +184,7 @@ impl Node {
         self.drains.clear();
         self.drain_planned = false;
         self.doomed = None;
+        self.moved = None;
         let mine = std::mem::take(&mut self.mine).into_iter().map(|c| (c, 0));
         let accepted = std::mem::take(&mut self.accepted).into_iter().map(|c| (c, 1));
         mine.chain(accepted).collect()
@@ -212,7 +219,7 @@ pub(crate) fn resolve(address: &str) -> Option<(usize, Port)> {
 }
 
 /// The servers of the run.
-pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
+pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
     let address = |node, port| format!("{}:{}", host_name(node), port_number(port)).into();
     let members = (0..spec.servers()).map(|node| Member {
         sid: Sid(node as i64 + 1),
@@ -223,11 +230,11 @@ pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
         weight: 1,
         group: None,
     });
-    Ensemble { members: members.collect(), version: 0 }
+    Configuration::new(Ensemble { members: members.collect(), version: 0 })
 }
 
 /// What a server is told when it starts for the `life`-th time.
-pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life: u32) -> PeerConfig {
+pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Arc<Configuration>, node: usize, life: u32) -> PeerConfig {
     let t = &spec.timing;
     let tick = t.tick_ms;
     let or_drawn = |given: u64, drawn: fn(u64) -> u64| if given > 0 { given } else { drawn(spec.seed) };
@@ -259,16 +266,17 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life
         },
         storage: Storage {
             snap_count: or_drawn(t.snap_count, crate::draw::snap_count),
-            prealloc_bytes: 16 << 10,
+            prealloc_bytes: if spec.servers() > 100 { 2 << 10 } else { 16 << 10 },
             log_size_limit: 0,
             retain_count: 3,
-            purge_interval_ms: tick * 50,
+            purge_interval_ms: tick * crate::draw::purge_ticks(spec.seed),
+            snapshot_size_factor_permille: crate::draw::log_factor(spec.seed),
             chunk_bytes: 4 << 10,
             // Initial disks hold logs without snapshots.
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: Features::default(),
+        features: Features { read_only_mode: spec.topology.read_only, ..Features::default() },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),

@@ -3,6 +3,7 @@
 use quorate_core::error::ErrorCode;
 use quorate_core::event::{Event, Halt};
 use quorate_core::ids::{Millis, SessionId, Zxid};
+use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{EventKind, Request, Response};
 
 use crate::spec::Explicit;
@@ -51,6 +52,26 @@ pub enum Obs<'a> {
         node: usize,
         /// What.
         event: &'a Event,
+    },
+    /// A server's tree has moved, and this is where it stands now.
+    Tree {
+        /// Whose.
+        node: usize,
+        /// The tree; while a snapshot is being loaded it stands elsewhere.
+        tree: &'a DataTree,
+        /// The last zxid that it reported as applied or loaded.
+        at: Zxid,
+        /// Whether it was replaced as a whole since the last look.
+        replaced: bool,
+    },
+    /// A server has finished a snapshot.
+    Snapshot {
+        /// Whose.
+        node: usize,
+        /// What it stands for.
+        zxid: Zxid,
+        /// The file.
+        file: &'a [u8],
     },
     /// A server's process begins; the first one at time 0, later ones are restarts.
     Started {

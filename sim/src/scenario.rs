@@ -5,6 +5,7 @@
 
 mod validate;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use quorate_core::mutant::Mutant;
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::json_position::{field_at, locate};
 use crate::observe::{Outcome, Verdict};
 use crate::spec::{Checks, DiskSpec, Faults, Network, RunSpec, Timing, Topology, Workload};
+
+/// The invariant that two runs of one spec break when they differ.
+pub const DETERMINISM: &str = "determinism";
 
 /// The schema that is read and written.
 pub const SCHEMA: &str = "quorate-scenario/1";
@@ -54,6 +58,10 @@ pub struct Expect {
     /// Faults that must have found something to strike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_faults: Option<u64>,
+    /// Planted bugs (catalogue ids) that this run must find, each with the properties of which one must be broken then. The file
+    /// itself plants nothing: without them it gives [`Expect::verdict`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mutants: BTreeMap<String, Vec<String>>,
 }
 
 /// Which build a file was made by.
@@ -182,8 +190,20 @@ impl Scenario {
             trace_hash: Some(format!("{:#018x}", outcome.digest)),
             ..Expect::default()
         };
+        let differs = outcome.violation.as_ref().is_some_and(|v| v.invariant == DETERMINISM);
+        let expect = Expect { trace_hash: expect.trace_hash.filter(|_| !differs), ..expect };
         let note = outcome.violation.as_ref().map(|v| v.text.clone()).unwrap_or_default();
         Self { name: name.into(), note, spec, expect }
+    }
+
+    /// What of an outcome is not as expected with this bug planted, in words; empty: all is. `None` when nothing is said about it.
+    #[must_use]
+    pub fn differences_with(&self, mutant: &str, outcome: &Outcome) -> Option<Vec<String>> {
+        let any_of = self.expect.mutants.get(mutant)?;
+        let got = outcome.violation.as_ref().map_or("none", |v| v.invariant);
+        let found = outcome.verdict != Verdict::Excused && any_of.iter().any(|id| id == got);
+        let what = format!("invariant with {mutant} planted: expected any of {}, got {got}", any_of.join(" "));
+        Some(if found { Vec::new() } else { vec![what] })
     }
 
     /// What of an outcome is not as expected, in words; empty: all is.

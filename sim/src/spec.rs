@@ -44,13 +44,15 @@ pub struct Topology {
     pub clients: u32,
     /// Clients attach to the first so many servers only (at most 254: low bytes of session ids must differ).
     pub attachable: u32,
+    /// Servers without a quorum serve reads to clients that ask for that.
+    pub read_only: bool,
     /// What is on the disk of a server (`s1` …) before the first start; absent: a fresh directory.
     pub initial: BTreeMap<String, InitialDisk>,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { voters: 3, observers: 0, clients: 3, attachable: 254, initial: BTreeMap::new() }
+        Self { voters: 3, observers: 0, clients: 3, attachable: 254, read_only: false, initial: BTreeMap::new() }
     }
 }
 
@@ -60,6 +62,13 @@ impl Default for Topology {
 pub struct InitialDisk {
     /// zxids `epoch.counter` (decimal) in the log, ascending; each creates one znode `/log-EPOCH-COUNTER`, equal wherever the zxid is equal.
     pub log: Vec<String>,
+    /// zxids of snapshot files, ascending: each holds the tree of the log up to there. One that no log has holds what its own
+    /// server's log has up to there, and itself. What a snapshot holds is decided, so a majority of voters must have it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
+    /// The same for a single one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// acceptedEpoch.
     pub acc: i64,
     /// currentEpoch.
@@ -471,11 +480,13 @@ pub struct Checks {
     pub core: Core,
     /// Ids of invariants that are not checked.
     pub skip: Vec<String>,
+    /// Whether the run is made twice and must be the same both times.
+    pub twice: bool,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { safety: true, liveness: true, core: Core::RandomQuorum, skip: Vec::new() }
+        Self { safety: true, liveness: true, core: Core::RandomQuorum, skip: Vec::new(), twice: false }
     }
 }
 

@@ -5,10 +5,12 @@ mod links;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use quorate_core::config::Ensemble;
+use std::sync::Arc;
+
+use quorate_core::config::Configuration;
 use quorate_core::error::DiskError;
-use quorate_core::event::{Action, DiskOp, Event, Input, Lane as LaneName, Payload};
-use quorate_core::ids::Ticket;
+use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Payload};
+use quorate_core::ids::{Ticket, Zxid};
 use quorate_core::peer::Peer;
 
 use crate::Options;
@@ -32,7 +34,7 @@ const LARGE: usize = 32 << 10;
 /// Everything that exists in a run.
 pub(crate) struct World<'a> {
     pub(crate) spec: &'a RunSpec,
-    pub(crate) ensemble: Ensemble,
+    pub(crate) ensemble: Arc<Configuration>,
     pub(crate) now: Micros,
     pub(crate) queue: Queue,
     pub(crate) nodes: Vec<Node>,
@@ -249,7 +251,24 @@ impl<'a> World<'a> {
         }
         out.clear();
         node.out = out;
+        self.show_tree(n);
         self.plan_wake(n);
+    }
+
+    /// Lets the checks look at a tree that has moved.
+    fn show_tree(&mut self, n: usize) {
+        let Some((at, replaced)) = self.nodes[n].moved.take() else { return };
+        if let Some(peer) = &self.nodes[n].peer {
+            self.watcher.tell(Obs::Tree { node: n, tree: peer.tree(), at, replaced });
+        }
+    }
+
+    /// Lets the checks read a snapshot that was finished.
+    fn show_snapshot(&mut self, n: usize, zxid: Zxid) {
+        let name = FileName::new(Dir::Data, &format!("snapshot.{:x}", zxid.0));
+        if let Some(file) = self.nodes[n].disk.bytes(&name) {
+            self.watcher.tell(Obs::Snapshot { node: n, zxid, file });
+        }
     }
 
     /// Plans the next tick of a server.
@@ -328,6 +347,12 @@ impl<'a> World<'a> {
             Event::Established { .. } => self.terms += 1,
             // The record has what the files said; what rots now stands alone again.
             Event::Recovered { .. } => self.nodes[n].rotten_epoch = None,
+            Event::Applied { zxid, .. } => {
+                let replaced = self.nodes[n].moved.is_some_and(|(_, replaced)| replaced);
+                self.nodes[n].moved = Some((*zxid, replaced));
+            }
+            Event::TreeReplaced { zxid, .. } => self.nodes[n].moved = Some((*zxid, true)),
+            Event::SnapshotTaken { zxid, .. } => self.show_snapshot(n, *zxid),
             _ => {}
         }
         if self.watcher.traces() && !matches!(event, Event::FsyncTook(_)) {

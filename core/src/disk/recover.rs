@@ -19,7 +19,9 @@ use crate::disk::{Disk, DiskEvent, Phase, RecoverySink};
 use crate::error::DiskError;
 use crate::event::{Dir, DiskOp, DiskReply, FileName, Halt, Lane, Outbox};
 use crate::ids::{Ticket, Zxid};
+use crate::mutant::Mutant;
 use crate::wire::snapshot::{FileDecoder, Trailer};
+use crate::wire::txnlog::HEADER_LEN;
 
 /// Java tries this many snapshots.
 const CANDIDATES: usize = 100;
@@ -249,7 +251,8 @@ impl Disk {
 
     fn load_without_snapshot(&mut self, r: &mut Recovery, sink: &mut dyn RecoverySink, io: &mut Io<'_>) {
         let (logs, snaps) = (!self.files.logs.is_empty(), !self.files.snaps.is_empty());
-        if logs && (snaps || !(self.cfg.storage.trust_empty || self.state.fresh)) {
+        let trusting = self.cfg.mutants.has(Mutant::B42);
+        if !trusting && logs && (snaps || !(self.cfg.storage.trust_empty || self.state.fresh)) {
             let what = if snaps { "no snapshot can be read" } else { "there are logs, but no snapshot" };
             let hint = if snaps { "" } else { " (snapshot.trust.empty accepts that)" };
             r.scan = None;
@@ -258,7 +261,7 @@ impl Disk {
         }
         // A server that has started once has a snapshot, or its record says that it is about to write the first one.
         let started = self.state.current > 0 || r.record.is_some();
-        if snaps || (!logs && started && !self.state.fresh) {
+        if !trusting && (snaps || (!logs && started && !self.state.fresh)) {
             let what = if snaps { "no snapshot can be read" } else { "snapshots and logs are gone" };
             self.conclude(r, Some(what.to_string()), io);
             return;
@@ -374,6 +377,11 @@ impl Disk {
             return;
         };
         let (name, first, end) = (file.name.clone(), file.first, file.end);
+        if end < HEADER_LEN as u64 && self.cfg.mutants.has(Mutant::B43) {
+            r.fatal = Some(format!("{} has no header", name.name));
+            self.conclude(r, None, io);
+            return;
+        }
         if let Some(scan) = &mut r.scan {
             scan.begin_file(i, &name.name, first, i + 1 == self.files.logs.len());
         }

@@ -15,6 +15,7 @@ use crate::disk::watermark::Mark;
 use crate::disk::{Disk, DiskEvent, Recovered};
 use crate::event::{Dir, DiskOp, Halt, Health};
 use crate::ids::{Epoch, Zxid};
+use crate::mutant::Mutant;
 
 /// What an epoch's sources say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,7 +108,8 @@ impl Disk {
 
     /// The operations that put older log, and snapshots of a history that is gone, out of the way of an installed snapshot.
     pub(super) fn void_ops(&self, install: Install) -> Vec<DiskOp> {
-        let logs = self.files.logs.iter().filter(|f| f.first <= install.logs_to).map(|f| f.name.clone());
+        let stays = self.cfg.mutants.has(Mutant::B06);
+        let logs = self.files.logs.iter().filter(|f| f.first <= install.logs_to && !stays).map(|f| f.name.clone());
         let void = |z: Zxid| z > install.zxid && z <= install.snaps_to;
         let snaps = self.files.snaps.iter().filter(|s| void(s.zxid)).map(|s| s.name.clone());
         let mut ops: Vec<DiskOp> = logs.chain(snaps).map(DiskOp::Unlink).collect();
@@ -156,7 +158,7 @@ impl Disk {
             }
         }
         self.settle_files(cut, health, last);
-        self.log.reset(last);
+        self.log.reset(last, false);
         self.health = health;
         self.first_start = health != Health::Damaged && self.files.snaps.is_empty() && self.files.logs.is_empty();
         let known = r.mark.map_or(Zxid::ZERO, |m| m.2.committed).min(last);

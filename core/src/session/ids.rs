@@ -64,7 +64,8 @@ impl IdSource {
     /// A new id.
     pub fn next_id(&mut self) -> SessionId {
         loop {
-            let id = self.server | (self.next & LOW_56);
+            let wide = if self.mutants.has(Mutant::B59) { (self.next << 8) >> 8 } else { self.next & LOW_56 };
+            let id = self.server | wide;
             self.next = (self.next & LOW_56) + 1;
             // The mark of containers, and the id of nobody.
             if id != i64::MIN && id != SessionId::NONE.0 {

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use quorate_core::config::{Ensemble, Member};
+use quorate_core::config::{Configuration, Ensemble, Member};
 use quorate_core::ids::Sid;
 
 use super::members::{self, Line};
@@ -75,7 +75,7 @@ impl Input<'_> {
         let mut peer = s.peer;
         peer.kind = me.as_ref().map_or(s.peer_type.unwrap_or_default(), |m| m.kind);
         peer.sid = if ensemble.is_some() { sid.unwrap_or_default() } else { Sid(1) };
-        peer.ensemble = ensemble;
+        peer.ensemble = ensemble.map(Configuration::new);
         peer.seed = RandomState::new().build_hasher().finish();
         if !self.problems.is_empty() {
             return Err(ConfigError::invalid(self.problems));

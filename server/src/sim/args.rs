@@ -75,12 +75,15 @@ pub struct Run {
 /// `quorate sim bench`.
 #[derive(Debug, Args)]
 pub struct SimBench {
-    /// Only these measurements, separated by commas: `rate`, `scale`
+    /// Only these measurements, separated by commas: `servers`, `start`, `ratio`, `idle`, `rate`, `observers`, `scale`
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub only: Vec<String>,
     /// Voters of `scale`
     #[arg(long, value_name = "N", default_value_t = 1001, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub voters: u32,
+    /// Servers of `servers`: five voters, the others observe
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(6..=50_000))]
+    pub servers: u32,
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -109,6 +112,9 @@ pub struct Replay {
     /// A scenario file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Plant this bug as well; what the file's `expect.mutants` says of it must come out
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,

@@ -69,7 +69,7 @@ pub fn replay(options: &Replay) -> SimExit {
         Ok(text) => text,
         Err(e) => return usage(&format!("{name}: {e}")),
     };
-    let scenario = match Scenario::parse(&name, &text) {
+    let mut scenario = match Scenario::parse(&name, &text) {
         Ok(scenario) => scenario,
         Err(problem) => return usage(&problem.to_string()),
     };
@@ -77,6 +77,12 @@ pub fn replay(options: &Replay) -> SimExit {
         && let Err(e) = one::can_plant(id)
     {
         return usage(&format!("{name}: build.mutant: {e}"));
+    }
+    if let Some(id) = &options.mutant {
+        if let Err(e) = one::can_plant(id) {
+            return usage(&e);
+        }
+        scenario.spec.mutant = Some(id.clone());
     }
     let ran = traced(&scenario.spec, options.trace, options.freeze.is_some());
     let differences = differences(&scenario, &ran);
@@ -101,9 +107,13 @@ pub fn replay(options: &Replay) -> SimExit {
     SimExit::of(ran.verdict)
 }
 
-/// What is not as the scenario expects.
+/// What is not as the scenario expects of a run of its spec, in which a bug of `expect.mutants` may be planted.
 #[must_use]
 pub fn differences(scenario: &Scenario, ran: &Ran) -> Vec<String> {
+    let planted = scenario.spec.mutant.as_deref().zip(ran.outcome.as_ref());
+    if let Some(differences) = planted.and_then(|(id, outcome)| scenario.differences_with(id, outcome)) {
+        return differences;
+    }
     match &ran.outcome {
         Some(outcome) => scenario.differences(outcome),
         None if scenario.expect.verdict == ran.verdict => Vec::new(),

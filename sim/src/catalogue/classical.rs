@@ -76,9 +76,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K11",
         source: "textbook",
-        mutation: "The new epoch is the leader's own accepted one plus 1 instead of the largest of a quorum: a promise is never given twice, so it is a term that cannot begin",
-        applies: Applies::AsIs,
-        violates: &["Z1", "Z2", "L1"],
+        mutation: "The new epoch is the leader's own accepted one plus 1 instead of the largest of a quorum, and a promise that is given again counts",
+        applies: Applies::Variant,
+        violates: &["Z1", "Z2"],
     },
     Row {
         id: "K12",

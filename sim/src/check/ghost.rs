@@ -45,6 +45,8 @@ pub(super) struct Server {
     pub(super) current: Epoch,
     /// Highest epoch of an ACKEPOCH in this life.
     pub(super) promised: Epoch,
+    /// Newest epoch for which its ACK(NEWLEADER) was sent, in any life.
+    pub(super) newleader: Epoch,
     /// Epoch of the term in which it may acknowledge: from ACK(NEWLEADER) or from being established.
     pub(super) term: Epoch,
     /// Established as leader of `term`, since.
@@ -61,6 +63,8 @@ pub(super) struct Server {
     pub(super) health: Health,
     /// UPTODATE came in this term.
     pub(super) serves: bool,
+    /// Its tree was found equal to the model's up to here; `None`: it was replaced since.
+    pub(super) compared: Option<Zxid>,
     /// Sessions whose expiry it has announced in this term.
     pub(super) expired: BTreeSet<SessionId>,
 }
@@ -93,6 +97,7 @@ impl Ghost {
                 accepted: 0,
                 current: 0,
                 promised: 0,
+                newleader: 0,
                 term: 0,
                 leads: None,
                 resync: None,
@@ -101,6 +106,7 @@ impl Ghost {
                 failing: false,
                 health: Health::Intact,
                 serves: false,
+                compared: None,
                 expired: BTreeSet::new(),
             })
             .collect();

@@ -2,7 +2,7 @@
 //!
 //! | file | properties | when |
 //! | --- | --- | --- |
-//! | `epochs` | Z1 Z2 Z3 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
+//! | `epochs` | Z1 Z2 Z3 Z11 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
 //! | `log` | Z4 Z10 Z13 Z14 Z15 Z17, U1 and U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
 //! | `order` | Z5 Z6 Z7 Z8 Z9 Z11 Z12 D1 | a leader is established or decides, a server applies |
 //! | `tree` | D3 D4 D5 C10, the model's digest | a transaction is decided, once each |
@@ -19,6 +19,7 @@ mod log;
 mod order;
 mod session;
 mod start;
+mod state;
 mod tree;
 mod watch;
 
@@ -236,6 +237,7 @@ impl Checks {
         s.term = 0;
         s.leads = None;
         s.serves = false;
+        s.compared = None;
         s.expired.clear();
         match how {
             Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
@@ -273,6 +275,10 @@ impl Checks {
     fn judge(&mut self, o: &Observation<'_>) -> Checked {
         match &o.what {
             Obs::Server { node, event } => self.event(*node, o.time_ms, event),
+            Obs::Tree { node, tree, at, replaced } => {
+                state::seen(&mut self.ghost, *node, &self.model, tree, *at, *replaced)
+            }
+            Obs::Snapshot { node, zxid, file } => state::snapshot(&self.ghost, *node, &self.model, *zxid, file),
             Obs::Stopped { node, how } => self.stopped(*node, how),
             Obs::Disk { node, fault } => {
                 self.disk(*node, *fault);

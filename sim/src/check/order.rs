@@ -103,8 +103,9 @@ pub(super) fn applied(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, digest: u6
         return broken("Z13", what(), format!("its log is durable up to {}", g.zxid(durable)));
     }
     if e.digest != digest {
+        let id = if s.role == Role::Recovering { "D2" } else { "D1" };
         let second = format!("the model's digest at {zxid} is {:#x}", e.digest);
-        return broken("D1", format!("its tree has digest {digest:#x} after {zxid}"), second);
+        return broken(id, format!("its tree has digest {digest:#x} after {zxid}"), second);
     }
     g.servers[n].applied = at;
     Ok(())
@@ -115,7 +116,7 @@ pub(super) fn replaced(g: &mut Ghost, n: usize, at: At, digest: u64) -> Checked 
     let e = g.entry(at);
     if e.digest != digest {
         let second = format!("the model's digest at {} is {:#x}", e.zxid, e.digest);
-        return broken("D1", format!("its tree is replaced by one with digest {digest:#x}"), second);
+        return broken("D2", format!("its tree is replaced by one with digest {digest:#x}"), second);
     }
     g.servers[n].applied = at;
     Ok(())

@@ -42,8 +42,9 @@ pub(super) fn decided(
         if let Some(digest) = digest.filter(|d| d.version == 2)
             && digest.digest != entry.digest
         {
+            // The leader has made it from what it expects the tree to be.
             let first = format!("the record of {zxid} ({txn:?}) carries digest {:#x}", digest.digest);
-            return broken("D1", first, format!("the model's is {:#x}", entry.digest));
+            return broken("D8", first, format!("the model's is {:#x}", entry.digest));
         }
         clients.decided(&header, &txn, applied.outcomes)?;
         for change in &applied.changes {

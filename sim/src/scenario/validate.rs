@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use quorate_core::ids::Zxid;
+
 use super::{Scenario, is_mutant};
+use crate::initial::{Histories, parse_zxid};
 use crate::spec::{At, Dist, Explicit, FaultKind, Generator, RunSpec, Target};
 use crate::workload::OPS;
 
@@ -52,6 +55,18 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
     if let Some(id) = spec.mutant.as_deref().filter(|id| !is_mutant(id)) {
         return wrong("build.mutant", format!("there is no planted bug {id:?}"));
     }
+    for (id, invariants) in &scenario.expect.mutants {
+        let field = format!("expect.mutants.{id}");
+        if spec.mutant.is_some() {
+            return wrong(field, "build.mutant plants a bug already");
+        }
+        if !is_mutant(id) {
+            return wrong(field, format!("there is no planted bug {id:?}"));
+        }
+        if invariants.is_empty() {
+            return wrong(field, "no invariant that it breaks");
+        }
+    }
     numbers(spec)?;
     network(spec)?;
     let explicit = &spec.faults.explicit;
@@ -100,29 +115,66 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
     if spec.disk.sector == 0 {
         return wrong("disk.sector", "0 is not above 0");
     }
-    for (name, disk) in &top.initial {
+    initial(spec)
+}
+
+/// Initial disks that a run of ensembles could have left.
+fn initial(spec: &RunSpec) -> Result<(), Wrong> {
+    for (name, disk) in &spec.topology.initial {
         let field = format!("topology.initial.{name}");
         server(spec, name, &field)?;
-        let mut last = (0, 0);
-        for (i, zxid) in disk.log.iter().enumerate() {
-            let Some(z) =
-                zxid.split_once('.').and_then(|(e, c)| Some((e.parse::<u32>().ok()?, c.parse::<u32>().ok()?)))
-            else {
-                return wrong(format!("{field}.log[{i}]"), format!("{zxid:?} is not EPOCH.COUNTER"));
-            };
-            if z <= last {
-                return wrong(format!("{field}.log[{i}]"), format!("{zxid:?} does not follow on the one before it"));
-            }
-            last = z;
+        if disk.snapshot.is_some() && !disk.snapshots.is_empty() {
+            return wrong(format!("{field}.snapshot"), "either `snapshot` or `snapshots`");
         }
-        if disk.cur > disk.acc || i64::from(last.0) > disk.acc {
+        let list = if disk.snapshot.is_some() { "snapshot" } else { "snapshots" };
+        let newest = ascending(&disk.log, |i| format!("{field}.log[{i}]"))?;
+        let snapshots: Vec<String> = disk.snapshots.iter().chain(&disk.snapshot).cloned().collect();
+        let newest = newest.max(ascending(&snapshots, |i| match list {
+            "snapshot" => format!("{field}.snapshot"),
+            _ => format!("{field}.snapshots[{i}]"),
+        })?);
+        if disk.cur > disk.acc || i64::from(newest.epoch()) > disk.acc {
             return wrong(
                 format!("{field}.acc"),
                 "acceptedEpoch is below currentEpoch or below the newest entry's epoch",
             );
         }
     }
+    let decided = Histories::new(&spec.topology);
+    let tip = decided.tip();
+    for (name, zxid, history) in decided.snapshots() {
+        let field = format!("topology.initial.{name}");
+        if !tip.starts_with(&history) {
+            let newest = tip.last().copied().unwrap_or_default();
+            return wrong(field, format!("the snapshot at {zxid} is none of the history behind the one at {newest}"));
+        }
+    }
+    let holders =
+        (0..spec.topology.voters as usize).filter(|n| decided.holds(&crate::node::host_name(*n), &tip)).count();
+    if !tip.is_empty() && holders <= spec.topology.voters as usize / 2 {
+        let newest = tip.last().copied().unwrap_or_default();
+        let what = format!(
+            "what a snapshot holds is decided, but only {holders} of {} voters have {newest}",
+            spec.topology.voters
+        );
+        return wrong("topology.initial", what);
+    }
     Ok(())
+}
+
+/// The last of these zxids, which must ascend.
+fn ascending(zxids: &[String], field: impl Fn(usize) -> String) -> Result<Zxid, Wrong> {
+    let mut last = Zxid::ZERO;
+    for (i, text) in zxids.iter().enumerate() {
+        let Some(zxid) = parse_zxid(text) else {
+            return wrong(field(i), format!("{text:?} is not EPOCH.COUNTER"));
+        };
+        if zxid <= last {
+            return wrong(field(i), format!("{text:?} does not follow on the one before it"));
+        }
+        last = zxid;
+    }
+    Ok(last)
 }
 
 fn network(spec: &RunSpec) -> Result<(), Wrong> {
