@@ -8,6 +8,9 @@ use crate::spec::{
 };
 use crate::workload::{OPS, RARE};
 
+/// One seed in so many is run twice.
+const TWICE: u64 = 16;
+
 /// The default run of this seed.
 pub(crate) fn seeded(seed: u64) -> RunSpec {
     let mut s = Stream::new(seed, Purpose::Spec, 0);
@@ -31,6 +34,7 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
         _ => Budget::GoodQuorum,
     };
     spec.faults.hostile = s.below(100) < 3;
+    spec.checks.twice = seed.is_multiple_of(TWICE);
     spec
 }
 

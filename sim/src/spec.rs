@@ -303,11 +303,13 @@ pub struct Checks {
     pub core: Core,
     /// Ids of invariants that are not checked.
     pub skip: Vec<String>,
+    /// Whether the run is made twice and must be the same both times.
+    pub twice: bool,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { safety: true, liveness: true, core: Core::RandomQuorum, skip: Vec::new() }
+        Self { safety: true, liveness: true, core: Core::RandomQuorum, skip: Vec::new(), twice: false }
     }
 }
 

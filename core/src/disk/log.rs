@@ -200,6 +200,13 @@ impl Log {
         }
     }
 
+    /// Planted bug K22: what the failed fsync has let go of is not written again.
+    pub(super) fn sync_again(&self, io: &mut Io<'_>) {
+        let Some(active) = &self.active else { return };
+        io.op(Lane::Log, DiskOp::Fsync(active.name.clone()), Job::Log(LogJob::Step));
+        io.op(Lane::Log, DiskOp::FsyncDir(Dir::Log), Job::Log(LogJob::Group));
+    }
+
     /// The group is durable.
     pub(super) fn committed(&mut self, files: &mut [LogFile]) -> Committed {
         let group = self.group.take().expect("one group is on its way");

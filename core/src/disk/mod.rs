@@ -297,6 +297,7 @@ impl Disk {
     ) -> Result<(), Halt> {
         match job {
             Job::List(_) | Job::Small(_) | Job::Stream(_) => self.read_ended(ticket, job, result, sink, io, events)?,
+            Job::Log(LogJob::Group) if result.is_err() && self.cfg.mutants.has(Mutant::K22) => self.log.sync_again(io),
             Job::Log(job) => self.log_ended(job, result.map(|_| ()), events)?,
             Job::Task { absent_ok } => {
                 let forgiven = self.cfg.mutants.has(Mutant::B26) && self.cut.is_some();

@@ -115,6 +115,7 @@ impl Front {
             session: conn.session,
             ids: &conn.ids[..ids],
             skip_acl: ctx.cfg.features.skip_acl,
+            mutants: ctx.cfg.mutants,
         };
         let mut frames = 0;
         let bytes = ctx.out.send_with(conn.link, |out| frames = reading.answer(xid, op, body, out).1);

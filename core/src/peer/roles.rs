@@ -244,7 +244,8 @@ impl Peer {
             p.prepare = Preparer::new(&extra, tree);
             p.tracker = Tracker::new(tick).planted(extra.mutants);
             for (session, timeout) in known.as_ref().unwrap_or(tree.sessions()) {
-                p.tracker.add(session::clock(now, extra.mutants), *session, *timeout, None);
+                let late = if extra.mutants.has(Mutant::K15) { Millis::from(*timeout) } else { 0 };
+                p.tracker.add(session::clock(now, extra.mutants) - late, *session, *timeout, None);
             }
         }
         self.close_orphans(now, out);

@@ -122,6 +122,7 @@ impl Tally {
             return false;
         };
         if self.bit(i) {
+            self.count += usize::from(verifier.mutants.has(Mutant::K04));
             return false;
         }
         if i < 64 {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::error::ErrorCode;
 use crate::ids::{LinkId, SessionId, Zxid};
 use crate::jute::{JStr, Put, frame};
+use crate::mutant::{Mutant, Mutants};
 use crate::tree::{DataTree, NodeRef, acl};
 use crate::watch::{WatchManager, WatchMode, WatcherType};
 use crate::wire::client::{EventKind, MultiHeader, ReplyHeader, Request, encode_event};
@@ -26,6 +27,8 @@ pub struct Reading<'a> {
     pub ids: &'a [Id<'static>],
     /// skipACL.
     pub skip_acl: bool,
+    /// Planted bugs.
+    pub mutants: Mutants,
 }
 
 /// Why a read has no body: its error, and what was built before it (multiRead only).
@@ -250,6 +253,7 @@ impl<'a> Reading<'a> {
         else {
             return 0;
         };
+        let seen = if self.mutants.has(Mutant::K17) { &i64::MAX } else { seen };
         let mut told = 0;
         let mut tell = |kind, path: &str| {
             encode_event(kind, path, Zxid::NONE, out);

@@ -26,12 +26,28 @@ impl DataTree {
                     _ => Vec::new(),
                 };
                 results.clear();
-                self.multi(header, parts, &mut applied.changes, &mut results);
+                if let Some(begun) = self.begun.take() {
+                    (applied.changes, results) = begun;
+                }
+                self.multi(header, &parts[results.len()..], &mut applied.changes, &mut results);
                 applied.result = OpResult::Multi(results);
             }
             txn => applied.result = self.single(header, txn, &mut applied.changes),
         }
         self.last_zxid = self.last_zxid.max(header.zxid);
+    }
+
+    /// Planted bug K25: the first part of a multi takes effect, and the others only when it is applied. Returns whether that was
+    /// to be done.
+    pub fn begin_multi(&mut self, header: &TxnHeader, txn: &Txn<'_>) -> bool {
+        let Txn::Multi(parts) = txn else { return false };
+        if self.begun.is_some() || parts.len() < 2 || parts.iter().any(|part| part.kind == op::ERROR) {
+            return false;
+        }
+        let (mut changes, mut results) = (Changes::default(), Vec::new());
+        self.multi(header, &parts[..1], &mut changes, &mut results);
+        self.begun = Some((changes, results));
+        true
     }
 
     fn single(&mut self, header: &TxnHeader, txn: &Txn<'_>, changes: &mut Changes) -> OpResult {

@@ -57,6 +57,8 @@ pub struct DataTree {
     bytes: usize,
     walk: Option<Walk>,
     loading: Option<Loading>,
+    /// Planted bug K25: what the first part of a multi gave.
+    begun: Option<(Changes, alloc::vec::Vec<OpResult>)>,
     /// What is being applied takes a session's znodes along, or is a later part of a multi (planted bugs B46, B48).
     aside: Option<Mutant>,
     mutants: Mutants,
@@ -92,6 +94,7 @@ impl DataTree {
             bytes: 0,
             walk: None,
             loading: None,
+            begun: None,
             aside: None,
             mutants: Mutants::default(),
         };
@@ -126,6 +129,7 @@ impl DataTree {
         self.bytes = 0;
         self.walk = None;
         self.loading = None;
+        self.begun = None;
         self.acls.retain(acls::OPEN);
         let root = self.nodes.insert(Node::new("", Some(&[]), acls::OPEN, &StatPersisted::default(), false));
         assert_eq!(root, NodeId::ROOT, "the first znode");

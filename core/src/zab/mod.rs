@@ -15,13 +15,15 @@ use bytes::Bytes;
 
 use crate::config::PeerConfig;
 use crate::disk::Disk;
-use crate::event::Outbox;
+use crate::event::{Event, Outbox};
 use crate::ids::{Epoch, LinkId, Now, SessionId, Sid, Zxid};
-use crate::jute::Put;
+use crate::jute::{Put, Reader};
+use crate::mutant::Mutant;
 use crate::quorum::Verifier;
 use crate::tree::DataTree;
 use crate::wire::packet::{Packet, kind};
-use crate::wire::records::Id;
+use crate::wire::records::{Id, op};
+use crate::wire::txn::TxnHeader;
 use crate::wire::txnlog::Record;
 use history::History;
 
@@ -120,6 +122,19 @@ impl Effects {
         self.list.clear();
         self.arena.clear();
     }
+}
+
+/// Hands a record to the log.
+fn log(record: &Record, cfg: &PeerConfig, disk: &mut Disk, out: &mut Outbox) {
+    if cfg.mutants.has(Mutant::K26)
+        && TxnHeader::decode(&mut Reader::new(&record.payload)).is_ok_and(|h| h.kind == op::ERROR)
+    {
+        return;
+    }
+    if cfg.trace {
+        out.event(Event::Logged { zxid: record.zxid, hash: payload_hash(&record.payload) });
+    }
+    disk.append(record.zxid, record.payload.clone());
 }
 
 /// Payloads up to this many bytes are copied into the outbox, larger ones are shared.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use quorate_core::mutant::Mutant;
 use quorate_sim::check::Checks;
 use quorate_sim::observe::NoCheck;
-use quorate_sim::scenario::{Expect, Scenario, verdict_of};
-use quorate_sim::{Check, Options, Outcome, RunSpec, Violation};
+use quorate_sim::scenario::{DETERMINISM, Expect, Scenario, verdict_of};
+use quorate_sim::{Check, Options, Outcome, RunSpec, Verdict, Violation};
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -58,8 +58,30 @@ impl Ran {
     }
 }
 
-/// Runs this spec. `trace` gets each step, if given.
-pub fn run(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
+/// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, and must be the same.
+pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
+    let mut ran = once(spec, trace, record_ops);
+    if !spec.checks.twice || ran.failed() {
+        return ran;
+    }
+    let again = once(spec, None, false);
+    let digest = |ran: &Ran| ran.outcome.as_ref().map_or(0, |o| o.digest);
+    let (first, second) = (digest(&ran), digest(&again));
+    ran.took += again.took;
+    if first != second {
+        let text = format!("the same run again has digest {second:#018x}; but the first time it was {first:#018x}");
+        let at_ms = ran.outcome.as_ref().map_or(0, |o| o.end_ms);
+        let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text };
+        if let Some(outcome) = &mut ran.outcome {
+            outcome.verdict = Verdict::Violation;
+            outcome.violation = Some(violation.clone());
+        }
+        (ran.verdict, ran.violation) = (Verdict::Violation.name(), Some(violation));
+    }
+    ran
+}
+
+fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {

@@ -20,15 +20,15 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K03",
         source: "textbook",
-        mutation: "leader counts its own vote before its own fsync",
-        applies: Applies::Later("not planted yet"),
+        mutation: "The leader counts its own vote before its own fsync",
+        applies: Applies::AsIs,
         violates: &["Z11"],
     },
     Row {
         id: "K04",
         source: "textbook",
-        mutation: "ACKs kept in a list, duplicates count",
-        applies: Applies::Later("not planted yet"),
+        mutation: "ACKs are counted without looking who sent them: duplicates count",
+        applies: Applies::AsIs,
         violates: &["Z11"],
     },
     Row {
@@ -76,8 +76,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K11",
         source: "textbook",
-        mutation: "new epoch = own accepted +1 instead of max over a quorum",
-        applies: Applies::Later("not planted yet"),
+        mutation: "The new epoch is the leader's own accepted one plus 1 instead of the largest of a quorum, and a promise that is given again counts",
+        applies: Applies::Variant,
         violates: &["Z1", "Z2"],
     },
     Row {
@@ -104,8 +104,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K15",
         source: "textbook",
-        mutation: "ping/touch lost at leader change, sessions expire at once",
-        applies: Applies::Later("not planted yet"),
+        mutation: "Touches are lost at a change of leader: sessions expire at once",
+        applies: Applies::AsIs,
         violates: &["C6"],
     },
     Row {
@@ -118,8 +118,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K17",
         source: "textbook",
-        mutation: "watches not re-registered (or relative zxid ignored) at a server switch",
-        applies: Applies::Later("not planted yet"),
+        mutation: "setWatches arms every watch, without looking at what changed while the client was between two servers",
+        applies: Applies::AsIs,
         violates: &["C5"],
     },
     Row {
@@ -139,9 +139,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K20",
         source: "textbook",
-        mutation: "reads served by a leader cut off longer than syncLimit",
-        applies: Applies::Later("not planted yet"),
-        violates: &["C8", "L1"],
+        mutation: "A leader that is cut off from its quorum goes on serving",
+        applies: Applies::AsIs,
+        violates: &["C8", "L1", "L2"],
     },
     Row {
         id: "K21",
@@ -153,8 +153,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K22",
         source: "textbook",
-        mutation: "fsync error retried",
-        applies: Applies::Later("not planted yet"),
+        mutation: "An fsync of the log that failed is asked for again, without writing again",
+        applies: Applies::AsIs,
         violates: &["U1"],
     },
     Row {
@@ -174,29 +174,29 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "K25",
         source: "textbook",
-        mutation: "multi applied part by part, visible between",
-        applies: Applies::Later("not planted yet"),
-        violates: &["C9"],
+        mutation: "The first part of a multi takes effect one step before the others",
+        applies: Applies::Variant,
+        violates: &["C9", "C3"],
     },
     Row {
         id: "K26",
         source: "textbook",
-        mutation: "error transactions not logged: zxid hole",
-        applies: Applies::Later("not planted yet"),
+        mutation: "Transactions that only tell an error are not logged: zxid hole",
+        applies: Applies::AsIs,
         violates: &["Z14"],
     },
     Row {
         id: "K27",
         source: "textbook",
-        mutation: "iteration over a randomly seeded map decides message or apply order",
-        applies: Applies::Later("not planted yet"),
+        mutation: "The order in which proposals leave comes from a map whose keys are the process's",
+        applies: Applies::AsIs,
         violates: &["determinism"],
     },
     Row {
         id: "K28",
         source: "textbook",
-        mutation: "off-by-one in syncLimit: follower never gives up on a dead leader",
-        applies: Applies::Later("not planted yet"),
+        mutation: "A follower never gives up on a silent leader",
+        applies: Applies::AsIs,
         violates: &["L1"],
     },
 ];

@@ -81,6 +81,11 @@ pub(super) fn established(g: &mut Ghost, n: usize, epoch: Epoch, now: Millis) ->
     s.term = epoch;
     s.health = Health::Intact;
     s.leads = Some(now);
+    let acks = g.servers.iter().enumerate().filter(|(i, s)| s.voter && (*i == n || s.newleader >= epoch)).count();
+    if acks < g.majority() as usize {
+        let second = format!("{acks} of {} voters have sent ACK(NEWLEADER), itself among them", g.voters);
+        return broken("Z11", format!("established as leader of epoch {epoch}"), second);
+    }
     Ok(())
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Server {
     pub(super) current: Epoch,
     /// Highest epoch of an ACKEPOCH in this life.
     pub(super) promised: Epoch,
+    /// Newest epoch for which its ACK(NEWLEADER) was sent, in any life.
+    pub(super) newleader: Epoch,
     /// Epoch of the term in which it may acknowledge: from ACK(NEWLEADER) or from being established.
     pub(super) term: Epoch,
     /// Established as leader of `term`, since.
@@ -99,6 +101,7 @@ impl Ghost {
                 accepted: 0,
                 current: 0,
                 promised: 0,
+                newleader: 0,
                 term: 0,
                 leads: None,
                 resync: None,

@@ -2,7 +2,7 @@
 //!
 //! | file | properties | when |
 //! | --- | --- | --- |
-//! | `epochs` | Z1 Z2 Z3 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
+//! | `epochs` | Z1 Z2 Z3 Z11 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
 //! | `log` | Z4 Z10 Z13 Z14 Z15 Z17, U1 and U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
 //! | `order` | Z5 Z6 Z7 Z8 Z9 Z11 Z12 D1 | a leader is established or decides, a server applies |
 //! | `tree` | D3 D4 D5 C10, the model's digest | a transaction is decided, once each |

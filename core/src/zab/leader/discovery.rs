@@ -18,6 +18,9 @@ impl Leader {
             return;
         }
         self.epoch = self.max_accepted + 1;
+        if ctx.cfg.mutants.has(Mutant::K11) {
+            self.epoch = ctx.disk.accepted_epoch() + 1;
+        }
         if self.epoch >= i64::from(i32::MAX) {
             ctx.out.event(Event::Warning("epochs are used up: this server refuses to lead".into()));
             ctx.effects.push(Effect::StepDown("epochs are used up"));

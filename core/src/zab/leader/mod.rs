@@ -11,14 +11,14 @@ use crate::error::CloseReason;
 use crate::event::{Action, Event, Health, LinkEvent, Port, SyncKind};
 use crate::ids::{Epoch, LinkId, Millis, Sid, Zxid};
 use crate::jute::Put;
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, coin};
 use crate::quorum::Tally;
 use crate::wire::packet::kind;
 use crate::wire::txnlog::Record;
 use crate::zab::confirm::{Confirm, SyncOrigin};
 use crate::zab::handler::{Feed, Handler, Stage};
 use crate::zab::sync::{Plan, plan};
-use crate::zab::{Ctx, Effect, payload_hash};
+use crate::zab::{Ctx, Effect, log, payload_hash};
 
 /// How far a leader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -467,13 +467,18 @@ impl Leader {
         if ctx.cfg.trace {
             let hash = payload_hash(&record.payload);
             ctx.out.event(Event::Proposed { zxid: record.zxid, hash, record: record.payload.clone() });
-            ctx.out.event(Event::Logged { zxid: record.zxid, hash });
         }
-        ctx.disk.append(record.zxid, record.payload.clone());
-        for h in self.handlers.values_mut().filter(|h| h.forwarding()) {
-            h.propose(ctx.out, &record);
+        log(&record, ctx.cfg, ctx.disk, ctx.out);
+        if ctx.cfg.mutants.has(Mutant::K27) && coin() {
+            self.handlers.values_mut().rev().filter(|h| h.forwarding()).for_each(|h| h.propose(ctx.out, &record));
+        } else {
+            self.handlers.values_mut().filter(|h| h.forwarding()).for_each(|h| h.propose(ctx.out, &record));
         }
-        self.outstanding.push_back(Outstanding { zxid: record.zxid, acks: Tally::new() });
+        let mut acks = Tally::new();
+        if ctx.cfg.mutants.has(Mutant::K03) {
+            acks.add(ctx.verifier, self.me);
+        }
+        self.outstanding.push_back(Outstanding { zxid: record.zxid, acks });
         ctx.history.push(record);
     }
 
@@ -714,7 +719,7 @@ impl Leader {
         }
         if alive.is_quorum(ctx.verifier) {
             self.quorum_seen = now;
-        } else if self.established() {
+        } else if self.established() && !ctx.cfg.mutants.has(Mutant::K20) {
             ctx.effects.push(Effect::StepDown("not enough synchronised voters in contact"));
         }
     }

@@ -19,7 +19,7 @@ use crate::wire::records::{Id, op};
 use crate::wire::snapshot::StreamDecoder;
 use crate::wire::txn::decode_record;
 use crate::wire::txnlog::Record;
-use crate::zab::{Ctx, Effect, packet_max, send_packet};
+use crate::zab::{Ctx, Effect, log, packet_max, send_packet};
 
 /// Says "this is Quorate" behind a LearnerInfo (flags follow) and behind a LEADERINFO. Other implementations read neither.
 pub(crate) const MARKER: i32 = 0x5152_5431;
@@ -356,7 +356,8 @@ impl Learner {
             }
         } else {
             // Promised before: this answer does not count again (C03).
-            self.ack_epoch(-1, ctx);
+            let again = if ctx.cfg.mutants.has(Mutant::K11) { ctx.disk.current_epoch() } else { -1 };
+            self.ack_epoch(again, ctx);
         }
         Ok(())
     }
@@ -597,7 +598,7 @@ impl Learner {
         }
         let before = ctx.disk.last_logged().max(ctx.history.floor());
         for record in ctx.history.after(before) {
-            Self::log(record, ctx.cfg.trace, ctx.disk, ctx.out);
+            log(record, ctx.cfg, ctx.disk, ctx.out);
         }
     }
 
@@ -677,6 +678,7 @@ impl Learner {
             Stage::Connecting { retry_at } if cfg.mutants.has(Mutant::B36) => retry_at.unwrap_or(i64::MAX),
             Stage::Connecting { retry_at: Some(at) } => at.min(self.deadline),
             Stage::Connecting { retry_at: None } => self.deadline,
+            Stage::Acked | Stage::Up if cfg.mutants.has(Mutant::K28) => i64::MAX,
             Stage::Acked | Stage::Up => self.heard_ms + timing.tick_ms * timing.sync_limit,
             // The disk decides how long this takes; a leader that gives up closes the link.
             Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_) => i64::MAX,

@@ -4,9 +4,8 @@ use crate::event::Event;
 use crate::ids::Zxid;
 use crate::mutant::Mutant;
 use crate::wire::packet::kind;
-use crate::wire::txnlog::Record;
 use crate::zab::learner::{Learner, Persist, Stage};
-use crate::zab::{Ctx, Effect, payload_hash, send_packet};
+use crate::zab::{Ctx, Effect, log, send_packet};
 
 impl Learner {
     pub(super) fn persist(&mut self, ctx: &mut Ctx<'_>) {
@@ -57,7 +56,7 @@ impl Learner {
         let last = ctx.history.last();
         if last > logged && !ctx.cfg.mutants.has(Mutant::B11) {
             for record in ctx.history.after(logged.max(ctx.history.floor())) {
-                Self::log(record, ctx.cfg.trace, ctx.disk, ctx.out);
+                log(record, ctx.cfg, ctx.disk, ctx.out);
             }
             self.stage = Stage::Persisting(Persist::Log(last));
             if !ctx.cfg.mutants.has(Mutant::B12) {
@@ -65,13 +64,6 @@ impl Learner {
             }
         }
         self.write_epoch(ctx);
-    }
-
-    pub(super) fn log(record: &Record, trace: bool, disk: &mut crate::disk::Disk, out: &mut crate::event::Outbox) {
-        if trace {
-            out.event(Event::Logged { zxid: record.zxid, hash: payload_hash(&record.payload) });
-        }
-        disk.append(record.zxid, record.payload.clone());
     }
 
     fn write_epoch(&mut self, ctx: &mut Ctx<'_>) {
