@@ -203,7 +203,8 @@ impl World<'_> {
                     Some(owed) => {
                         let [_, longest] = self.spec.timing.session_ms;
                         let bound = self.ticks(longest / self.spec.timing.tick_ms.max(1) + 2 + 20);
-                        if self.now > left_at.max(self.exhausted_at) + bound {
+                        let began = left_at.max(self.exhausted_at).max(self.established_at);
+                        if self.now > began + bound {
                             return self.not_alive(owed);
                         }
                     }

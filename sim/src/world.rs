@@ -53,6 +53,8 @@ pub(crate) struct World<'a> {
     pub(crate) commits: u64,
     /// The counter of the newest epoch is used up, and when a leader last gave up for that.
     pub(crate) exhausted_at: Micros,
+    /// When a leader was established last: sessions have their full timeout from then on.
+    pub(crate) established_at: Micros,
     pub(crate) terms: u64,
     /// Whose code is running: a panic is its.
     running: Option<usize>,
@@ -100,6 +102,7 @@ impl<'a> World<'a> {
             client_messages: 0,
             commits: 0,
             exhausted_at: 0,
+            established_at: 0,
             terms: 0,
             running: None,
             over: None,
@@ -390,7 +393,10 @@ impl<'a> World<'a> {
             Event::Proposed { zxid, .. } if zxid.counter() == node::epoch_len(self.spec) => {
                 self.exhausted_at = self.now;
             }
-            Event::Established { .. } => self.terms += 1,
+            Event::Established { .. } => {
+                self.terms += 1;
+                self.established_at = self.now;
+            }
             // The record has what the files said; what rots now stands alone again.
             Event::Recovered { last_logged, .. } => {
                 self.nodes[n].rotten_epoch = None;

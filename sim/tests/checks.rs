@@ -13,7 +13,7 @@ use quorate_sim::model::Model;
 use quorate_sim::spec::RunSpec;
 use quorate_sim::{Check, Obs, Observation};
 
-const SESSION: SessionId = SessionId(0x77);
+const SESSION: SessionId = SessionId(0x0100_0000_0000_0077);
 
 /// Three voters and an observer, s3 leads. The first broken property is kept.
 struct History {

@@ -28,6 +28,7 @@ pub(super) fn current(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
     // A snapshot in this synchronisation is installed before the epoch is written.
     let end = if s.snapshot { s.logged } else { s.durable };
     g.servers[n].current = epoch;
+    g.servers[n].cut = false;
     vouches(g, n, epoch, end)
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Server {
     pub(super) leads: Option<Millis>,
     /// A leader has ordered a cut or a snapshot that may or may not be on disk when this server dies.
     pub(super) resync: Option<Zxid>,
+    /// A leader has cut its log since its current epoch was written: that epoch vouches for nothing until the next one.
+    pub(super) cut: bool,
     /// A snapshot is in memory that is not known to be installed.
     pub(super) snapshot: bool,
     /// Its disk has lost or spoiled something that was durable: recovery may report less.
@@ -105,6 +107,7 @@ impl Ghost {
                 term: 0,
                 leads: None,
                 resync: None,
+                cut: false,
                 snapshot: false,
                 excused: false,
                 holed: false,

@@ -144,6 +144,7 @@ pub(super) fn truncated(g: &mut Ghost, n: usize, to: Zxid) -> Checked {
     }
     removes_nothing_decided(g, n, cut, || format!("its log is cut at {to}"))?;
     g.servers[n].logged = cut;
+    g.servers[n].cut |= cut != end;
     let durable = g.servers[n].durable;
     let durable = g.cut(durable, to);
     g.set_durable(n, durable);

@@ -232,7 +232,9 @@ impl Checks {
         }
         if *health == Health::Intact {
             let end = s.durable;
-            epochs::vouches(g, n, *current_epoch, end)?;
+            if !g.servers[n].cut {
+                epochs::vouches(g, n, *current_epoch, end)?;
+            }
         }
         Ok(())
     }
