@@ -197,9 +197,12 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
     if !excused && resync.is_none() && matches!(health, Health::Damaged) {
         return broken("U3", format!("recovery says {health:?} at {last}"), "no fault has damaged this disk".into());
     }
+    // The cut that a leader ordered may have happened before anybody could say so.
+    let cut = resync.is_some() && !g.contains(at, durable);
     g.servers[n].logged = at;
     g.set_durable(n, at);
     let s = &mut g.servers[n];
+    s.cut |= cut;
     s.resync = None;
     s.snapshot = false;
     s.health = health;
