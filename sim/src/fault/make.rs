@@ -8,8 +8,20 @@ use crate::rng::Stream;
 use crate::spec::{At, Explicit, FaultKind, Generator, Mode, Target};
 use crate::world::World;
 
-/// Disk errors strike these kinds of operations.
-const FAILING: &[&str] = &["write", "fsync", "create", "rename", "fsync-dir", "truncate", "extend", "persist-epoch"];
+/// Disk errors strike these kinds of operations; an fsync more often, as it is the one that loses what was written before.
+const FAILING: &[&str] = &[
+    "write",
+    "fsync",
+    "fsync",
+    "fsync",
+    "fsync",
+    "create",
+    "rename",
+    "fsync-dir",
+    "truncate",
+    "extend",
+    "persist-epoch",
+];
 
 impl World<'_> {
     /// Who leads, of those that are up.
@@ -98,6 +110,11 @@ impl World<'_> {
                 on(&mut fault);
                 fault.hold_ms = None;
                 fault.effect = s.permille(700).then(|| FAILING[s.index(FAILING.len())].into());
+                // What a failed operation has lost shows when the power goes next.
+                if self.nodes[victim].is_up() && self.nodes[victim].doomed.is_none() && s.permille(400) {
+                    let count = self.nodes[victim].effects[Effect::Any as usize];
+                    self.nodes[victim].doomed = Some((count + s.log_between(64, 2048), hold));
+                }
             }
             FaultKind::BitRot => {
                 let node = s.pick(&self.plans.rotten)?;
