@@ -103,6 +103,10 @@ pub(crate) struct Client {
     leaving: Option<bool>,
     /// closeSession is in flight.
     closing: bool,
+    /// … to begin anew afterwards.
+    renewing: bool,
+    /// It stands still.
+    pub(crate) paused: bool,
 }
 
 impl Client {
@@ -141,6 +145,8 @@ impl Client {
             replies: 0,
             leaving: None,
             closing: false,
+            renewing: false,
+            paused: false,
         }
     }
 
@@ -164,12 +170,13 @@ impl Client {
     /// When it has something to do if nothing arrives.
     pub(crate) fn deadline(&self, work: bool) -> Micros {
         match self.state {
+            _ if self.paused => NEVER,
             State::Gone => NEVER,
             State::Down(until) => until,
             State::Connecting | State::Handshake => self.heard + self.timeout / 3,
             State::Attached => {
                 let keep = (self.heard + self.timeout * 2 / 3).min(self.spoke + self.timeout / 3);
-                let room = self.asked.len() < self.pipeline;
+                let room = self.asked.len() < self.pipeline && !self.closing;
                 let op = if room && work { self.next_op } else { NEVER };
                 if (room && !self.explicit.is_empty()) || (self.leaving.is_some() && !self.closing) {
                     0
@@ -215,7 +222,7 @@ impl Client {
                 if !self.closing {
                     self.work(lent);
                 }
-                if now >= self.spoke + self.timeout / 3 {
+                if self.state == State::Attached && now >= self.spoke + self.timeout / 3 {
                     Request::Ping.encode(xid::PING, &mut lent.wants.send);
                     self.pings += 1;
                     self.spoke = now;
@@ -225,7 +232,7 @@ impl Client {
     }
 
     fn work(&mut self, lent: &mut Lent<'_, '_>) {
-        while self.asked.len() < self.pipeline {
+        while self.asked.len() < self.pipeline && !self.closing && self.state == State::Attached {
             if let Some(op) = self.explicit.pop_front() {
                 self.ask(&op, lent);
                 continue;
@@ -243,6 +250,14 @@ impl Client {
     fn ask(&mut self, op: &Op, lent: &mut Lent<'_, '_>) {
         if let Some(ops) = &mut lent.ops {
             ops.push(op.explicit(self.number, lent.now));
+        }
+        match op.kind {
+            Kind::Move => {
+                lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("leaves s{}", self.node + 1));
+                return self.give_up(lent);
+            }
+            Kind::Renew => (self.closing, self.renewing) = (true, true),
+            _ => {}
         }
         self.next_xid += 1;
         self.send(self.next_xid, &op.request(), lent);
@@ -269,7 +284,8 @@ impl Client {
     }
 
     /// The connection is made: the handshake begins.
-    pub(crate) fn opened(&mut self, lent: &mut Lent<'_, '_>) {
+    pub(crate) fn opened(&mut self, served_by: Option<usize>, lent: &mut Lent<'_, '_>) {
+        self.node = served_by.unwrap_or(self.node);
         self.state = State::Handshake;
         self.heard = lent.now;
         self.inbuf.clear();
@@ -305,6 +321,7 @@ impl Client {
         }
         self.asked.clear();
         self.closing = false;
+        self.renewing = false;
         self.pings = 0;
         self.conn = None;
     }
@@ -340,10 +357,7 @@ impl Client {
             lent.watcher.tell(Obs::Refused { client, node, session: self.session });
             let session = self.session;
             lent.watcher.line(format_args!("c{}", client + 1), format_args!("s{}: {session} expired", node + 1));
-            self.session = SessionId::NONE;
-            self.password = [0; 16];
-            self.seen = Zxid::ZERO;
-            self.watches = Default::default();
+            self.forget();
             return self.give_up(lent);
         }
         let fresh = self.session == SessionId::NONE;
@@ -367,6 +381,14 @@ impl Client {
         let what = format_args!("attached to s{} as {} ({how})", node + 1, answer.session);
         lent.watcher.line(format_args!("c{}", client + 1), what);
         self.restore_watches(lent);
+    }
+
+    /// The session is over: the next one begins with nothing.
+    fn forget(&mut self) {
+        self.session = SessionId::NONE;
+        self.password = [0; 16];
+        self.seen = Zxid::ZERO;
+        self.watches = Default::default();
     }
 
     /// Tells the new server which watches are left, as real clients do.
@@ -446,6 +468,10 @@ impl Client {
         self.seen = self.seen.max(header.zxid);
         self.note(&request, header.err, response);
         if matches!(request, Request::CloseSession) {
+            if self.renewing && self.leaving.is_none() {
+                self.forget();
+                return self.give_up(lent);
+            }
             self.lost(lent);
             lent.wants.close = true;
             self.state = State::Gone;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json_position::{field_at, locate};
 use crate::observe::{Outcome, Verdict};
-use crate::spec::{Checks, DiskSpec, Faults, Network, RunSpec, Timing, Topology, Workload};
+use crate::spec::{Checks, DiskSpec, Faults, Limits, Network, RunSpec, Timing, Topology, Workload};
 
 /// The invariant that two runs of one spec break when they differ.
 pub const DETERMINISM: &str = "determinism";
@@ -97,6 +97,8 @@ struct File {
     #[serde(default)]
     disk: DiskSpec,
     #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
     faults: Faults,
     #[serde(default)]
     workload: Workload,
@@ -169,6 +171,7 @@ impl Scenario {
             timing: spec.timing,
             network: spec.network,
             disk: spec.disk,
+            limits: spec.limits,
             faults: spec.faults,
             workload: spec.workload,
             checks: spec.checks,
@@ -261,6 +264,7 @@ impl From<File> for Scenario {
             timing: f.timing,
             network: f.network,
             disk: f.disk,
+            limits: f.limits,
             faults: f.faults,
             workload: f.workload,
             checks: f.checks,

@@ -124,6 +124,9 @@ impl Disk {
             self.state.trust = Trust::Doubtful;
         }
         let mut begun = self.state;
+        if !self.keeps_log(zxid) {
+            self.state.behind = zxid;
+        }
         begun.install = Some(install);
         let [write, rename] = write_state(&begun);
         let [clear_write, clear_rename] = write_state(&self.state);

@@ -221,6 +221,7 @@ impl Disk {
         if !written && !r.has(0, &target.name) {
             return false;
         }
+        self.state.behind = install.zxid;
         // The name of the record that was read may be in the page cache only: nothing is removed before it is durable.
         let mut task = Task::new(Done::Resumed).step(vec![DiskOp::FsyncDir(Dir::Side)]);
         if written {
@@ -352,6 +353,12 @@ impl Disk {
             self.late.push(DiskEvent::Warning(text));
         }
         r.base = Some((i, trailer));
+        let behind = r.record.filter(|_| !r.java_since).unwrap_or_default().behind;
+        if zxid < behind {
+            let what = format!("the snapshot {behind} or a later one is missing: the log from before it is gone");
+            self.conclude(r, Some(what), io);
+            return;
+        }
         let from = self.files.log_from(zxid);
         self.scan_logs(r, zxid, from, sink, io);
     }

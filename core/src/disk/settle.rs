@@ -122,7 +122,9 @@ impl Disk {
         let base = r.base.map(|(i, trailer)| (self.files.snaps[i].zxid, trailer.end(self.files.snaps[i].zxid)));
         let newest = r.unread.iter().copied().chain(base.map(|b| b.1)).max().unwrap_or(Zxid::ZERO);
         let mut last = base.map_or(Zxid::ZERO, |b| b.0);
-        let mut verdict = problem.map_or(Verdict::Whole, |what| Verdict::Damaged(what, None));
+        let useless = (self.files.log_from(last), 0);
+        let useless = base.map(|_| useless).filter(|(file, _)| *file < self.files.logs.len());
+        let mut verdict = problem.map_or(Verdict::Whole, |what| Verdict::Damaged(what, useless));
         let mut ends = Vec::new();
         if let Some(scan) = &mut r.scan {
             last = scan.last;

@@ -351,8 +351,10 @@ impl Fle {
         };
         let quorum = |tally: Option<&Tally>| tally.is_some_and(|t| t.is_quorum(&self.verifier));
         let any_round = !self.verifier.mutants().has(Mutant::B34);
+        // One without a vote is in no round: a leader may wait for it before its followers learn of the epoch.
+        let same_round = n.round == self.round || !self.votes();
         let behind = (any_round && quorum(self.settled.get(&(leader, n.vote.epoch))))
-            || (n.round == self.round && quorum(self.same_round.get(&(leader, n.round))));
+            || (same_round && quorum(self.same_round.get(&(leader, n.round))));
         if leads && behind && leader != self.me {
             self.round = n.round;
             return Reaction::Join(Decision { leader, vote: n.vote, round: n.round, nothing_anywhere: false });

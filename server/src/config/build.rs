@@ -13,6 +13,7 @@ use super::members::{self, Line};
 use super::problem::{ConfigError, Origin, Problem};
 use super::settings::Settings;
 use super::{ListenAddress, ServerConfig, properties};
+use crate::recording::RecordTo;
 
 /// Least slack of a transaction above jute.maxbuffer, as in Java.
 const LEAST_EXTRA: i64 = 1024;
@@ -94,6 +95,7 @@ impl Input<'_> {
             data_dir,
             data_log_dir,
             datadir_autocreate: s.datadir_autocreate,
+            record: s.record.map(|file| RecordTo { file: file.into(), size: s.record_mib.unsigned_abs() << 20 }),
             warnings: self.warnings,
         })
     }

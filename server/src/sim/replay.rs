@@ -8,9 +8,11 @@ use quorate_sim::scenario::Scenario;
 use super::args::{Replay, Run};
 use super::one::{self, Ran};
 use super::{SimExit, report};
+use crate::recording;
 use crate::serve::print;
 
-fn usage(what: &str) -> SimExit {
+/// Says what cannot be.
+pub(super) fn usage(what: &str) -> SimExit {
     eprintln!("error: {what}");
     SimExit::Usage
 }
@@ -65,6 +67,10 @@ pub fn run(options: &Run) -> SimExit {
 #[must_use]
 pub fn replay(options: &Replay) -> SimExit {
     let name = options.file.display().to_string();
+    match std::fs::read(&options.file) {
+        Ok(bytes) if recording::replay::is_recording(&bytes) => return recorded(options, &bytes),
+        _ => {}
+    }
     let text = match std::fs::read_to_string(&options.file) {
         Ok(text) => text,
         Err(e) => return usage(&format!("{name}: {e}")),
@@ -105,6 +111,31 @@ pub fn replay(options: &Replay) -> SimExit {
         print(if text.is_empty() { "  as expected\n" } else { &text });
     }
     SimExit::of(ran.verdict)
+}
+
+/// A recording of `quorate serve`.
+fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
+    let name = options.file.display();
+    if options.freeze.is_some() {
+        return usage(&format!("{name}: a recording has no scenario to freeze"));
+    }
+    let mut line = |text: &str| println!("{text}");
+    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let replayed = match recording::replay::replay(bytes, recording::build(), trace) {
+        Ok(replayed) => replayed,
+        Err(e) => return usage(&format!("{name}: {e}")),
+    };
+    if options.json {
+        print(&format!("{}\n", serde_json::to_string(&replayed).unwrap_or_default()));
+    } else {
+        print(&replayed.words(&options.file));
+    }
+    match replayed.verdict {
+        "diverged" => SimExit::Determinism,
+        "panic" => SimExit::Panic,
+        _ if replayed.flaw.is_some_and(|f| f.contains("damaged")) => SimExit::Usage,
+        _ => SimExit::Clean,
+    }
 }
 
 /// What is not as the scenario expects of a run of its spec, in which a bug of `expect.mutants` may be planted.

@@ -5,36 +5,13 @@ use std::collections::BTreeSet;
 use quorate_core::ids::Zxid;
 
 use super::{Scenario, is_mutant};
+use crate::effect::Effect;
 use crate::initial::{Histories, parse_zxid};
 use crate::spec::{At, Dist, Explicit, FaultKind, Generator, RunSpec, Target};
 use crate::workload::OPS;
 
 /// Field and what is wrong with it.
 type Wrong = (String, String);
-
-/// Effects that an instant may be named by.
-const EFFECTS: &[&str] = &[
-    "send",
-    "create",
-    "write",
-    "extend",
-    "truncate",
-    "fsync",
-    "rename",
-    "unlink",
-    "fsync-dir",
-    "persist-epoch",
-    "snapshot",
-    "propose",
-    "decide",
-    "apply",
-    "ack",
-    "elected",
-    "established",
-    "leading",
-    "looking",
-    "following",
-];
 
 /// Verdicts that a run can end with.
 const VERDICTS: &[&str] = &["pass", "violation", "liveness-failure", "excused", "panic"];
@@ -112,6 +89,21 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
     if time.fault_ticks < 0 || time.fault_ticks > time.max_ticks {
         return wrong("timing.fault_ticks", format!("{} is outside 0 to max_ticks", time.fault_ticks));
     }
+    let l = &spec.limits;
+    for (field, value) in [
+        ("limits.chunk", l.chunk),
+        ("limits.snap_chunk", l.snap_chunk),
+        ("limits.max_snap_syncs", l.max_snap_syncs),
+        ("limits.max_diff_syncs", l.max_diff_syncs),
+        ("limits.outstanding", l.outstanding),
+    ] {
+        if value == 0 {
+            return wrong(field, "0 is not above 0");
+        }
+    }
+    if l.purge_ticks < 0 {
+        return wrong("limits.purge_ticks", format!("{} is below 0", l.purge_ticks));
+    }
     if spec.disk.sector == 0 {
         return wrong("disk.sector", "0 is not above 0");
     }
@@ -133,7 +125,7 @@ fn initial(spec: &RunSpec) -> Result<(), Wrong> {
             "snapshot" => format!("{field}.snapshot"),
             _ => format!("{field}.snapshots[{i}]"),
         })?);
-        if disk.cur > disk.acc || i64::from(newest.epoch()) > disk.acc {
+        if disk.cur > disk.acc || newest.epoch() > disk.acc {
             return wrong(
                 format!("{field}.acc"),
                 "acceptedEpoch is below currentEpoch or below the newest entry's epoch",
@@ -231,9 +223,34 @@ fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
         | K::BitRot
         | K::ClockJump
         | K::ClockDrift
-        | K::SlowReceiver => (true, false),
-        K::OneWay | K::Cut | K::Clog | K::SlowLink | K::Partition => (false, true),
-        K::PowerCutAll | K::PortBlock | K::HalfOpen | K::Heal => (false, false),
+        | K::SlowReceiver
+        | K::AddressChange
+        | K::Garbage
+        | K::SlowNode
+        | K::Wipe
+        | K::Reconfigure
+        | K::LyingDisk
+        | K::LatentError
+        | K::Misdirected
+        | K::StaleRead
+        | K::Leftovers
+        | K::Backup
+        | K::Restore
+        | K::LoseSnapshots
+        | K::Suspend
+        | K::LateTimers => (true, false),
+        K::OneWay
+        | K::Cut
+        | K::Clog
+        | K::SlowLink
+        | K::Partition
+        | K::NewestFirst
+        | K::Bounded
+        | K::Corrupt
+        | K::Lose
+        | K::Duplicate
+        | K::Replay => (false, true),
+        K::PowerCutAll | K::PortBlock | K::HalfOpen | K::Heal | K::Schedule => (false, false),
     };
     if needs_node && f.node.is_none() {
         return wrong(field, format!("{:?} needs `node`", f.kind));
@@ -242,7 +259,16 @@ fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
         return wrong(field, format!("{:?} needs `from`", f.kind));
     }
     if let Some(node) = &f.node {
-        server(spec, node, &format!("{field}.node"))?;
+        let client = numbered(node, 'c').is_some_and(|n| n <= spec.topology.clients as usize);
+        if f.kind != K::Pause || !client {
+            server(spec, node, &format!("{field}.node"))?;
+        }
+    }
+    if (f.kind == K::Schedule) != f.schedule.is_some() {
+        return wrong(field, "`schedule` and the kind schedule belong together");
+    }
+    if let Some(effect) = &f.effect {
+        self::effect(effect, &format!("{field}.effect"))?;
     }
     for (key, text) in [("from", &f.from), ("to", &f.to)] {
         if let Some(text) = text {
@@ -266,9 +292,7 @@ fn instant(spec: &RunSpec, at: &At, ids: &BTreeSet<u32>, own: Option<u32>, field
         }
         At::Effect { node, effect, n, .. } => {
             server(spec, node, field)?;
-            if !EFFECTS.contains(&effect.as_str()) {
-                return wrong(field, format!("{effect:?} is none of {}", EFFECTS.join(", ")));
-            }
+            self::effect(effect, field)?;
             if *n == 0 { wrong(field, "effects are counted from 1") } else { Ok(()) }
         }
         At::After { after, .. } if !ids.contains(after) || own == Some(*after) => {
@@ -279,9 +303,26 @@ fn instant(spec: &RunSpec, at: &At, ids: &BTreeSet<u32>, own: Option<u32>, field
     }
 }
 
+fn effect(name: &str, field: &str) -> Result<(), Wrong> {
+    if Effect::by_name(name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = Effect::names().collect();
+    wrong(field, format!("{name:?} is none of {}", known.join(", ")))
+}
+
 fn generator(spec: &RunSpec, g: &Generator, field: &str) -> Result<(), Wrong> {
     if g.hold_ticks[0] < 0 || g.hold_ticks[1] < g.hold_ticks[0] {
         return wrong(format!("{field}.hold_ticks"), "not a range");
+    }
+    if (g.kind == FaultKind::Schedule) != g.schedule.is_some() {
+        return wrong(field, "`schedule` and the kind schedule belong together");
+    }
+    if let Some(effect) = &g.effect {
+        if !matches!(g.kind, FaultKind::PowerCut | FaultKind::Kill) {
+            return wrong(format!("{field}.effect"), "only power cuts and kills are aimed at effects");
+        }
+        self::effect(effect, &format!("{field}.effect"))?;
     }
     if g.on == Target::Observers && spec.topology.observers == 0 {
         return wrong(format!("{field}.on"), "there are no observers");

@@ -123,6 +123,9 @@ impl Chooser {
             "sync" => Op::new(Kind::Sync, self.register()),
             "watch" => Op::new(Kind::AddWatch, self.any_path()),
             "set-acl" => Op::new(Kind::SetAcl, self.register()),
+            "check" => Op::new(Kind::Check, self.register()),
+            "move" => Op::new(Kind::Move, ""),
+            "renew" => Op::new(Kind::Renew, ""),
             _ => Op::new(Kind::Set, self.register()),
         };
         match op.kind {

@@ -21,4 +21,10 @@ pub const OPS: &[&str] = &[
     "sync",
     "watch",
     "set-acl",
+    "check",
+    "move",
+    "renew",
 ];
+
+/// Those that change the connection or the session itself: rare in any mix.
+pub(crate) const RARE: &[&str] = &["check", "move", "renew"];

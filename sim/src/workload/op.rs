@@ -22,6 +22,12 @@ pub(crate) enum Kind {
     Sync,
     AddWatch,
     SetAcl,
+    /// A check outside a multi: nobody may ask for that.
+    Check,
+    /// No request: the client leaves its server for another one, whatever is in flight.
+    Move,
+    /// closeSession, then a new session.
+    Renew,
     Close,
 }
 
@@ -39,6 +45,9 @@ const NAMES: &[(&str, Kind, &str)] = &[
     ("sync", Kind::Sync, ""),
     ("watch", Kind::AddWatch, ""),
     ("set-acl", Kind::SetAcl, ""),
+    ("check", Kind::Check, ""),
+    ("move", Kind::Move, ""),
+    ("renew", Kind::Renew, ""),
     ("close", Kind::Close, ""),
 ];
 
@@ -112,7 +121,9 @@ impl Op {
                 let perms = if self.has('r') { perm::ALL & !perm::WRITE } else { perm::ALL };
                 Request::SetAcl { path: path(), acl: Some(vec![Acl::world(perms)]), version: self.version }
             }
-            Kind::Close => Request::CloseSession,
+            Kind::Check => Request::Check { path: path(), version: self.version },
+            // A move asks for nothing.
+            Kind::Close | Kind::Renew | Kind::Move => Request::CloseSession,
         }
     }
 
