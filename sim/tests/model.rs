@@ -139,6 +139,7 @@ impl Both {
             session,
             ids: &[],
             skip_acl: false,
+            mutants: quorate_core::mutant::Mutants::default(),
         };
         let mut out = Vec::new();
         reading.answer(7, request.op(), &body, &mut out);

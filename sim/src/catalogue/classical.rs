@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "The new epoch is the leader's own accepted one plus 1 instead of the largest of a quorum, and a promise that is given again counts",
         applies: Applies::Variant,
-        violates: &["Z1", "Z2", "Z13"],
+        violates: &["Z1", "Z2", "Z13", "Z15"],
     },
     Row {
         id: "K12",
@@ -197,6 +197,6 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "A follower never gives up on a silent leader",
         applies: Applies::AsIs,
-        violates: &["L1"],
+        violates: &["L1", "L2"],
     },
 ];
