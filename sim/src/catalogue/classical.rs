@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "The new epoch is the leader's own accepted one plus 1 instead of the largest of a quorum, and a promise that is given again counts",
         applies: Applies::Variant,
-        violates: &["Z1", "Z2"],
+        violates: &["Z1", "Z2", "Z13", "Z15"],
     },
     Row {
         id: "K12",
@@ -155,7 +155,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "An fsync of the log that failed is asked for again, without writing again",
         applies: Applies::AsIs,
-        violates: &["U1"],
+        violates: &["U1", "U3"],
     },
     Row {
         id: "K23",
@@ -176,7 +176,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "The first part of a multi takes effect one step before the others",
         applies: Applies::Variant,
-        violates: &["C9", "C3"],
+        violates: &["C9", "C3", "D8"],
     },
     Row {
         id: "K26",
@@ -197,6 +197,6 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "A follower never gives up on a silent leader",
         applies: Applies::AsIs,
-        violates: &["L1"],
+        violates: &["L1", "L2"],
     },
 ];

@@ -7,8 +7,20 @@ use crate::rng::Stream;
 use crate::spec::{At, Explicit, FaultKind, Generator, Mode, Target};
 use crate::world::World;
 
-/// Disk errors strike these kinds of operations.
-const FAILING: &[&str] = &["write", "fsync", "create", "rename", "fsync-dir", "truncate", "extend", "persist-epoch"];
+/// Disk errors strike these kinds of operations; an fsync more often, as it is the one that loses what was written before.
+const FAILING: &[&str] = &[
+    "write",
+    "fsync",
+    "fsync",
+    "fsync",
+    "fsync",
+    "create",
+    "rename",
+    "fsync-dir",
+    "truncate",
+    "extend",
+    "persist-epoch",
+];
 
 impl World<'_> {
     /// Who leads, of those that are up.
