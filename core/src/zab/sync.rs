@@ -65,6 +65,9 @@ pub fn plan(history: &History, end: Zxid, peer: Zxid, ours: bool, mutants: Mutan
 }
 
 #[cfg(test)]
+mod narrow;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::txnlog::Record;
