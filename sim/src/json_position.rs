@@ -44,7 +44,13 @@ pub fn locate(text: &str, path: &str) -> Position {
             break;
         }
     }
-    let before = &text.as_bytes()[..scan.at.min(text.len())];
+    position(text, scan.at)
+}
+
+/// Line and column of this byte.
+#[must_use]
+pub fn position(text: &str, byte: usize) -> Position {
+    let before = &text.as_bytes()[..byte.min(text.len())];
     let line = before.iter().filter(|b| **b == b'\n').count() + 1;
     let column = before.len() - before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1) + 1;
     Position { line, column }

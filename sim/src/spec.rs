@@ -343,27 +343,27 @@ impl RunSpec {
 }
 
 /// 64-bit numbers as `0x…` texts: JSON's numbers do not hold them everywhere. Plain numbers are read too.
-mod hex {
+pub(crate) mod hex {
     use serde::de::{Error, Visitor};
     use serde::{Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(value: &u64, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &u64, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&format!("{value:#x}"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
         struct Seed;
         impl Visitor<'_> for Seed {
             type Value = u64;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number, or a text with 0x")
+                f.write_str("a 64-bit number, or one as a text with 0x")
             }
             fn visit_u64<E: Error>(self, v: u64) -> Result<u64, E> {
                 Ok(v)
             }
             fn visit_str<E: Error>(self, v: &str) -> Result<u64, E> {
                 let parsed = v.strip_prefix("0x").map_or_else(|| v.parse(), |hex| u64::from_str_radix(hex, 16));
-                parsed.map_err(|_| E::custom("not a 64-bit number"))
+                parsed.map_err(|_| E::custom(format!("{v:?} is not a 64-bit number, as in 7 or \"0x7\"")))
             }
         }
         d.deserialize_any(Seed)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use quorate_core::mutant::Mutant;
 use quorate_sim::check::Checks;
 use quorate_sim::observe::NoCheck;
-use quorate_sim::scenario::{DETERMINISM, Expect, Scenario, verdict_of};
+use quorate_sim::scenario::{DETERMINISM, Expect, Scenario, VERSION, verdict_of};
 use quorate_sim::{Check, Options, Outcome, RunSpec, Verdict, Violation};
 
 thread_local! {
@@ -54,7 +54,7 @@ impl Ran {
         }
         let note = self.violation.as_ref().map(|v| v.text.clone()).unwrap_or_default();
         let expect = Expect { verdict: self.verdict.into(), ..Expect::default() };
-        Scenario { name: name.into(), note, spec: spec.clone(), expect }
+        Scenario { name: name.into(), note, version: VERSION.into(), spec: spec.clone(), expect }
     }
 }
 

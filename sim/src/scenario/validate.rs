@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use quorate_core::ids::Zxid;
+use quorate_core::mutant::Mutant;
 
 use super::{Scenario, is_mutant};
 use crate::effect::Effect;
@@ -30,7 +31,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
         return wrong("expect.verdict", what);
     }
     if let Some(id) = spec.mutant.as_deref().filter(|id| !is_mutant(id)) {
-        return wrong("build.mutant", format!("there is no planted bug {id:?}"));
+        return wrong("build.mutant", unknown_mutant(id));
     }
     for (id, invariants) in &scenario.expect.mutants {
         let field = format!("expect.mutants.{id}");
@@ -38,7 +39,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
             return wrong(field, "build.mutant plants a bug already");
         }
         if !is_mutant(id) {
-            return wrong(field, format!("there is no planted bug {id:?}"));
+            return wrong(field, unknown_mutant(id));
         }
         if invariants.is_empty() {
             return wrong(field, "no invariant that it breaks");
@@ -62,6 +63,11 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
         self::generator(spec, generator, &format!("faults.generate[{i}]"))?;
     }
     workload(spec, &ids)
+}
+
+fn unknown_mutant(id: &str) -> String {
+    let known: Vec<&str> = Mutant::ALL.iter().map(|(id, _)| *id).collect();
+    format!("there is no planted bug {id:?}; there are {}", known.join(" "))
 }
 
 fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
@@ -203,8 +209,10 @@ fn server(spec: &RunSpec, name: &str, field: &str) -> Result<(), Wrong> {
 fn side(spec: &RunSpec, text: &str, field: &str) -> Result<(), Wrong> {
     for name in text.split(',').map(str::trim) {
         let client = numbered(name, 'c').is_some_and(|n| n <= spec.topology.clients as usize);
-        if name != "*" && !client {
-            server(spec, name, field)?;
+        let named = numbered(name, 's').is_some_and(|n| n <= spec.servers());
+        if name != "*" && !client && !named {
+            let (servers, clients) = (spec.servers(), spec.topology.clients);
+            return wrong(field, format!("{name:?} is none of s1 to s{servers}, c1 to c{clients}, *"));
         }
     }
     Ok(())
@@ -296,7 +304,8 @@ fn instant(spec: &RunSpec, at: &At, ids: &BTreeSet<u32>, own: Option<u32>, field
             if *n == 0 { wrong(field, "effects are counted from 1") } else { Ok(()) }
         }
         At::After { after, .. } if !ids.contains(after) || own == Some(*after) => {
-            wrong(field, format!("there is no fault {after} to come after"))
+            let others: Vec<String> = ids.iter().filter(|id| own != Some(**id)).map(u32::to_string).collect();
+            wrong(field, format!("there is no fault {after} to come after; there are {}", others.join(", ")))
         }
         At::After { ticks, .. } if *ticks < 0 => wrong(field, format!("{ticks} ticks after is in the past")),
         _ => Ok(()),

@@ -1,0 +1,85 @@
+//! `scenarios/schema.json` says what the reader takes: the same keys, the same words.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use quorate_sim::effect::Effect;
+use quorate_sim::scenario::{Expect, SCHEMA, Scenario};
+use quorate_sim::spec::{At, Explicit, FaultKind, Generator, RunSpec, SCHEDULES, Target};
+use serde_json::Value;
+
+fn schema() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/schema.json");
+    serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("it is JSON")
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().expect("an object").keys().cloned().collect()
+}
+
+fn words(schema: &Value, name: &str) -> BTreeSet<String> {
+    let list = schema["$defs"][name]["enum"].as_array().expect("an enumeration");
+    list.iter().map(|v| v.as_str().expect("a word").to_owned()).collect()
+}
+
+/// A file in which every optional key stands somewhere.
+fn everything() -> Value {
+    let mut spec = RunSpec::seeded(1);
+    let mut fault = Explicit::new(1, At::Us { us: 5 }, FaultKind::Schedule);
+    fault.node = Some("s1".into());
+    fault.from = Some("s1".into());
+    fault.to = Some("s2".into());
+    fault.hold_ms = Some(1);
+    fault.value = Some(1);
+    fault.effect = Some("fsync".into());
+    fault.schedule = Some(SCHEDULES[0].0);
+    spec.faults.explicit = vec![fault];
+    let text = Scenario {
+        name: "a".into(),
+        note: "b".into(),
+        version: "1".into(),
+        spec,
+        expect: Expect { verdict: "pass".into(), ..Expect::default() },
+    }
+    .to_json();
+    serde_json::from_str(&text).expect("what is written can be read")
+}
+
+#[test]
+fn every_section_has_the_same_keys() {
+    let (schema, file) = (schema(), everything());
+    let sections = [
+        ("topology", "Topology"),
+        ("timing", "Timing"),
+        ("disk", "DiskSpec"),
+        ("limits", "Limits"),
+        ("faults", "Faults"),
+        ("workload", "Workload"),
+        ("checks", "Checks"),
+    ];
+    for (section, name) in sections {
+        assert_eq!(keys(&file[section]), keys(&schema["$defs"][name]["properties"]), "{section}");
+        assert_eq!(schema["$defs"][name]["additionalProperties"], false, "{name}: an unknown key is an error");
+    }
+    assert_eq!(keys(&file["faults"]["explicit"][0]), keys(&schema["$defs"]["Explicit"]["properties"]));
+    assert_eq!(keys(&file["workload"]["generate"]), keys(&schema["$defs"]["Generate"]["properties"]));
+    assert_eq!(keys(&file), keys(&schema["properties"]));
+    assert_eq!(file["schema"], SCHEMA);
+}
+
+#[test]
+fn every_word_is_known_on_both_sides() {
+    let schema = schema();
+    let kinds: BTreeSet<String> = words(&schema, "FaultKind");
+    for kind in &kinds {
+        let text = format!(r#"{{"kind": "{kind}", "rate_per_h": 1}}"#);
+        let generator: Generator = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{kind}: {e}"));
+        assert_eq!((generator.kind.name(), generator.on), (kind.as_str(), Target::Servers));
+    }
+    let refused = serde_json::from_str::<Generator>(r#"{"kind": "?", "rate_per_h": 1}"#).expect_err("no such kind");
+    assert_eq!(refused.to_string().matches('`').count() / 2 - 1, kinds.len(), "{refused}");
+    assert_eq!(words(&schema, "Schedule").len(), SCHEDULES.len());
+    for name in words(&schema, "Effect") {
+        assert!(Effect::by_name(&name).is_some(), "{name}");
+    }
+}
