@@ -272,7 +272,7 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: Features::default(),
+        features: Features { extended_types: true, ..Features::default() },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),

@@ -92,7 +92,7 @@ impl Checks {
     #[must_use]
     pub fn new(spec: &RunSpec) -> Self {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
-        let model = Model::new(false);
+        let model = Model::new(true);
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
             model,
@@ -137,7 +137,7 @@ impl Checks {
             Event::Durable(zxid) => log::durable(g, n, *zxid),
             Event::Acked(zxid) => log::acked(g, n, *zxid),
             Event::Proposed { zxid, hash, record } => {
-                session::proposed(g, n, record, &self.clients, &self.model)?;
+                session::proposed(g, n, record, &mut self.clients, &self.model)?;
                 log::proposed(g, n, *zxid, *hash, record)
             }
             Event::Decided(zxid) => {
@@ -308,7 +308,13 @@ impl Checks {
             Obs::Watch { conn, zxid, kind, path, .. } => {
                 self.clients.event(*conn, *zxid, *kind, path, &mut self.watches)
             }
-            Obs::Started { .. } | Obs::Fault(_) | Obs::Refused { .. } | Obs::End => Ok(()),
+            Obs::Refused { session, .. } => self.clients.refused(*session, &self.model),
+            Obs::Intruded { session, .. } => broken(
+                "C10",
+                format!("a connection with a wrong password is told that session {session} is its own"),
+                "only the password that came with the session opens it".into(),
+            ),
+            Obs::Started { .. } | Obs::Fault(_) | Obs::End => Ok(()),
         }
     }
 }

@@ -21,4 +21,20 @@ pub const OPS: &[&str] = &[
     "sync",
     "watch",
     "set-acl",
+    "acl",
+    "container",
+    "ttl",
+    "quota",
+    "renew",
+    "nap",
 ];
+
+/// Who clients can prove to be: what they say, and the identity that it makes (base64 of the SHA-1 of it).
+pub const PEOPLE: &[(&str, &str)] =
+    &[("ann:a", "ann:i9V/d2HTT0sehGWzvQcFNipywIQ="), ("bob:b", "bob:LcrmCNs/wfVD+i5a5yaz89GyjIM=")];
+
+/// Which of [`PEOPLE`] a client is; half of them are nobody.
+#[must_use]
+pub(crate) const fn person(client: usize) -> Option<usize> {
+    if client % 2 == 1 { Some(client / 2 % PEOPLE.len()) } else { None }
+}
