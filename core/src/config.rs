@@ -4,6 +4,9 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+use core::ops::Deref;
+
+use bytes::Bytes;
 
 use crate::ids::{Millis, Sid};
 use crate::mutant::Mutants;
@@ -91,6 +94,34 @@ impl Ensemble {
     }
 }
 
+/// An ensemble and the text that names it, made once and shared by whoever needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    ensemble: Ensemble,
+    text: Bytes,
+}
+
+impl Configuration {
+    /// Of these members.
+    #[must_use]
+    pub fn new(ensemble: Ensemble) -> Arc<Self> {
+        let text = Bytes::from(ensemble.text());
+        Arc::new(Self { ensemble, text })
+    }
+    /// [`Ensemble::text`].
+    #[must_use]
+    pub const fn text(&self) -> &Bytes {
+        &self.text
+    }
+}
+
+impl Deref for Configuration {
+    type Target = Ensemble;
+    fn deref(&self) -> &Ensemble {
+        &self.ensemble
+    }
+}
+
 fn port_of(address: &str) -> &str {
     address.rsplit_once(':').map_or("", |(_, p)| p)
 }
@@ -162,6 +193,8 @@ pub struct Limits {
     pub max_cnxns: usize,
     /// Requests in flight before reading pauses.
     pub outstanding: usize,
+    /// Transactions of one epoch at most: a leader gives up before the counter ends, for a new epoch (Z17).
+    pub epoch_len: u32,
     /// Committed proposals kept for DIFF, in number.
     pub window_count: usize,
     /// Committed proposals kept for DIFF, in bytes.
@@ -186,6 +219,7 @@ impl Default for Limits {
             max_client_cnxns: 60,
             max_cnxns: 0,
             outstanding: 1000,
+            epoch_len: u32::MAX - 1,
             window_count: 500,
             window_bytes: 16 << 20,
             learner_queue_bytes: 64 << 20,
@@ -326,7 +360,7 @@ pub struct PeerConfig {
     /// Own id; 1 for a standalone server.
     pub sid: Sid,
     /// `None`: standalone.
-    pub ensemble: Option<Ensemble>,
+    pub ensemble: Option<Arc<Configuration>>,
     /// Own kind by `peerType` (the member list wins where it names this server).
     pub kind: MemberKind,
     /// Periods and deadlines.

@@ -22,10 +22,126 @@ macro_rules! planted {
 planted! {
     /// DIFF by range test instead of membership test.
     B01,
+    /// A cut takes the last byte of what is to stay.
+    B02,
+    /// A new leader goes on proposing behind its initial history, in the old epoch.
+    B03,
+    /// After a cut the log goes on in the file, and at the place, where it was being written before.
+    B04,
+    /// A snapshot is taken of the tree with everything logged, decided or not.
+    B05,
+    /// An installed snapshot leaves the older log in its place.
+    B06,
+    /// The tail that was logged and not applied counts as applied when a term ends.
+    B07,
+    /// A snapshot that was received and not installed stays in memory when its term ends early.
+    B08,
+    /// A received snapshot is not synced before it is installed.
+    B09,
+    /// The own snapshot is labelled with the newest logged zxid instead of that of its tree.
+    B10,
+    /// NEWLEADER is acknowledged before the history is logged; that follows after UPTODATE.
+    B11,
+    /// NEWLEADER is acknowledged while the history is still on its way to the log.
+    B12,
     /// The current epoch is written before the history that it vouches for.
     B13,
+    /// The current epoch is written while the received snapshot is still on its way to the disk.
+    B14,
+    /// A COMMIT of what was proposed before NEWLEADER is an error after its ACK.
+    B15,
+    /// An ACK of a proposal leaves before that of NEWLEADER; the leader takes it for a breach of the protocol.
+    B16,
+    /// The next election begins while the log of the last term is still being written.
+    B17,
+    /// Transactions that are applied before clients are served miss the window.
+    B18,
+    /// The first piece of log that was read counts as all that is before the window.
+    B19,
+    /// The log from before an installed snapshot stays, and is read to learners as if it led there.
+    B20,
+    /// The read-only phase empties the window and leaves its floor where it was.
+    B21,
+    /// A learner from before the window gets what the window holds, without the base.
+    B22,
+    /// History that was received and not logged stays in memory when a synchronisation is interrupted.
+    B23,
+    /// UPTODATE is taken for the COMMIT of everything before it.
+    B24,
+    /// A cut leaves the snapshots above it.
+    B25,
+    /// A cut that fails counts as done.
+    B26,
+    /// The zxid in the header of a DIFF counts as decided before what it names has come.
+    B27,
+    /// A leader that found no quorum votes with the zxid at which its epoch would have begun.
+    B28,
+    /// The current epoch is written after UPTODATE instead of before the ACK of NEWLEADER.
+    B29,
+    /// What is decided before an observer's UPTODATE is not told to it, and an observer checks for no gap.
+    B30,
+    /// Epoch files get their names before their content is durable.
+    B31,
+    /// A promise is written into the file of the current epoch.
+    B32,
+    /// Ids are compared although the epochs differ: the order of votes is not total.
+    B33,
+    /// A server that joins late counts only answers of its own round.
+    B34,
+    /// An observer may be proposed and elected.
+    B35,
+    /// Whoever is elected and dies is waited for without end.
+    B36,
+    /// A leader that the voters have left waits for them without end.
+    B37,
+    /// An epoch goes on behind the end of its counter.
+    B38,
+    /// A write to the log that failed ends nothing: the server keeps its role.
+    B39,
+    /// A transaction answers the oldest write of its session, whatever its xid.
+    B40,
+    /// What was gathered during an fsync waits for the next append.
+    B41,
+    /// Logs without a readable snapshot are replayed over an empty tree.
+    B42,
+    /// A log file without a whole header stops recovery.
+    B43,
+    /// A check outside a multi becomes a transaction.
+    B44,
+    /// A znode whose data changes during a snapshot is written with the new data.
+    B45,
+    /// Behind the first part of a multi, a snapshot under way sees the changes of the others.
+    B46,
+    /// A session that begins or ends during a snapshot is written as it is by then.
+    B47,
+    /// What a closing session takes along is missing from a snapshot under way.
+    B48,
+    /// Numbers of ACLs are given away anew during a snapshot.
+    B49,
+    /// Recovery takes a transaction that says "no node" for damage.
+    B50,
+    /// The counter of children in flight is not seen: a sequential name is given twice.
+    B51,
+    /// Sessions in what a new leader applies at the start of its term are unknown to its tracker.
+    B52,
     /// A request is accepted after its session's close was queued.
     B53,
+    /// A closing session is woken by a sign of life.
+    B54,
+    /// A local session stays local after it has become global.
+    B55,
+    /// A session that has moved hears so on a connection that stays open.
+    B57,
+    /// Sessions expire by the wall clock.
+    B58,
+    /// The clock bits of a session id are extended by their sign over the server byte.
+    B59,
+    /// A read is answered with the zxid that the client knew before.
+    B60,
+    /// A connection has one kind of watch on a path: another takes its place.
+    B61,
+    /// Changes of children are told to recursive watchers.
+    B62,
     /// ACK before fsync.
     K01,
     /// Quorum is half of the voters, rounded down.
@@ -76,6 +192,15 @@ pub struct Mutants {
 }
 
 impl Mutants {
+    /// None.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            #[cfg(feature = "mutants")]
+            planted: None,
+        }
+    }
+
     /// With one planted bug. Only with the feature `mutants`.
     #[cfg(feature = "mutants")]
     #[must_use]

@@ -77,7 +77,7 @@ pub struct Driver<M, H> {
 
 impl<M: Machine, H: Host<M>> Driver<M, H> {
     /// Makes the machine, by the clock that it will see, and starts the lanes. Nothing is opened before [`Driver::run`].
-    pub fn new(make: impl FnOnce(Now) -> M, host: H, settings: Settings) -> io::Result<Self> {
+    pub fn new(make: impl FnOnce(Now) -> io::Result<M>, host: H, settings: Settings) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let io = Io {
@@ -100,7 +100,7 @@ impl<M: Machine, H: Host<M>> Driver<M, H> {
             shutdown_at: None,
             next_tick: 0,
         };
-        Ok(Self { machine: make(io.clock.now()), host, out: Outbox::new(), io })
+        Ok(Self { machine: make(io.clock.now())?, host, out: Outbox::new(), io })
     }
 
     /// For other threads.

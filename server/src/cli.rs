@@ -30,6 +30,14 @@ The smallest file:
   dataDir=./data
   clientPort=2181
 
+Recording (--record FILE): everything that the core is told, in order, and a digest of what it answers. At most --record-size MiB:
+half of it in FILE, from the start of the process, which `quorate sim replay FILE` steps through exactly; what comes later goes to
+FILE.1 and FILE.2 by turns, which can be read (--trace) but not stepped, for their beginning is gone. Reading a large snapshot at the
+start takes its place too: choose a bound above twice the size of the data. The recording of an earlier process is renamed to
+FILE.old (as much disk again). When the process is killed, the last second is lost; when the disk of FILE is too slow, the recording
+ends, not the server. WARNING: the files hold what clients send and what is on the disk, all data and the passwords of digest
+authentication included; only their owner may read them (mode 0600). Look at them before you send them to anybody.
+
 Exit codes: 0 asked to stop; 1 unexpected, or the client port cannot be bound; 2 invalid configuration or invocation;
 3 data directory; 10 transaction log or snapshot; 14 the election port cannot be bound.
 RUST_LOG sets the level of the log (default info).";
@@ -87,6 +95,12 @@ pub struct Serve {
     /// How a line of the log looks
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
+    /// Record everything that the core is told, for `quorate sim replay`; as quorate.record in the file
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Bound of the recording; as quorate.recordSize in the file [default: 64]
+    #[arg(long, value_name = "MIB", requires = "record", value_parser = clap::value_parser!(u32).range(8..=1 << 20))]
+    pub record_size: Option<u32>,
 }
 
 /// `quorate dev`.
@@ -130,6 +144,9 @@ pub struct Bench {
     /// Where the servers keep their data; the system's temporary directory by default
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    /// Let our servers record (`serve --record`), to see what that costs
+    #[arg(long)]
+    pub record: bool,
     /// The result as JSON
     #[arg(long)]
     pub json: bool,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use quorate_core::event::{AdminCommand, Event, Port, Role};
 use quorate_core::ids::{Millis, Now};
-use quorate_core::peer::Peer;
 use quorate_net::{FourLetterReply, Host};
 use tracing::info;
 
@@ -13,6 +12,7 @@ use crate::config::ServerConfig;
 use crate::events::EventLog;
 use crate::four_letter;
 use crate::metrics::Metrics;
+use crate::recording::Recorded;
 use crate::source::PeerSource;
 
 /// Somebody else who wants to know.
@@ -36,7 +36,7 @@ impl ServerHost {
     }
 }
 
-impl Host<Peer> for ServerHost {
+impl Host<Recorded> for ServerHost {
     fn event(&mut self, now: Now, event: &Event) {
         self.metrics.observe(event);
         self.log.write(now.mono_ms, event);
@@ -48,7 +48,14 @@ impl Host<Peer> for ServerHost {
         }
     }
 
-    fn four_letter(&mut self, now: Now, peer: &Peer, asker: Option<SocketAddr>, word: [u8; 4]) -> FourLetterReply {
+    fn four_letter(
+        &mut self,
+        now: Now,
+        machine: &Recorded,
+        asker: Option<SocketAddr>,
+        word: [u8; 4],
+    ) -> FourLetterReply {
+        let peer = &machine.peer;
         let (config, metrics) = (&*self.config, &self.metrics);
         let source = PeerSource { peer, now, asker, config, metrics, leading_since: self.leading_since };
         let text = four_letter::answer(word, config, &source);

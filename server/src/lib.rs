@@ -14,6 +14,7 @@ pub mod logging;
 pub mod member;
 pub mod metrics;
 pub mod process;
+pub mod recording;
 pub mod serve;
 pub mod signals;
 pub mod sim;

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use quorate_core::event::Halt;
-use quorate_core::peer::Peer;
 use quorate_net::disk::DataDirs;
 use quorate_net::{Driver, Ended, Limits, Ports, Settings};
 use tracing::{error, info, warn};
@@ -14,9 +13,10 @@ use crate::data_dir::{SIDE_DIR, VERSION_DIR};
 use crate::exit::Exit;
 use crate::host::{Listener, ServerHost};
 use crate::process;
+use crate::recording::Recorded;
 
 /// A server that can run.
-pub type Member = Driver<Peer, ServerHost>;
+pub type Member = Driver<Recorded, ServerHost>;
 
 /// Descriptors of a server that clients cannot take: its files, the poller, connections of other servers, look-ups.
 const FILES_RESERVED: usize = 128;
@@ -24,9 +24,9 @@ const FILES_RESERVED: usize = 128;
 /// Builds a server, one of `servers` in this process; its directories are ready. Nothing is opened before it runs.
 pub fn build(config: ServerConfig, servers: usize, listener: Option<Listener>) -> io::Result<Member> {
     let settings = settings(&config, servers);
-    let peer_config = config.peer.clone();
+    let (peer_config, record) = (config.peer.clone(), config.record.clone());
     let host = ServerHost::new(Arc::new(config), listener);
-    Driver::new(|now| Peer::new(peer_config, now), host, settings)
+    Driver::new(|now| Recorded::new(peer_config, now, record.as_ref()), host, settings)
 }
 
 fn settings(config: &ServerConfig, servers: usize) -> Settings {

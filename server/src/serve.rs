@@ -16,6 +16,7 @@ use crate::dev::Plan;
 use crate::exit::Exit;
 use crate::logging::{self, LogTarget};
 use crate::member;
+use crate::recording::{DEFAULT_MIB, RecordTo};
 use crate::signals;
 use crate::version;
 
@@ -67,7 +68,11 @@ fn try_serve(options: &Serve) -> Result<Exit, Exit> {
         }
         arguments => from_arguments(arguments, &environment),
     };
-    let config = config.map_err(|e| report(&e))?;
+    let mut config = config.map_err(|e| report(&e))?;
+    if let Some(file) = &options.record {
+        let mib = options.record_size.map_or(DEFAULT_MIB.unsigned_abs(), u64::from);
+        config.record = Some(RecordTo { file: file.clone(), size: mib << 20 });
+    }
     logging::set_process_id(config.peer.sid);
     info!("Starting quorate {}, ZooKeeper {}", version::QUORATE, version::ZOOKEEPER);
     let _claim = prepare(&config)?;

@@ -148,7 +148,7 @@ impl Source for PeerSource<'_> {
         lists.map(|(path, links)| (path, links.into_iter().filter_map(|l| self.session_of(l)).collect())).collect()
     }
     fn ensemble_text(&self) -> Option<String> {
-        self.peer.config().ensemble.as_ref().map(|e| e.text())
+        self.peer.config().ensemble.as_ref().map(|e| String::from_utf8_lossy(e.text()).into_owned())
     }
     fn dir_sizes(&self) -> DirSizes {
         DirSizes {

@@ -69,3 +69,85 @@ fn a_saved_run_replays() {
     assert_eq!(lines(&out)[0]["differences"], Value::Array(Vec::new()), "{out:?}");
     std::fs::remove_file(file).expect("it was written");
 }
+
+fn scratch(name: &str) -> std::path::PathBuf {
+    let dir = std::env::temp_dir().join(format!("quorate-campaign-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("writable");
+    dir
+}
+
+#[test]
+fn shards_merge_to_the_campaign() {
+    let dir = scratch("shards");
+    let file = |name: &str| dir.join(name).display().to_string();
+    let part = |i: u32| {
+        let (shard, report) = (format!("{i}/3"), file(&format!("{i}.json")));
+        let out = quorate(&["fuzz", "--seeds", "20..27", "--shard", &shard, "--report", &report]);
+        assert_eq!(out.status.code(), Some(0), "{out:?}");
+        report
+    };
+    let (a, b, c) = (part(0), part(1), part(2));
+    let merged = quorate(&["merge", &c, &a, &b, "--json"]);
+    assert_eq!(merged.status.code(), Some(0), "{merged:?}");
+    let mut merged = lines(&merged).remove(0);
+    let mut whole = lines(&quorate(&["fuzz", "--seeds", "20..27", "--json"])).pop().expect("a summary");
+    for summary in [&mut merged, &mut whole] {
+        assert_eq!(summary["kind"], "campaign");
+        assert_eq!(summary["runs"], 7);
+        summary["seconds"] = Value::Null;
+    }
+    assert_eq!(merged, whole);
+
+    let missing = quorate(&["merge", &a, &c]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("missing: shard 1/3"), "{missing:?}");
+    let again = quorate(&["merge", &a, &b, &a]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("overlap"), "{again:?}");
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
+#[test]
+fn a_campaign_runs_seeds_twice_and_writes_digests() {
+    let dir = scratch("digests");
+    let file = dir.join("digests").display().to_string();
+    let out = quorate(&["fuzz", "--seeds", "5..8", "--jobs", "2", "--twice", "--digests", &file]);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    assert!(String::from_utf8_lossy(&out.stderr).contains("0 not the same twice"), "{out:?}");
+    let text = std::fs::read_to_string(&file).expect("written");
+    let digests: Vec<(&str, &str)> = text.lines().filter_map(|l| l.split_once(' ')).collect();
+    assert_eq!(digests.iter().map(|(seed, _)| *seed).collect::<Vec<_>>(), ["5", "6", "7"]);
+    let line = &lines(&quorate(&["run", "--seed", "6", "--json"]))[0];
+    assert_eq!(line["digest"], digests[1].1);
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
+#[test]
+fn a_time_is_filled_with_seeds_that_can_be_given_again() {
+    let out = quorate(&["fuzz", "--for", "1s", "--base", "1000", "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    let summary = lines(&out).pop().expect("a summary");
+    assert_eq!((&summary["ended"], &summary["seeds"][0]["from"]), (&"time".into(), &1000.into()));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("seeds from 1000"), "{out:?}");
+}
+
+#[test]
+fn a_signal_ends_a_campaign_with_its_results() {
+    let dir = scratch("signal");
+    let report = dir.join("report").display().to_string();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["sim", "fuzz", "--seeds", "0..1000000", "--json", "--report", &report])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut output, &mut String::new()).expect("a seed");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+    std::io::copy(&mut output, &mut std::io::sink()).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let summary: Value = serde_json::from_slice(&std::fs::read(report).expect("written")).expect("JSON");
+    assert_eq!(summary["ended"], "stopped");
+    assert!(summary["runs"].as_u64().is_some_and(|n| n >= 1), "{summary}");
+    std::fs::remove_dir_all(dir).expect("it was made");
+}

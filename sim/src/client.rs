@@ -110,6 +110,10 @@ pub(crate) struct Client {
     intruding: bool,
     /// It says nothing until then.
     asleep: Micros,
+    /// … to begin anew afterwards.
+    renewing: bool,
+    /// It stands still.
+    pub(crate) paused: bool,
 }
 
 impl Client {
@@ -150,6 +154,8 @@ impl Client {
             closing: false,
             intruding: false,
             asleep: 0,
+            renewing: false,
+            paused: false,
         }
     }
 
@@ -173,6 +179,7 @@ impl Client {
     /// When it has something to do if nothing arrives.
     pub(crate) fn deadline(&self, work: bool) -> Micros {
         match self.state {
+            _ if self.paused => NEVER,
             State::Gone => NEVER,
             State::Down(until) => until,
             State::Connecting | State::Handshake => self.heard + self.timeout / 3,
@@ -233,7 +240,7 @@ impl Client {
                 if !self.closing {
                     self.work(lent);
                 }
-                if now >= self.spoke + self.timeout / 3 {
+                if self.state == State::Attached && now >= self.spoke + self.timeout / 3 {
                     Request::Ping.encode(xid::PING, &mut lent.wants.send);
                     self.pings += 1;
                     self.spoke = now;
@@ -243,7 +250,7 @@ impl Client {
     }
 
     fn work(&mut self, lent: &mut Lent<'_, '_>) {
-        while self.asked.len() < self.pipeline && self.asleep == 0 && !self.closing {
+        while self.asked.len() < self.pipeline && self.asleep == 0 && !self.closing && self.state == State::Attached {
             if let Some(op) = self.explicit.pop_front() {
                 self.ask(&op, lent);
                 continue;
@@ -262,21 +269,26 @@ impl Client {
         if let Some(ops) = &mut lent.ops {
             ops.push(op.explicit(self.number, lent.now));
         }
-        if op.kind == Kind::Nap {
+        match op.kind {
+            Kind::Move => {
+                lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("leaves s{}", self.node + 1));
+                return self.give_up(lent);
+            }
             // Longer or shorter than the session lives: its end comes before the next word, with it, or not at all.
-            self.asleep = lent.now + self.stream.between(self.timeout * 8 / 10, self.timeout * 14 / 10);
-            return;
+            Kind::Nap => {
+                self.asleep = lent.now + self.stream.between(self.timeout * 8 / 10, self.timeout * 14 / 10);
+                return;
+            }
+            Kind::Renew => (self.closing, self.renewing) = (true, true),
+            _ => {}
         }
         self.next_xid += 1;
         self.send(self.next_xid, &op.request(), lent);
-        if op.kind == Kind::Renew {
-            self.closing = true;
-            if self.stream.permille(500) {
-                // Too late: nothing of it may remain.
-                self.next_xid += 1;
-                let late = Op { flags: "e".into(), ..Op::new(Kind::Create, "/e/late") };
-                self.send(self.next_xid, &late.request(), lent);
-            }
+        if op.kind == Kind::Renew && self.stream.permille(500) {
+            // Too late: nothing of it may remain.
+            self.next_xid += 1;
+            let late = Op { flags: "e".into(), ..Op::new(Kind::Create, "/e/late") };
+            self.send(self.next_xid, &late.request(), lent);
         }
     }
 
@@ -301,7 +313,8 @@ impl Client {
     }
 
     /// The connection is made: the handshake begins.
-    pub(crate) fn opened(&mut self, lent: &mut Lent<'_, '_>) {
+    pub(crate) fn opened(&mut self, served_by: Option<usize>, lent: &mut Lent<'_, '_>) {
+        self.node = served_by.unwrap_or(self.node);
         self.state = State::Handshake;
         self.heard = lent.now;
         self.inbuf.clear();
@@ -341,6 +354,7 @@ impl Client {
         self.asked.clear();
         self.closing = false;
         self.asleep = 0;
+        self.renewing = false;
         self.pings = 0;
         self.conn = None;
     }
@@ -502,13 +516,13 @@ impl Client {
         self.seen = self.seen.max(header.zxid);
         self.note(&request, header.err, response);
         if matches!(request, Request::CloseSession) {
+            if self.renewing && self.leaving.is_none() {
+                self.forget();
+                return self.give_up(lent);
+            }
             self.lost(lent);
             lent.wants.close = true;
             self.state = State::Gone;
-            if self.leaving.is_none() {
-                self.forget();
-                self.state = State::Down(lent.now + self.stream.between(1_000, 100_000));
-            }
         }
     }
 

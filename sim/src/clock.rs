@@ -36,6 +36,10 @@ impl Clock {
     pub(crate) const fn jump(&mut self, by_ms: Millis) {
         self.wall_skew_ms += by_ms;
     }
+    /// The monotonic clock's rate, parts per million.
+    pub(crate) const fn rate(&self) -> u64 {
+        self.rate
+    }
     /// From now on the monotonic clock runs at this rate, parts per million.
     pub(crate) fn set_rate(&mut self, at: Micros, rate: u64) {
         self.mono_us = self.mono(at);

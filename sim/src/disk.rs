@@ -3,6 +3,8 @@
 //! A write, a new length or a change of a directory stands in the cache until the fsync that covers it. At a power cut any
 //! subset of what was not synced survives: sectors of data in any combination, directory operations one by one.
 
+mod damage;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -215,6 +217,13 @@ pub struct SimDisk {
     sector: usize,
     /// Operations that need space fail.
     pub full: bool,
+    /// Fsyncs answer without having synced.
+    pub lying: bool,
+    /// An fsync has answered without having synced, and nothing has synced everything since.
+    lied: bool,
+    bad: Vec<damage::Bad>,
+    /// Faults that reads have met, for the world to count.
+    pub(crate) met: Vec<u32>,
 }
 
 const fn slot(dir: Dir) -> usize {
@@ -230,12 +239,33 @@ impl SimDisk {
     /// An empty disk with sectors of this many bytes.
     #[must_use]
     pub fn new(sector: usize) -> Self {
-        Self { directories: Default::default(), files: BTreeMap::new(), next: 0, sector: sector.max(1), full: false }
+        Self {
+            directories: Default::default(),
+            files: BTreeMap::new(),
+            next: 0,
+            sector: sector.max(1),
+            full: false,
+            lying: false,
+            lied: false,
+            bad: Vec::new(),
+            met: Vec::new(),
+        }
+    }
+
+    fn inode(&self, name: &FileName) -> Result<Inode, DiskError> {
+        self.directories[slot(name.dir)].cache.get(&*name.name).copied().ok_or(DiskError::NotFound)
     }
 
     fn file(&mut self, name: &FileName) -> Result<&mut File, DiskError> {
-        let inode = self.directories[slot(name.dir)].cache.get(&*name.name).ok_or(DiskError::NotFound)?;
-        self.files.get_mut(inode).ok_or(DiskError::NotFound)
+        let inode = self.inode(name)?;
+        self.files.get_mut(&inode).ok_or(DiskError::NotFound)
+    }
+
+    /// Whether the power would take what an fsync has vouched for.
+    pub(crate) fn has_lied(&self) -> bool {
+        self.lied
+            && (self.files.values().any(|f| !f.unsynced.is_empty())
+                || self.directories.iter().any(|d| !d.unsynced.is_empty()))
     }
 
     /// Carries out one operation in the page cache; fsyncs make durable what they cover.
@@ -261,6 +291,10 @@ impl SimDisk {
             }
             DiskOp::WriteAt(name, at, data) => {
                 let full = self.full;
+                if !self.bad.is_empty() {
+                    let inode = self.inode(name)?;
+                    self.written(inode, *at as usize, *at as usize + data.len());
+                }
                 let file = self.file(name)?;
                 let end = at + data.len() as u64;
                 if full && end > file.cache.len() as u64 {
@@ -289,12 +323,21 @@ impl SimDisk {
                     file.change(Change::Length(*length), sector);
                 }
             }
-            DiskOp::Fsync(name) => self.file(name)?.sync(),
+            DiskOp::Fsync(name) => {
+                let lying = self.lying;
+                let file = self.file(name)?;
+                if !lying {
+                    file.sync();
+                } else if !file.unsynced.is_empty() {
+                    self.lied = true;
+                }
+            }
             DiskOp::Rename(from, to) => self.rename(from, to)?,
             DiskOp::Unlink(name) => {
                 self.file(name)?;
                 self.directories[slot(name.dir)].change(vec![((*name.name).into(), None)]);
             }
+            DiskOp::FsyncDir(dir) if self.lying => self.lied |= !self.directories[slot(*dir)].unsynced.is_empty(),
             DiskOp::FsyncDir(dir) => {
                 for inode in self.directories[slot(*dir)].sync() {
                     if !self.directories.iter().any(|dir| dir.names(inode)) {
@@ -306,6 +349,13 @@ impl SimDisk {
                 let file = self.file(name)?;
                 let start = (*at as usize).min(file.cache.len());
                 let end = (start as u64 + length).min(file.cache.len() as u64) as usize;
+                if !self.bad.is_empty() {
+                    let inode = self.inode(name)?;
+                    if let Some(bytes) = self.read_bad(inode, start, end)? {
+                        return Ok(DiskReply::Data(bytes.into()));
+                    }
+                }
+                let file = self.file(name)?;
                 return Ok(DiskReply::Data(Bytes::copy_from_slice(&file.cache[start..end])));
             }
             DiskOp::List(dir) => {

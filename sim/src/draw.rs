@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::rng::{Purpose, Stream};
-use crate::spec::{Dist, FaultKind, Generator, Mode, RunSpec, Target};
-use crate::workload::OPS;
+use crate::spec::{
+    At, Budget, Dist, Explicit, FaultKind, Generator, Limits, Mode, RunSpec, SCHEDULES, Schedule, Target,
+};
+use crate::workload::{OPS, RARE};
 
 /// The default run of this seed.
 pub(crate) fn seeded(seed: u64) -> RunSpec {
@@ -19,7 +21,71 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.timing.fault_ticks = s.between(100, 400) as i64;
     spec.workload.generate.rate = s.log_between(20, 200) as u32;
     spec.workload.generate.pipeline = s.between(1, 8) as u32;
+    knobs(seed, &mut spec);
+    spec.topology.local_sessions = Stream::new(seed, Purpose::Spec, 20).permille(120);
+    spec.limits = limits(seed);
+    let mut s = Stream::new(seed, Purpose::Spec, 30);
+    spec.disk.budget = match s.below(100) {
+        0..8 => Budget::OneGoodCopy,
+        8..11 => Budget::Unlimited,
+        _ => Budget::GoodQuorum,
+    };
+    spec.faults.hostile = s.below(100) < 3;
     spec
+}
+
+/// Rare-branch knobs: what takes a run where few get by themselves.
+fn knobs(seed: u64, spec: &mut RunSpec) {
+    let mut s = Stream::new(seed, Purpose::Spec, 5);
+    spec.topology.read_only = s.permille(100);
+    let late = s.permille(100);
+    let (sid, after_ms) = (s.between(1, u64::from(spec.topology.voters)), s.log_between(1000, 40_000) as i64);
+    if late {
+        // One voter has nothing when the others have a history already.
+        let (at, node) = (At::Us { us: 20_001 }, Some(format!("s{sid}")));
+        let kill = crate::fault::plain(FaultKind::Kill);
+        spec.faults.explicit.push(Explicit { id: 1, at, node, hold_ms: Some(after_ms), ..kill });
+    }
+    if s.permille(40) {
+        // Slow, and busy until everybody must be back: whoever joins meets proposals in flight, each time.
+        spec.network.delay = Dist::Exp { min_us: 2000, mean_us: s.between(5000, 25_000) };
+        spec.timing.fault_ticks = s.between(30, 100) as i64;
+        let seconds = spec.timing.fault_ticks * spec.timing.tick_ms / 1000 + 28;
+        spec.workload.generate.rate = s.between(60, 150) as u32;
+        spec.workload.generate.ops = spec.workload.generate.rate * seconds as u32;
+    }
+}
+
+/// Sizes for this seed: those of the default, and now and then a tiny one. Each has a stream of its own.
+fn limits(seed: u64) -> Limits {
+    let mut number = 0;
+    let mut draw = |permille: u64, low: u64, high: u64| {
+        number += 1;
+        let mut s = Stream::new(seed, Purpose::Sizes, number);
+        s.permille(permille).then(|| s.log_between(low, high))
+    };
+    let d = Limits::default();
+    let size = |drawn: Option<u64>, otherwise: usize| drawn.map_or(otherwise, |n| n as usize);
+    Limits {
+        log_size: draw(250, 300, 20_000).unwrap_or(d.log_size),
+        prealloc: draw(300, 1, 4096).unwrap_or(d.prealloc),
+        purge_ticks: draw(300, 2, 40).map_or(d.purge_ticks, |n| n as i64),
+        retain: d.retain,
+        chunk: size(draw(200, 64, 4096), d.chunk),
+        snap_chunk: size(draw(200, 64, 4096), d.snap_chunk),
+        max_snap_syncs: size(draw(150, 1, 2), d.max_snap_syncs),
+        max_diff_syncs: size(draw(150, 1, 2), d.max_diff_syncs),
+        diff_log_permille: match draw(300, 1, 3000) {
+            Some(n) if n % 5 == 0 => -1,
+            Some(n) => n as i64,
+            None => d.diff_log_permille,
+        },
+        window_bytes: size(draw(200, 200, 20_000), d.window_bytes),
+        learner_queue: size(draw(100, 20_000, 200_000), d.learner_queue),
+        client_output: size(draw(150, 100, 5000), d.client_output),
+        outstanding: size(draw(200, 1, 20), d.outstanding),
+        max_connections: size(draw(100, 2, 5), d.max_connections),
+    }
 }
 
 /// Weights of operations, by name, where the spec gives none: each operation is there or not.
@@ -27,9 +93,8 @@ pub(crate) fn mix(seed: u64) -> BTreeMap<String, u32> {
     let mut s = Stream::new(seed, Purpose::Spec, 1);
     let mut mix = BTreeMap::new();
     for op in OPS {
-        let weight = if s.permille(600) { s.log_between(1, 8) as u32 } else { 0 };
-        // Little work is done by whoever begins a session again, sleeps, or sets a quota.
-        let weight = if matches!(*op, "renew" | "nap" | "quota") { weight / 4 } else { weight };
+        let most = if RARE.contains(op) { 1 } else { 8 };
+        let weight = if s.permille(600) { s.log_between(1, most) as u32 } else { 0 };
         mix.insert((*op).to_owned(), weight);
     }
     // Work must be done: registers are always there.
@@ -39,14 +104,28 @@ pub(crate) fn mix(seed: u64) -> BTreeMap<String, u32> {
     mix
 }
 
-/// Transactions between two snapshots: small, so that every run has some.
+/// Transactions between two snapshots: small, so that every run has some. Now and then tiny: one stands at every seam of epochs.
 pub(crate) fn snap_count(seed: u64) -> u64 {
+    let mut knob = Stream::new(seed, Purpose::Spec, 6);
+    if knob.permille(200) {
+        return knob.between(1, 12);
+    }
     Stream::new(seed, Purpose::Spec, 2).log_between(20, 400)
 }
 
-/// Committed proposals in memory.
+/// Committed proposals in memory. Now and then so few that nobody is brought up to date from there.
 pub(crate) fn window(seed: u64) -> u64 {
+    let mut knob = Stream::new(seed, Purpose::Spec, 7);
+    if knob.permille(150) {
+        return knob.between(1, 4);
+    }
     Stream::new(seed, Purpose::Spec, 3).log_between(5, 500)
+}
+
+/// Transactions of one epoch: now and then so few that leaders give up for a new counter.
+pub(crate) fn epoch_len(seed: u64) -> u64 {
+    let mut s = Stream::new(seed, Purpose::Spec, 21);
+    if s.permille(100) { s.log_between(50, 400) } else { u64::from(u32::MAX - 1) }
 }
 
 /// Kinds of the swarm, with the least and greatest rate per hour of virtual time.
@@ -69,25 +148,99 @@ const SWARM: &[(FaultKind, u64, u64)] = &[
     (FaultKind::BitRot, 20, 600),
     (FaultKind::ClockJump, 60, 1200),
     (FaultKind::ClockDrift, 60, 600),
+    (FaultKind::NewestFirst, 60, 1200),
+    (FaultKind::Bounded, 60, 600),
+    (FaultKind::AddressChange, 60, 600),
+    (FaultKind::Garbage, 60, 2400),
+    (FaultKind::Corrupt, 60, 600),
+    (FaultKind::SlowNode, 60, 600),
+    (FaultKind::Wipe, 20, 120),
+    (FaultKind::Reconfigure, 60, 600),
+    (FaultKind::LatentError, 10, 120),
+    (FaultKind::Misdirected, 10, 120),
+    (FaultKind::StaleRead, 10, 120),
+    (FaultKind::Leftovers, 60, 600),
+    (FaultKind::LoseSnapshots, 10, 120),
+    (FaultKind::Suspend, 60, 600),
+    (FaultKind::LateTimers, 60, 600),
 ];
 
-/// The swarm of this seed: about a third of the kinds, with rates spread over orders of magnitude.
+/// Kinds of hostile runs only.
+const HOSTILE: &[(FaultKind, u64, u64)] = &[
+    (FaultKind::Lose, 60, 600),
+    (FaultKind::Duplicate, 60, 600),
+    (FaultKind::Replay, 120, 1200),
+    (FaultKind::LyingDisk, 60, 600),
+];
+
+/// A number that belongs to a name, whatever else exists (FNV-1a).
+pub(crate) fn number_of(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// What tells generators apart.
+pub(crate) fn generator_name(g: &Generator) -> String {
+    let schedule = g.schedule.map_or("", Schedule::name);
+    format!("{} {schedule} {}", g.kind.name(), g.effect.as_deref().unwrap_or_default())
+}
+
+/// Effects at which crashes are aimed.
+const AIMS: &[&str] = &[
+    "looking",
+    "elected",
+    "following",
+    "ack-epoch",
+    "ack-newleader",
+    "established",
+    "persist-epoch",
+    "truncate",
+    "snapshot-write",
+    "snapshot",
+    "sync",
+    "propose",
+];
+
+/// The swarm of this seed: a part of the kinds and schedules, with rates spread over orders of magnitude. Each has a stream of its
+/// own: one kind more or less changes nothing for the others.
 #[must_use]
-pub fn swarm(seed: u64) -> Vec<Generator> {
-    let mut s = Stream::new(seed, Purpose::Spec, 4);
-    let share = s.between(100, 600);
+pub fn swarm(spec: &RunSpec) -> Vec<Generator> {
+    let mut s = Stream::new(spec.seed, Purpose::Spec, 4);
+    let share = s.between(40, 360);
     let mut list = Vec::new();
-    for (kind, low, high) in SWARM {
+    let mut add = |mut g: Generator, share: u64, low: u64, high: u64| {
+        let mut s = Stream::new(spec.seed, Purpose::Swarm, number_of(&generator_name(&g)));
         let there = s.permille(share);
-        let rate_per_h = s.log_between(*low, *high);
-        let on = [Target::Servers, Target::Servers, Target::Leader, Target::Voters][s.index(4)];
-        let longest = s.log_between(4, 128) as i64;
-        let mode =
-            [Mode::Isolate, Mode::Split, Mode::Leader, Mode::LeaderMinority, Mode::Partial, Mode::Bridge][s.index(6)];
+        g.rate_per_h = s.log_between(low, high);
+        g.on = [Target::Servers, Target::Servers, Target::Leader, Target::Voters][s.index(4)];
+        g.hold_ticks = [1, s.log_between(4, 128) as i64];
+        if g.kind == FaultKind::Partition && s.permille(700) {
+            g.mode = s.pick(MODES);
+        }
         if there {
-            let mode = (*kind == FaultKind::Partition && s.permille(700)).then_some(mode);
-            list.push(Generator { kind: *kind, rate_per_h, on, hold_ticks: [1, longest], mode });
+            list.push(g);
+        }
+    };
+    for (kind, low, high) in SWARM {
+        add(Generator::new(*kind, 0), share, *low, *high);
+    }
+    for aim in AIMS {
+        for kind in [FaultKind::PowerCut, FaultKind::Kill] {
+            add(Generator { effect: Some((*aim).into()), ..Generator::new(kind, 0) }, share / 8, 60, 1200);
+        }
+    }
+    for (schedule, _) in SCHEDULES {
+        let outside = *schedule == Schedule::OldDisk;
+        let share = if outside && !spec.faults.hostile { 0 } else { share / 3 };
+        add(Generator { schedule: Some(*schedule), ..Generator::new(FaultKind::Schedule, 0) }, share, 60, 600);
+    }
+    if spec.faults.hostile {
+        for (kind, low, high) in HOSTILE {
+            add(Generator::new(*kind, 0), 400, *low, *high);
         }
     }
     list
 }
+
+/// Shapes of partitions.
+pub(crate) const MODES: &[Mode] =
+    &[Mode::Isolate, Mode::Split, Mode::Leader, Mode::LeaderMinority, Mode::Partial, Mode::Bridge, Mode::Sides];

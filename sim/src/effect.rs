@@ -1,6 +1,6 @@
 //! Effects by kind: what faults are aimed at, and what is counted to aim.
 
-use quorate_core::event::{Action, DiskOp, Event, Role};
+use quorate_core::event::{Action, Dir, DiskOp, Event, Port, Role};
 
 /// A kind of effect of a server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,6 +38,20 @@ pub enum Effect {
     Following,
     Looking,
     Other,
+    /// On an election connection; counts as `send` too.
+    SendElection,
+    /// On a connection between leader and learner; counts as `send` too.
+    SendQuorum,
+    /// To a client; counts as `send` too.
+    Reply,
+    /// A watch event to a client; counts as `send` too.
+    Notify,
+    /// Bytes for the log; counts as `write` too.
+    Append,
+    /// The first bytes of a snapshot's file; counts as `write` too.
+    SnapshotWrite,
+    /// The server is to be woken at another time. Counts as itself only.
+    SetTimer,
 }
 
 const NAMES: &[(Effect, &str)] = &[
@@ -72,6 +86,13 @@ const NAMES: &[(Effect, &str)] = &[
     (Effect::Following, "following"),
     (Effect::Looking, "looking"),
     (Effect::Other, "other"),
+    (Effect::SendElection, "send-election"),
+    (Effect::SendQuorum, "send-quorum"),
+    (Effect::Reply, "reply"),
+    (Effect::Notify, "notify"),
+    (Effect::Append, "append"),
+    (Effect::SnapshotWrite, "snapshot-write"),
+    (Effect::SetTimer, "set-timer"),
 ];
 
 impl Effect {
@@ -83,10 +104,35 @@ impl Effect {
     pub fn by_name(name: &str) -> Option<Self> {
         NAMES.iter().find(|(_, n)| *n == name).map(|(e, _)| *e)
     }
+    /// Every name.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(_, name)| *name)
+    }
     /// Its name in scenario files.
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(e, _)| *e == self).map_or("other", |(_, n)| *n)
+    }
+
+    /// The kind that it counts as too, or itself.
+    #[must_use]
+    pub const fn wider(self) -> Self {
+        match self {
+            Self::SendElection | Self::SendQuorum | Self::Reply | Self::Notify => Self::Send,
+            Self::Append | Self::SnapshotWrite => Self::Write,
+            other => other,
+        }
+    }
+
+    /// Of bytes that are sent on a connection of this kind.
+    pub(crate) fn of_send(port: Port, bytes: &[u8]) -> Self {
+        match port {
+            Port::Election => Self::SendElection,
+            Port::Quorum => Self::SendQuorum,
+            // A frame's length, then the xid: -1 marks an event.
+            Port::Client if bytes.get(4..8) == Some(&[0xff; 4]) => Self::Notify,
+            Port::Client => Self::Reply,
+        }
     }
 
     /// Of an action. Disk operations count when they are carried out, not when they are queued.
@@ -126,6 +172,8 @@ impl Effect {
     pub(crate) fn of_disk(op: &DiskOp) -> Self {
         match op {
             DiskOp::Create(_) => Self::Create,
+            DiskOp::WriteAt(file, ..) if file.dir == Dir::Log => Self::Append,
+            DiskOp::WriteAt(file, 0, _) if file.name.ends_with("snapshot.tmp") => Self::SnapshotWrite,
             DiskOp::WriteAt(..) => Self::Write,
             DiskOp::Extend(..) => Self::Extend,
             DiskOp::Truncate(..) => Self::Truncate,
@@ -149,6 +197,6 @@ mod tests {
             assert_eq!(*effect as usize, i);
             assert_eq!(Effect::by_name(name), Some(*effect));
         }
-        assert_eq!(Effect::Other as usize + 1, Effect::COUNT);
+        assert_eq!(Effect::SetTimer as usize + 1, Effect::COUNT);
     }
 }

@@ -3,8 +3,14 @@
 //! A generator only ever makes an [`Explicit`] fault and hands it on, so that what a seed has drawn can be written down and
 //! replayed without it. A fault counts when it found something to strike.
 
+mod budget;
 mod make;
+mod schedule;
+mod storage;
 mod strike;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::error::DiskError;
 use quorate_core::event::DiskOp;
@@ -13,8 +19,12 @@ use crate::effect::Effect;
 use crate::observe::{DiskFault, Obs};
 use crate::queue::{Micros, Plan};
 use crate::rng::{Purpose, Stream};
-use crate::spec::{At, Budget, Explicit, FaultKind, Generator, RunSpec, When};
+use crate::spec::{At, Explicit, FaultKind, Generator, RunSpec, When};
 use crate::world::World;
+use budget::Allowed;
+use schedule::Running;
+
+pub(crate) use schedule::Doom;
 
 /// A fault aimed at an effect.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +48,19 @@ struct Source {
 pub(crate) struct Plans {
     sources: Vec<Source>,
     triggers: Vec<Trigger>,
-    /// What took effect, in order.
+    /// What was injected, in order.
     pub(crate) struck: Vec<Explicit>,
+    /// Which of that changed something that would have happened.
+    took: BTreeSet<u32>,
+    /// Schedules that began, by name.
+    begun: BTreeMap<&'static str, u64>,
     /// What holds.
     active: Vec<Explicit>,
+    /// Schedules under way.
+    running: Vec<Running>,
     next_id: u32,
-    /// Servers whose durable bytes may be spoiled.
-    rotten: Vec<usize>,
+    /// Whose durable bytes may be spoiled.
+    allowed: Allowed,
     /// The fault period is over: nothing is generated any more.
     pub(crate) over: bool,
 }
@@ -53,22 +69,21 @@ impl Plans {
     pub(crate) fn new(spec: &RunSpec) -> Self {
         let mut generators = spec.faults.generate.clone();
         if spec.faults.swarm {
-            generators.extend(crate::draw::swarm(spec.seed));
+            generators.extend(crate::draw::swarm(spec));
         }
-        // Each kind has a stream of its own: one generator more or less changes nothing for the others.
+        // Each has a stream of its own: one generator more or less changes nothing for the others.
+        let mut same: BTreeMap<String, u64> = BTreeMap::new();
         let sources = generators
             .into_iter()
             .map(|generator| {
-                let stream = Stream::new(spec.seed, Purpose::Faults, generator.kind as u64);
+                let name = crate::draw::generator_name(&generator);
+                let number = crate::draw::number_of(&name);
+                let again = same.entry(name).or_default();
+                let stream = Stream::new(spec.seed, Purpose::Faults, number ^ *again);
+                *again += 1;
                 Source { generator, stream }
             })
             .collect();
-        let mut voters: Vec<usize> = (0..spec.topology.voters as usize).collect();
-        Stream::new(spec.seed, Purpose::Rot, 0).shuffle(&mut voters);
-        let rotten = match spec.disk.budget {
-            Budget::OneGoodCopy => voters.drain(..(voters.len().saturating_sub(1)) / 2).collect(),
-            Budget::Unlimited => voters,
-        };
         let triggers = spec.faults.explicit.iter().enumerate().filter_map(|(fault, e)| match &e.at {
             At::Effect { node, effect, n, when } => {
                 Some(Trigger { node: server(node)?, effect: Effect::by_name(effect)?, n: *n, when: *when, fault })
@@ -79,11 +94,33 @@ impl Plans {
             sources,
             triggers: triggers.collect(),
             struck: Vec::new(),
+            took: BTreeSet::new(),
+            begun: BTreeMap::new(),
             active: Vec::new(),
+            running: Vec::new(),
             next_id: spec.faults.explicit.iter().map(|e| e.id).max().unwrap_or(0) + 1,
-            rotten,
+            allowed: Allowed::new(spec),
             over: false,
         }
+    }
+
+    /// This fault changed something that would have happened.
+    pub(crate) fn took(&mut self, id: u32) {
+        self.took.insert(id);
+    }
+
+    /// How many took effect, by kind; schedules by name.
+    pub(crate) fn effective(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = self.begun.clone();
+        for fault in self.struck.iter().filter(|f| self.took.contains(&f.id)) {
+            *counts.entry(fault.kind.name()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How many took effect.
+    pub(crate) fn count(&self) -> u64 {
+        self.struck.iter().filter(|f| self.took.contains(&f.id)).count() as u64
     }
 }
 
@@ -92,6 +129,7 @@ impl Plans {
     pub(crate) fn stop(&mut self) {
         self.over = true;
         self.active.clear();
+        self.running.clear();
     }
 }
 
@@ -134,11 +172,15 @@ impl World<'_> {
     pub(crate) fn plan_faults(&mut self) {
         for i in 0..self.spec.faults.explicit.len() {
             if let Some(at) = self.instant(&self.spec.faults.explicit[i].at) {
-                self.queue.push(at, Plan::Strike(i as u32));
+                self.queue.push_first(at, Plan::Strike(i as u32));
             }
         }
         for i in 0..self.plans.sources.len() {
-            self.plan_source(i);
+            if self.plans.sources[i].generator.schedule.is_some_and(schedule::is_once) {
+                self.queue.push_first(0, Plan::Generate(i as u32));
+            } else {
+                self.plan_source(i);
+            }
         }
     }
 
@@ -146,7 +188,7 @@ impl World<'_> {
         let source = &mut self.plans.sources[i];
         let mean = 3_600_000_000 / source.generator.rate_per_h.max(1);
         let wait = source.stream.exponential(mean).max(1);
-        self.queue.push(self.now + wait, Plan::Generate(i as u32));
+        self.queue.push_first(self.now + wait, Plan::Generate(i as u32));
     }
 
     /// A generator strikes.
@@ -154,12 +196,20 @@ impl World<'_> {
         if self.plans.over {
             return;
         }
-        if let Some(mut fault) = self.make(i) {
-            fault.id = self.plans.next_id;
-            self.plans.next_id += 1;
-            self.inject(fault);
+        if let Some(fault) = self.make(i) {
+            self.strike_now(fault);
         }
-        self.plan_source(i);
+        if !self.plans.sources[i].generator.schedule.is_some_and(schedule::is_once) {
+            self.plan_source(i);
+        }
+    }
+
+    /// A fault that was made in this instant strikes, under a new id.
+    fn strike_now(&mut self, mut fault: Explicit) {
+        fault.id = self.plans.next_id;
+        fault.at = At::Us { us: self.now };
+        self.plans.next_id += 1;
+        self.inject(fault);
     }
 
     /// An explicit fault strikes.
@@ -168,29 +218,26 @@ impl World<'_> {
         self.inject(fault);
     }
 
-    /// Makes a fault happen; counts it if it found something to strike.
+    /// Makes a fault happen, or begins what leads to single ones; reports it if it found something to strike.
     fn inject(&mut self, fault: Explicit) {
+        if fault.kind == FaultKind::Schedule {
+            self.begin(&fault);
+            return self.follow(fault.id);
+        }
+        if self.is_aimed(&fault) {
+            return self.follow(fault.id);
+        }
         if !self.apply_fault(&fault) {
             return;
+        }
+        if strike::at_once(fault.kind) {
+            self.plans.took(fault.id);
         }
         self.watcher.tell(Obs::Fault(&fault));
         if self.watcher.traces() {
             self.watcher.line(format_args!("##"), format_args!("{}", describe(&fault)));
         }
-        for i in 0..self.spec.faults.explicit.len() {
-            if let At::After { after, ticks } = self.spec.faults.explicit[i].at
-                && after == fault.id
-            {
-                self.queue.push(self.now + self.ticks(ticks), Plan::Strike(i as u32));
-            }
-        }
-        for i in 0..self.spec.workload.explicit.len() {
-            if let At::After { after, ticks } = self.spec.workload.explicit[i].at
-                && after == fault.id
-            {
-                self.queue.push(self.now + self.ticks(ticks), Plan::Operation(i as u32));
-            }
-        }
+        self.follow(fault.id);
         if let Some(hold) = fault.hold_ms {
             self.queue.push(self.now + hold.max(0) as u64 * 1000, Plan::Release(fault.id));
         }
@@ -198,33 +245,44 @@ impl World<'_> {
         self.plans.struck.push(fault);
     }
 
+    /// What was to come after this fault is planned.
+    fn follow(&mut self, id: u32) {
+        for i in 0..self.spec.faults.explicit.len() {
+            if let At::After { after, ticks } = self.spec.faults.explicit[i].at
+                && after == id
+            {
+                self.queue.push_first(self.now + self.ticks(ticks), Plan::Strike(i as u32));
+            }
+        }
+        for i in 0..self.spec.workload.explicit.len() {
+            if let At::After { after, ticks } = self.spec.workload.explicit[i].at
+                && after == id
+            {
+                self.queue.push(self.now + self.ticks(ticks), Plan::Operation(i as u32));
+            }
+        }
+    }
+
     /// Counts an effect and strikes what was aimed at it. `true`: the server's process is gone.
     pub(crate) fn effect(&mut self, n: usize, effect: Effect, when: When) -> bool {
         let node = &mut self.nodes[n];
+        let wider = effect.wider();
         if when == When::Before {
             node.effects[effect as usize] += 1;
-            node.effects[Effect::Any as usize] += 1;
+            if wider != effect {
+                node.effects[wider as usize] += 1;
+            }
+            node.effects[Effect::Any as usize] += u64::from(effect != Effect::SetTimer);
         }
         if self.plans.triggers.is_empty() && node.doomed.is_none() {
             return false;
         }
         let (counts, life) = (node.effects, node.life);
-        if let Some((at, hold)) = node.doomed
-            && when == When::After
-            && counts[Effect::Any as usize] >= at
-        {
-            node.doomed = None;
-            let at = At::Effect { node: names(&[n]), effect: "any".into(), n: counts[0], when };
-            let id = self.plans.next_id;
-            self.plans.next_id += 1;
-            let node = Some(names(&[n]));
-            let hold_ms = Some(hold);
-            self.inject(Explicit { id, at, node, hold_ms, ..plain(FaultKind::PowerCut) });
-        }
+        self.doom(n, effect, when);
         for i in 0..self.plans.triggers.len() {
             let t = self.plans.triggers[i];
-            let hit = t.node == n && t.when == when && (t.effect == effect || t.effect == Effect::Any);
-            if hit && counts[t.effect as usize] == t.n {
+            let fits = t.effect == effect || t.effect == wider || t.effect == Effect::Any;
+            if t.node == n && t.when == when && fits && counts[t.effect as usize] == t.n && self.nodes[n].life == life {
                 self.strike(t.fault);
             }
         }
@@ -243,6 +301,7 @@ impl World<'_> {
             return None;
         }
         failing.left -= 1;
+        self.plans.took(failing.by);
         if let DiskOp::Fsync(name) = op
             && node.crash_stream.permille(500)
         {
@@ -256,7 +315,7 @@ impl World<'_> {
 }
 
 /// A fault of this kind, with nothing said about it.
-fn plain(kind: FaultKind) -> Explicit {
+pub(crate) fn plain(kind: FaultKind) -> Explicit {
     Explicit {
         id: 0,
         at: At::Us { us: 0 },
@@ -267,11 +326,12 @@ fn plain(kind: FaultKind) -> Explicit {
         hold_ms: None,
         value: None,
         effect: None,
+        schedule: None,
     }
 }
 
 fn describe(fault: &Explicit) -> String {
-    let mut text = format!("fault {} {:?}", fault.id, fault.kind);
+    let mut text = format!("fault {} {}", fault.id, fault.kind.name());
     let parts = [("on", &fault.node), ("from", &fault.from), ("to", &fault.to), ("effect", &fault.effect)];
     for (word, value) in parts {
         if let Some(value) = value {

@@ -3,6 +3,8 @@
 //! The others keep what they have for ever. What is still owed the checks know; this file knows when it is due, and how a run
 //! winds down: work until enough is done, then silence, then the end of all sessions.
 
+use quorate_core::event::Port;
+
 use crate::network::Block;
 use crate::observe::{Down, Obs, Verdict, Violation};
 use crate::queue::{Micros, Plan};
@@ -13,6 +15,9 @@ use crate::world::World;
 /// Ticks of the slowest ten rounds of an election (notifications back off to ten ticks).
 const TEN_ROUNDS: i64 = 185;
 
+/// So many ticks without a decision are enough where none can be demanded.
+const STUCK: i64 = 300;
+
 /// Where the end of a run stands.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -20,6 +25,8 @@ pub(crate) struct Progress {
     healed_at: Micros,
     /// Transactions decided when progress was judged last.
     commits: u64,
+    /// When something was decided last.
+    moved_at: Micros,
     /// Nothing has been asked or decided since.
     idle_since: Option<Micros>,
     /// The clients have been told to leave, then.
@@ -37,18 +44,29 @@ impl World<'_> {
         let mut order: Vec<usize> = (0..voters).collect();
         stream.shuffle(&mut order);
         // A spoiled disk may legally refuse to start: whole ones first.
-        order.sort_by_key(|n| self.nodes[*n].rotten);
+        order.sort_by_key(|n| self.spoiled(*n));
         order.truncate(stream.between(voters as u64 / 2 + 1, voters as u64) as usize);
-        let whole: Vec<usize> = order.iter().copied().filter(|n| !self.nodes[*n].rotten).collect();
+        let whole: Vec<usize> = order.iter().copied().filter(|n| !self.spoiled(*n)).collect();
         let mut core = if whole.len() > voters / 2 { whole } else { order };
-        core.extend((voters..self.nodes.len()).filter(|n| stream.permille(500) && !self.nodes[*n].rotten));
+        core.extend((voters..self.nodes.len()).filter(|n| stream.permille(500) && !self.spoiled(*n)));
+        // A wiped one must come back beside a whole quorum.
+        let wiped = |n: &usize| self.nodes[*n].wiped && !self.nodes[*n].rotten && stream.permille(500);
+        let wiped: Vec<usize> = (0..self.nodes.len()).filter(wiped).filter(|n| !core.contains(n)).collect();
+        core.extend(wiped);
         core.sort_unstable();
         core
+    }
+
+    fn spoiled(&self, n: usize) -> bool {
+        self.nodes[n].rotten || self.nodes[n].wiped
     }
 
     /// The fault period ends.
     pub(crate) fn heal(&mut self) {
         self.plans.stop();
+        self.net.calm();
+        (0..self.nodes.len()).for_each(|n| self.move_back(n));
+        self.heal_clients();
         let core = self.choose_core();
         self.heal_core(core);
         self.plan_judge();
@@ -58,7 +76,7 @@ impl World<'_> {
     /// disk is whole comes back too. Returns whether there was one more.
     fn widen_core(&mut self) -> bool {
         let voters = self.spec.topology.voters as usize;
-        let more = (0..voters).filter(|n| !self.progress.core.contains(n) && !self.nodes[*n].rotten);
+        let more = (0..voters).filter(|n| !self.progress.core.contains(n) && !self.spoiled(*n));
         let mut core: Vec<usize> = more.collect();
         if core.is_empty() {
             return false;
@@ -94,7 +112,7 @@ impl World<'_> {
             let all = vec![true; self.nodes.len() + self.clients.len()];
             let this = (0..all.len()).map(|h| h == n).collect::<Vec<bool>>();
             let (mut from, mut to) = (this.clone(), all.clone());
-            match stream.below(4) {
+            match stream.below(5) {
                 0 => {
                     self.stop(n, Down::Kill);
                     self.nodes[n].booting = false;
@@ -104,10 +122,32 @@ impl World<'_> {
                 1 => std::mem::swap(&mut from, &mut to),
                 // It hears everything, and nobody hears it.
                 2 => {}
+                // Nobody can follow it, and now and then its vote is heard.
+                3 => {
+                    self.queue.push(self.now, Plan::Flap { node: n as u32, on: true });
+                    self.net.blocks.push(Block { id: 0, from: all, to: this, port: None });
+                }
                 _ => self.net.blocks.push(Block { id: 0, from: all, to: this, port: None }),
             }
             self.net.blocks.push(Block { id: 0, from, to, port: None });
         }
+    }
+
+    /// The election port of a server outside the core opens for a moment, or closes.
+    pub(crate) fn flap(&mut self, n: usize, on: bool) {
+        let hosts = self.nodes.len() + self.clients.len();
+        let this: Vec<bool> = (0..hosts).map(|h| h == n).collect();
+        let all = vec![true; hosts];
+        let mut stream = Stream::new(self.spec.seed, Purpose::Core, 2 + self.now);
+        self.net.blocks.retain(|b| !(b.id == 0 && (b.from == this || b.to == this)));
+        let shut = [Port::Election, Port::Quorum, Port::Client];
+        for port in shut.into_iter().filter(|port| !on || *port != Port::Election) {
+            self.net.blocks.push(Block { id: 0, from: this.clone(), to: all.clone(), port: Some(port) });
+            self.net.blocks.push(Block { id: 0, from: all.clone(), to: this.clone(), port: Some(port) });
+        }
+        self.rearm();
+        let ticks = if on { stream.between(1, 3) } else { stream.between(20, 80) };
+        self.queue.push(self.now + self.ticks(ticks as i64), Plan::Flap { node: n as u32, on: !on });
     }
 
     fn plan_judge(&mut self) {
@@ -127,14 +167,19 @@ impl World<'_> {
         let working = !self.done_working();
         // Sessions that expire are closed by transactions too.
         let deciding = self.commits != self.progress.commits;
+        if deciding || self.progress.moved_at == 0 {
+            self.progress.moved_at = self.now;
+        }
         self.progress.commits = self.commits;
         if working || deciding {
             self.progress.idle_since = None;
         } else if self.progress.idle_since.is_none() {
             self.progress.idle_since = Some(self.now);
         }
-        if !self.spec.checks.liveness {
-            if !working {
+        if !self.spec.checks.liveness || self.outside {
+            // Outside the guarantee it may be that nothing is ever decided again.
+            let stuck = self.outside && self.now > self.progress.moved_at + self.ticks(STUCK);
+            if !working || stuck {
                 self.finish();
             } else {
                 self.plan_judge();
@@ -158,7 +203,7 @@ impl World<'_> {
                     Some(owed) => {
                         let [_, longest] = self.spec.timing.session_ms;
                         let bound = self.ticks(longest / self.spec.timing.tick_ms.max(1) + 2 + 20);
-                        if self.now > left_at + bound {
+                        if self.now > left_at.max(self.exhausted_at) + bound {
                             return self.not_alive(owed);
                         }
                     }
@@ -179,7 +224,7 @@ impl World<'_> {
         let [_, longest] = self.spec.timing.session_ms;
         let bound = self.ticks(2 * longest / self.spec.timing.tick_ms.max(1) + 6 * self.spec.timing.sync_limit + 20);
         let waiting = self.clients.iter().position(|c| !c.is_gone())?;
-        (self.now > left_at + bound).then(|| Violation {
+        (self.now > left_at.max(self.exhausted_at) + bound).then(|| Violation {
             invariant: "L3",
             at_ms: 0,
             node: None,
@@ -193,7 +238,9 @@ impl World<'_> {
         let l1 = t.init_limit + t.sync_limit + TEN_ROUNDS;
         let l2 = l1 + 3 * t.init_limit;
         let l3 = l2 + 2 * t.sync_limit;
-        let since_heal = |ticks| self.now > self.progress.healed_at + self.ticks(ticks);
+        // A leader that has used up its counter gives up, and everything begins anew.
+        let began = self.progress.healed_at.max(self.exhausted_at);
+        let since_heal = |ticks| self.now > began + self.ticks(ticks);
         match invariant {
             "L1" => since_heal(l1),
             "L2" => since_heal(l2),
@@ -227,7 +274,9 @@ impl World<'_> {
     pub(crate) fn out_of_time(&mut self) {
         let owed = self.watcher.check().unmet(&self.progress.core, true);
         match owed {
-            Some(owed) if self.spec.checks.liveness && self.plans.over && self.is_late(owed.invariant) => {
+            Some(owed)
+                if self.spec.checks.liveness && !self.outside && self.plans.over && self.is_late(owed.invariant) =>
+            {
                 self.not_alive(owed);
             }
             _ => self.finish(),

@@ -191,6 +191,8 @@ pub struct Model {
     /// Reads older than this cannot be checked.
     horizon: i64,
     extended_types: bool,
+    /// Sessions that no transaction has created may ask for writes.
+    local_sessions: bool,
 }
 
 impl Model {
@@ -210,6 +212,7 @@ impl Model {
             aging: VecDeque::new(),
             horizon: 0,
             extended_types,
+            local_sessions: false,
         };
         for (path, perms, children) in
             [("/", 31, 1), ("/zookeeper", 31, 2), ("/zookeeper/quota", 31, 0), ("/zookeeper/config", 1, 0)]
@@ -227,6 +230,18 @@ impl Model {
         model.child_names("/").insert("zookeeper".into());
         model.child_names("/zookeeper").extend(["quota".into(), "config".into()]);
         model
+    }
+
+    /// The same where sessions are local until they need to be global.
+    #[must_use]
+    pub fn with_local_sessions(mut self, local_sessions: bool) -> Self {
+        self.local_sessions = local_sessions;
+        self
+    }
+    /// Whether sessions may be known to one server only.
+    #[must_use]
+    pub fn has_local_sessions(&self) -> bool {
+        self.local_sessions
     }
 
     fn child_names(&mut self, path: &str) -> &mut BTreeSet<Rc<str>> {

@@ -2,7 +2,11 @@
 //!
 //! This file keeps their state; [`crate::world`] moves it on. Nothing is lost on a connection that stays: a partition is silence.
 
-use std::collections::VecDeque;
+mod noise;
+
+pub(crate) use noise::{Delay, Noise, NoiseKind, Path, Tap};
+
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use quorate_core::event::Port;
@@ -72,12 +76,15 @@ pub(crate) struct Dir {
     pub(crate) unread: bool,
     /// The sender is in its host's list of what has left.
     pub(crate) draining: bool,
+    /// Nothing has left before it was taken.
+    pub(crate) narrow: bool,
 }
 
 impl Dir {
     /// Bytes that have left the sender and were not reported.
     pub(crate) fn to_report(&self) -> u64 {
-        self.sent.min(self.taken + WINDOW) - self.drained
+        let window = if self.narrow { 0 } else { WINDOW };
+        self.sent.min(self.taken + window).saturating_sub(self.drained)
     }
 }
 
@@ -92,6 +99,8 @@ pub(crate) struct Conn {
     pub(crate) dirs: [Dir; 2],
     /// The request has not arrived.
     pub(crate) asking: bool,
+    /// Whoever has gone says nothing, not even that it has gone.
+    pub(crate) silent: bool,
 }
 
 /// Who cannot reach whom.
@@ -111,7 +120,7 @@ pub(crate) struct Slow {
     pub(crate) id: u32,
     pub(crate) from: Vec<bool>,
     pub(crate) to: Vec<bool>,
-    pub(crate) extra_us: Micros,
+    pub(crate) how: Delay,
 }
 
 /// All connections and what is wrong with the network.
@@ -127,6 +136,16 @@ pub(crate) struct Network {
     pub(crate) stalls: bool,
     pub(crate) blocks: Vec<Block>,
     pub(crate) slow: Vec<Slow>,
+    pub(crate) paths: Vec<Path>,
+    pub(crate) noise: Vec<Noise>,
+    pub(crate) tap: Option<Tap>,
+    /// Faults that something has met, for the world to count.
+    pub(crate) took: BTreeSet<u32>,
+    /// A narrow path has overflowed.
+    pub(crate) burst: Option<ConnId>,
+    /// Where names of servers lead, where not to themselves.
+    names: Vec<usize>,
+    wire: Stream,
     /// By host, once it is healed: among these nothing is wrong any more.
     pub(crate) core: Vec<bool>,
 }
@@ -143,16 +162,26 @@ impl Network {
             stalls: false,
             blocks: Vec::new(),
             slow: Vec::new(),
+            paths: Vec::new(),
+            noise: Vec::new(),
+            tap: None,
+            took: BTreeSet::new(),
+            burst: None,
+            names: Vec::new(),
+            wire: Stream::new(seed, Purpose::Wire, 0),
             core: Vec::new(),
         }
     }
 
     /// Whether bytes do not get from one host to the other.
-    pub(crate) fn blocked(&self, from: u32, to: u32, port: Port) -> bool {
+    pub(crate) fn blocked(&mut self, from: u32, to: u32, port: Port) -> bool {
         if self.blocks.is_empty() || self.healed(from, to) {
             return false;
         }
-        self.blocks.iter().any(|b| b.from[from as usize] && b.to[to as usize] && b.port.is_none_or(|only| only == port))
+        let fits = |b: &&Block| b.from[from as usize] && b.to[to as usize] && b.port.is_none_or(|only| only == port);
+        let Some(block) = self.blocks.iter().find(fits) else { return false };
+        self.took.insert(block.id);
+        true
     }
 
     fn healed(&self, from: u32, to: u32) -> bool {
@@ -166,25 +195,38 @@ impl Network {
     }
 
     /// A one-way delay.
-    pub(crate) fn delay(&mut self, from: u32, to: u32) -> Micros {
+    pub(crate) fn delay(&mut self, from: u32, to: u32, now: Micros) -> Micros {
         let (f, t) = (from as usize, to as usize);
         let special = self.special.iter().find(|(a, b, _)| a[f] && b[t]).map(|(_, _, dist)| *dist);
-        let slow = if self.slow.is_empty() || self.healed(from, to) { &[][..] } else { &self.slow };
-        let extra: Micros = slow.iter().filter(|s| s.from[f] && s.to[t]).map(|s| s.extra_us).sum();
+        let mut extra: Micros = 0;
+        if !self.slow.is_empty() && !self.healed(from, to) {
+            for slow in self.slow.iter().filter(|s| s.from[f] && s.to[t]) {
+                extra += slow.how.at(now);
+                self.took.insert(slow.id);
+            }
+        }
         self.stream.draw(&special.unwrap_or(self.delay)) + extra
     }
 
     pub(crate) fn open(&mut self, port: Port, from: End, to: u32) -> ConnId {
         let other = End { host: to, life: 0, link: LinkId(0), alive: false, opened: false };
         let ends = [from, other];
+        let id = self.put(port, ends);
+        if self.tap.is_some() {
+            self.tap_opened(id, port, from.host, to);
+        }
+        id
+    }
+
+    fn put(&mut self, port: Port, ends: [End; 2]) -> ConnId {
         if let Some(slot) = self.free.pop() {
             let conn = &mut self.conns[slot as usize];
             let generation = conn.generation;
-            *conn = Conn { generation, port, ends, dirs: Default::default(), asking: true };
+            *conn = Conn { generation, port, ends, dirs: Default::default(), asking: true, silent: false };
             return ConnId { slot, generation };
         }
         let slot = self.conns.len() as u32;
-        self.conns.push(Conn { generation: 0, port, ends, dirs: Default::default(), asking: true });
+        self.conns.push(Conn { generation: 0, port, ends, dirs: Default::default(), asking: true, silent: false });
         ConnId { slot, generation: 0 }
     }
 
@@ -237,6 +279,26 @@ impl Network {
             return None;
         }
         // Large shared bytes stay shared: a thousand servers send their configuration to each other at once.
+        let rough = self.is_rough();
+        if rough {
+            self.overhear(id, d, bytes);
+        }
+        let waits = if rough { self.overflows(id, d) } else { None };
+        if waits == Some(true) {
+            self.burst = Some(id);
+        }
+        let delay_more = if waits == Some(false) { self.delay(from, to, now) } else { 0 };
+        let dir = &mut self.get(id)?.dirs[d];
+        if waits == Some(false)
+            && let Some((at, newest)) = dir.chunks.back_mut()
+        {
+            let mut both = newest.bytes().to_vec();
+            both.extend_from_slice(bytes);
+            *newest = Chunk::Own(both);
+            dir.last = dir.last.max(now + delay_more);
+            *at = dir.last;
+            return None;
+        }
         let copies = shared.is_none() || bytes.len() <= 1024;
         if dir.sent_at == now
             && copies
@@ -246,8 +308,8 @@ impl Network {
             return None;
         }
         dir.sent_at = now;
-        let delay = self.delay(from, to);
-        let chunk = match shared {
+        let delay = self.delay(from, to, now);
+        let mut chunk = match shared {
             Some(b) => Chunk::Shared(b.clone()),
             None => {
                 let mut own = self.pool.pop().unwrap_or_default();
@@ -255,6 +317,15 @@ impl Network {
                 Chunk::Own(own)
             }
         };
+        if rough && !self.noise.is_empty() {
+            let port = self.get(id)?.port;
+            let arrives = self.rough(from, to, port, &mut chunk);
+            let dir = &mut self.get(id)?.dirs[d];
+            if !arrives {
+                dir.taken += bytes.len() as u64;
+                return None;
+            }
+        }
         let dir = &mut self.get(id)?.dirs[d];
         dir.last = dir.last.max(now + delay);
         let at = dir.last;
@@ -294,7 +365,7 @@ impl Network {
         if !tell {
             return None;
         }
-        let delay = self.delay(from, to);
+        let delay = self.delay(from, to, now);
         self.end_direction(id, side, now + delay)
     }
 

@@ -1,9 +1,12 @@
 //! One simulated machine and the process on it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_core::config::{Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing};
+use quorate_core::config::{
+    Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+};
 use quorate_core::event::{DiskOp, Outbox, Port};
 use quorate_core::ids::{LinkId, Sid, Ticket, Zxid};
 use quorate_core::mutant::Mutants;
@@ -12,6 +15,7 @@ use quorate_core::peer::Peer;
 use crate::clock::Clock;
 use crate::disk::SimDisk;
 use crate::effect::Effect;
+use crate::fault::Doom;
 use crate::network::ConnId;
 use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
@@ -38,6 +42,16 @@ pub(crate) struct Failing {
     pub(crate) effect: Option<Effect>,
     /// So many.
     pub(crate) left: u32,
+    /// Because of this fault.
+    pub(crate) by: u32,
+}
+
+/// Something that a fault has set until it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    /// The fault.
+    pub(crate) by: u32,
+    pub(crate) value: u64,
 }
 
 /// See the module.
@@ -56,20 +70,41 @@ pub(crate) struct Node {
     /// The planned tick.
     pub(crate) wake_at: Micros,
     pub(crate) lanes: [Lane; 2],
-    mine: Vec<ConnId>,
-    accepted: Vec<ConnId>,
+    mine: Vec<(ConnId, Port)>,
+    accepted: Vec<(ConnId, Port)>,
     pub(crate) drains: Vec<(ConnId, u8)>,
     pub(crate) drain_planned: bool,
     /// A start is planned.
     pub(crate) booting: bool,
     /// Disk operations take so many times as long.
-    pub(crate) slow_disk: u64,
+    pub(crate) slow_disk: Option<Hold>,
     pub(crate) failing: Option<Failing>,
-    pub(crate) slow_receiver: bool,
     /// The tree has moved since the checks looked at it: to where, and whether it was replaced.
     pub(crate) moved: Option<(Zxid, bool)>,
+    pub(crate) full_by: u32,
+    pub(crate) lying_by: u32,
+    /// It takes so many bytes a second from each connection.
+    pub(crate) slow_receiver: Option<Hold>,
+    /// An input takes it so many microseconds …
+    pub(crate) slow: Option<Hold>,
+    /// … and it is busy until then.
+    pub(crate) busy_until: Micros,
+    /// Its timers fire at multiples of so many microseconds only.
+    pub(crate) late: Option<Hold>,
+    /// The rate of its clock before the machine was suspended.
+    pub(crate) rate_before: Option<u64>,
+    /// A copy of the disk that was put aside.
+    pub(crate) backup: Option<SimDisk>,
+    /// So often it has got another address.
+    pub(crate) moves: u8,
+    /// So often it has got other switches.
+    pub(crate) switches: u32,
+    /// Everything up to here is durable, as it says.
+    pub(crate) durable: Zxid,
     /// Durable bytes were spoiled.
     pub(crate) rotten: bool,
+    /// What was spoiled is everything: it starts as an empty server.
+    pub(crate) wiped: bool,
     /// Which of the two epoch files was spoiled first.
     pub(crate) rotten_epoch: Option<usize>,
     pub(crate) effects: [u64; Effect::COUNT],
@@ -77,8 +112,8 @@ pub(crate) struct Node {
     large: (Bytes, u64),
     /// Quorum packets that earlier processes have read.
     packets: u64,
-    /// Cut the power after so many effects in all, for so many ms.
-    pub(crate) doomed: Option<(u64, i64)>,
+    /// It is to end at an effect that is still to come.
+    pub(crate) doomed: Option<Doom>,
     pub(crate) disk_stream: Stream,
     pub(crate) crash_stream: Stream,
 }
@@ -110,11 +145,22 @@ impl Node {
             drains: Vec::new(),
             drain_planned: false,
             booting: false,
-            slow_disk: 1,
+            slow_disk: None,
             failing: None,
-            slow_receiver: false,
             moved: None,
+            full_by: 0,
+            lying_by: 0,
+            slow_receiver: None,
+            slow: None,
+            busy_until: 0,
+            late: None,
+            rate_before: None,
+            backup: None,
+            moves: 0,
+            switches: 0,
+            durable: Zxid::ZERO,
             rotten: false,
+            wiped: false,
             rotten_epoch: None,
             effects: [0; Effect::COUNT],
             large: (Bytes::new(), 0),
@@ -151,21 +197,39 @@ impl Node {
     }
 
     /// Names the connection that this process asked for.
-    pub(crate) fn dialed(&mut self, link: LinkId, conn: ConnId) {
+    pub(crate) fn dialed(&mut self, link: LinkId, conn: ConnId, port: Port) {
         assert_eq!(link.0, self.mine.len() as u64 + 1, "links are named in order");
-        self.mine.push(conn);
+        self.mine.push((conn, port));
     }
     /// Names an accepted connection.
-    pub(crate) fn accept(&mut self, conn: ConnId) -> LinkId {
-        self.accepted.push(conn);
+    pub(crate) fn accept(&mut self, conn: ConnId, port: Port) -> LinkId {
+        self.accepted.push((conn, port));
         LinkId(LinkId::ACCEPTED + self.accepted.len() as u64 - 1)
     }
     /// The connection with this name, and which end of it is here.
     pub(crate) fn find(&self, link: LinkId) -> Option<(ConnId, usize)> {
+        self.held(link).map(|((conn, _), side)| (conn, side))
+    }
+    /// What kind of connection this is.
+    pub(crate) fn port_of(&self, link: LinkId) -> Option<Port> {
+        self.held(link).map(|((_, port), _)| port)
+    }
+    fn held(&self, link: LinkId) -> Option<((ConnId, Port), usize)> {
         if link.is_accepted() {
             self.accepted.get((link.0 - LinkId::ACCEPTED) as usize).map(|c| (*c, 1))
         } else {
             self.mine.get(link.0.checked_sub(1)? as usize).map(|c| (*c, 0))
+        }
+    }
+    /// The switches that it starts with.
+    pub(crate) fn features(&self) -> Features {
+        let on = |bit: u32| self.switches & bit == 0;
+        Features { tree_digest: on(1), leader_serves: on(2), ..Features::default() }
+    }
+    /// A suspended machine moves again, its clock too.
+    pub(crate) fn right_clock(&mut self, now: Micros) {
+        if let Some(rate) = self.rate_before.take() {
+            self.clock.set_rate(now, rate);
         }
     }
     /// The process is gone: what it held is returned.
@@ -182,8 +246,9 @@ impl Node {
         self.drain_planned = false;
         self.doomed = None;
         self.moved = None;
-        let mine = std::mem::take(&mut self.mine).into_iter().map(|c| (c, 0));
-        let accepted = std::mem::take(&mut self.accepted).into_iter().map(|c| (c, 1));
+        self.busy_until = 0;
+        let mine = std::mem::take(&mut self.mine).into_iter().map(|(c, _)| (c, 0));
+        let accepted = std::mem::take(&mut self.accepted).into_iter().map(|(c, _)| (c, 1));
         mine.chain(accepted).collect()
     }
 }
@@ -216,7 +281,7 @@ pub(crate) fn resolve(address: &str) -> Option<(usize, Port)> {
 }
 
 /// The servers of the run.
-pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
+pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
     let address = |node, port| format!("{}:{}", host_name(node), port_number(port)).into();
     let members = (0..spec.servers()).map(|node| Member {
         sid: Sid(node as i64 + 1),
@@ -227,12 +292,19 @@ pub(crate) fn ensemble(spec: &RunSpec) -> Ensemble {
         weight: 1,
         group: None,
     });
-    Ensemble { members: members.collect(), version: 0 }
+    Configuration::new(Ensemble { members: members.collect(), version: 0 })
 }
 
 /// What a server is told when it starts for the `life`-th time.
-pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life: u32) -> PeerConfig {
+pub(crate) fn peer_config(
+    spec: &RunSpec,
+    ensemble: &Arc<Configuration>,
+    node: usize,
+    life: u32,
+    switches: Features,
+) -> PeerConfig {
     let t = &spec.timing;
+    let l = &spec.limits;
     let tick = t.tick_ms;
     let or_drawn = |given: u64, drawn: fn(u64) -> u64| if given > 0 { given } else { drawn(spec.seed) };
     PeerConfig {
@@ -257,26 +329,48 @@ pub(crate) fn peer_config(spec: &RunSpec, ensemble: &Ensemble, node: usize, life
         },
         limits: Limits {
             window_count: or_drawn(t.window, crate::draw::window) as usize,
+            window_bytes: l.window_bytes,
             max_client_cnxns: 0,
-            snap_chunk_bytes: 16 << 10,
+            epoch_len: epoch_len(spec),
+            max_cnxns: l.max_connections,
+            outstanding: l.outstanding,
+            learner_queue_bytes: l.learner_queue,
+            client_output_bytes: l.client_output,
+            snap_chunk_bytes: l.snap_chunk,
+            max_snap_syncs: l.max_snap_syncs,
+            max_diff_syncs: l.max_diff_syncs,
             ..Limits::default()
         },
         storage: Storage {
             snap_count: or_drawn(t.snap_count, crate::draw::snap_count),
-            prealloc_bytes: 16 << 10,
-            log_size_limit: 0,
-            retain_count: 3,
-            purge_interval_ms: tick * 50,
-            chunk_bytes: 4 << 10,
+            // A thousand of them have to fit into memory.
+            prealloc_bytes: if spec.servers() > 100 { l.prealloc.min(2 << 10) } else { l.prealloc },
+            log_size_limit: l.log_size,
+            retain_count: l.retain,
+            purge_interval_ms: tick * l.purge_ticks,
+            chunk_bytes: l.chunk,
+            snapshot_size_factor_permille: l.diff_log_permille,
             // Initial disks hold logs without snapshots.
             trust_empty: !spec.topology.initial.is_empty(),
             ..Storage::default()
         },
-        features: Features { extended_types: true, ..Features::default() },
+        features: Features {
+            extended_types: true,
+            read_only_mode: spec.topology.read_only,
+            local_sessions: spec.topology.local_sessions,
+            local_sessions_upgrading: spec.topology.local_sessions,
+            ..switches
+        },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),
     }
+}
+
+/// Transactions of one epoch at most.
+pub(crate) fn epoch_len(spec: &RunSpec) -> u32 {
+    let len = if spec.timing.epoch_len > 0 { spec.timing.epoch_len } else { crate::draw::epoch_len(spec.seed) };
+    u32::try_from(len).unwrap_or(u32::MAX).clamp(1, u32::MAX - 1)
 }
 
 #[cfg(feature = "mutants")]

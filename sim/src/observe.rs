@@ -1,5 +1,7 @@
 //! What the world tells its checks, and what checks and a run answer.
 
+use std::collections::BTreeMap;
+
 use quorate_core::error::ErrorCode;
 use quorate_core::event::{Event, Halt};
 use quorate_core::ids::{Millis, SessionId, Zxid};
@@ -94,6 +96,11 @@ pub enum Obs<'a> {
     },
     /// A fault was injected and found something to strike.
     Fault(&'a Explicit),
+    /// A fault has broken what everything rests on: nothing but "never lie" can be demanded from now on.
+    Outside {
+        /// How.
+        why: &'static str,
+    },
     /// The fault period is over; these servers are healed and stay so.
     Healed {
         /// Numbers of the servers.
@@ -292,8 +299,12 @@ pub struct Outcome {
     pub commits: u64,
     /// Leaders established, the first one not counted.
     pub leader_changes: u64,
-    /// Faults that found something to strike.
+    /// Faults that changed something that would have happened.
     pub faults_effective: u64,
+    /// The same by kind, in the words of scenario files; schedules that began by their names.
+    pub effective: BTreeMap<&'static str, u64>,
+    /// A fault has broken what everything rests on, so that little was demanded afterwards.
+    pub outside: bool,
     /// Batches of bytes delivered between servers.
     pub messages: u64,
     /// Quorum packets (PROPOSAL, ACK, COMMIT, PING, …) that servers have read; elections and bytes of snapshots not among them.

@@ -25,6 +25,8 @@ pub(crate) enum Plan {
     Syn(ConnId),
     /// A connection request is refused, or given up.
     Refuse(ConnId),
+    /// Whoever opened a connection from outside goes.
+    Gone(ConnId),
     /// Bytes, the opening or the end of one direction of a connection arrive.
     Deliver { conn: ConnId, dir: u8 },
     /// A client has something to do.
@@ -35,6 +37,10 @@ pub(crate) enum Plan {
     Strike(u32),
     /// A fault's hold is over.
     Release(u32),
+    /// A schedule goes on.
+    Stage(u32),
+    /// A server outside the core shows itself, or hides again.
+    Flap { node: u32, on: bool },
     /// An explicit operation of a client.
     Operation(u32),
     /// The fault period ends.
@@ -72,6 +78,8 @@ impl Eq for Entry {}
 const BUCKET_BITS: u32 = 14;
 /// Emptied buckets that are kept for use again.
 const SPARE_MAX: usize = 64;
+/// In the lower half of a place: behind what happens first in its microsecond.
+const BEHIND: u64 = 1 << 63;
 
 /// See the module.
 ///
@@ -89,8 +97,16 @@ pub(crate) struct Queue {
 impl Queue {
     /// Plans something.
     pub(crate) fn push(&mut self, at: Micros, plan: Plan) {
+        self.put(at, BEHIND, plan);
+    }
+    /// Plans something that happens before everything else of its microsecond. Faults do: those that a seed has drawn and the same
+    /// ones read from a list are planned at different times.
+    pub(crate) fn push_first(&mut self, at: Micros, plan: Plan) {
+        self.put(at, 0, plan);
+    }
+    fn put(&mut self, at: Micros, class: u64, plan: Plan) {
         self.seq += 1;
-        let entry = Entry { place: u128::from(at) << 64 | u128::from(self.seq), plan };
+        let entry = Entry { place: u128::from(at) << 64 | u128::from(class | self.seq), plan };
         let bucket = at >> BUCKET_BITS;
         if bucket <= self.bucket {
             self.soon.push(entry);

@@ -19,6 +19,11 @@ pub enum Purpose {
     Peer,
     Core,
     Rot,
+    Swarm,
+    Schedule,
+    Wire,
+    Sizes,
+    Loop,
 }
 
 /// A stream of random numbers.

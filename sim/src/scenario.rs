@@ -5,6 +5,7 @@
 
 mod validate;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use quorate_core::mutant::Mutant;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json_position::{field_at, locate};
 use crate::observe::{Outcome, Verdict};
-use crate::spec::{Checks, DiskSpec, Faults, Network, RunSpec, Timing, Topology, Workload};
+use crate::spec::{Checks, DiskSpec, Faults, Limits, Network, RunSpec, Timing, Topology, Workload};
 
 /// The schema that is read and written.
 pub const SCHEMA: &str = "quorate-scenario/1";
@@ -54,6 +55,10 @@ pub struct Expect {
     /// Faults that must have found something to strike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_faults: Option<u64>,
+    /// Planted bugs (catalogue ids) that this run must find, each with the properties of which one must be broken then. The file
+    /// itself plants nothing: without them it gives [`Expect::verdict`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mutants: BTreeMap<String, Vec<String>>,
 }
 
 /// Which build a file was made by.
@@ -88,6 +93,8 @@ struct File {
     network: Network,
     #[serde(default)]
     disk: DiskSpec,
+    #[serde(default)]
+    limits: Limits,
     #[serde(default)]
     faults: Faults,
     #[serde(default)]
@@ -161,6 +168,7 @@ impl Scenario {
             timing: spec.timing,
             network: spec.network,
             disk: spec.disk,
+            limits: spec.limits,
             faults: spec.faults,
             workload: spec.workload,
             checks: spec.checks,
@@ -184,6 +192,16 @@ impl Scenario {
         };
         let note = outcome.violation.as_ref().map(|v| v.text.clone()).unwrap_or_default();
         Self { name: name.into(), note, spec, expect }
+    }
+
+    /// What of an outcome is not as expected with this bug planted, in words; empty: all is. `None` when nothing is said about it.
+    #[must_use]
+    pub fn differences_with(&self, mutant: &str, outcome: &Outcome) -> Option<Vec<String>> {
+        let any_of = self.expect.mutants.get(mutant)?;
+        let got = outcome.violation.as_ref().map_or("none", |v| v.invariant);
+        let found = outcome.verdict != Verdict::Excused && any_of.iter().any(|id| id == got);
+        let what = format!("invariant with {mutant} planted: expected any of {}, got {got}", any_of.join(" "));
+        Some(if found { Vec::new() } else { vec![what] })
     }
 
     /// What of an outcome is not as expected, in words; empty: all is.
@@ -241,6 +259,7 @@ impl From<File> for Scenario {
             timing: f.timing,
             network: f.network,
             disk: f.disk,
+            limits: f.limits,
             faults: f.faults,
             workload: f.workload,
             checks: f.checks,

@@ -3,7 +3,13 @@
 //! Every default is a value of [`Default`]; [`crate::scenario`] reads and writes the file around it. Nodes are named `s1`, `s2`,
 //! … in texts, clients `c1`, `c2`, …; `*` is everybody. Times are virtual; ticks are `timing.tick_ms` long.
 
+mod faults;
+mod limits;
+
 use std::collections::BTreeMap;
+
+pub use faults::{At, Explicit, FaultKind, Faults, Generator, KINDS, Mode, SCHEDULES, Schedule, Target, When};
+pub use limits::Limits;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +30,8 @@ pub struct RunSpec {
     pub network: Network,
     /// The disks when nothing is wrong with them.
     pub disk: DiskSpec,
+    /// Sizes that decide how often rare branches are taken.
+    pub limits: Limits,
     /// What goes wrong.
     pub faults: Faults,
     /// What clients do.
@@ -44,13 +52,25 @@ pub struct Topology {
     pub clients: u32,
     /// Clients attach to the first so many servers only (at most 254: low bytes of session ids must differ).
     pub attachable: u32,
+    /// Servers without a quorum serve reads to clients that ask for that.
+    pub read_only: bool,
+    /// Sessions are local to their server until they need to be global.
+    pub local_sessions: bool,
     /// What is on the disk of a server (`s1` …) before the first start; absent: a fresh directory.
     pub initial: BTreeMap<String, InitialDisk>,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { voters: 3, observers: 0, clients: 3, attachable: 254, initial: BTreeMap::new() }
+        Self {
+            voters: 3,
+            observers: 0,
+            clients: 3,
+            attachable: 254,
+            read_only: false,
+            local_sessions: false,
+            initial: BTreeMap::new(),
+        }
     }
 }
 
@@ -60,6 +80,13 @@ impl Default for Topology {
 pub struct InitialDisk {
     /// zxids `epoch.counter` (decimal) in the log, ascending; each creates one znode `/log-EPOCH-COUNTER`, equal wherever the zxid is equal.
     pub log: Vec<String>,
+    /// zxids of snapshot files, ascending: each holds the tree of the log up to there. One that no log has holds what its own
+    /// server's log has up to there, and itself. What a snapshot holds is decided, so a majority of voters must have it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
+    /// The same for a single one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// acceptedEpoch.
     pub acc: i64,
     /// currentEpoch.
@@ -88,6 +115,8 @@ pub struct Timing {
     pub snap_count: u64,
     /// Committed proposals kept in memory for DIFF; 0: drawn from the seed.
     pub window: u64,
+    /// Transactions of one epoch at most, then a leader gives up for a new counter; 0: drawn from the seed.
+    pub epoch_len: u64,
 }
 
 impl Default for Timing {
@@ -101,6 +130,7 @@ impl Default for Timing {
             max_ticks: 6_000,
             snap_count: 0,
             window: 0,
+            epoch_len: 0,
         }
     }
 }
@@ -179,7 +209,7 @@ impl Default for DiskSpec {
             sector: 512,
             write: Dist::Exp { min_us: 10, mean_us: 50 },
             fsync: Dist::Exp { min_us: 100, mean_us: 1000 },
-            budget: Budget::OneGoodCopy,
+            budget: Budget::GoodQuorum,
         }
     }
 }
@@ -188,211 +218,13 @@ impl Default for DiskSpec {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
-    /// Mode A, read strictly: only a minority of voters (and any observer) is ever touched, so that a quorum is whole.
+    /// Mode B: only a minority of voters (and any observer) is ever touched, so that a quorum is whole.
     #[default]
+    GoodQuorum,
+    /// Mode A: one voter is spared, and the others are touched only while it has everything that they have.
     OneGoodCopy,
-    /// Mode C: any disk may be hit; only "never lie" can be demanded.
+    /// Mode C: any disk may be hit; once a quorum is not whole any more only "never lie" is demanded.
     Unlimited,
-}
-
-/// What goes wrong: generated and named.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Faults {
-    /// Swarm: the seed draws which further generators exist and how often they strike.
-    pub swarm: bool,
-    /// Generators beside the swarm's.
-    pub generate: Vec<Generator>,
-    /// Faults with a name and an instant.
-    pub explicit: Vec<Explicit>,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self { swarm: true, generate: Vec::new(), explicit: Vec::new() }
-    }
-}
-
-/// A kind of fault (ids of the catalogue's section 1 in brackets).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// Power cut of one server: what was not synced is lost in part (P1, F1, F11); it starts again after the hold.
-    PowerCut,
-    /// The process ends, the page cache survives (P1, P2).
-    Kill,
-    /// Power cut of all servers at once, or of a majority (P3).
-    PowerCutAll,
-    /// The process stands still for the hold (P4).
-    Pause,
-    /// Starts a server that is down; of use in explicit lists.
-    Start,
-    /// Bytes between two sides stall, both ways (N7, N9 by mode).
-    Partition,
-    /// Bytes from some to others stall, one way (N8).
-    OneWay,
-    /// A connection is cut in the middle of what is under way (N3).
-    Cut,
-    /// A direction stalls and then bursts (N5).
-    Clog,
-    /// One kind of port is dead between servers (N10).
-    PortBlock,
-    /// A connection loses one side only: the other still believes (N11).
-    HalfOpen,
-    /// A receiver takes bytes slowly: senders see nothing drained (N12).
-    SlowReceiver,
-    /// Long delays on one direction (N1).
-    SlowLink,
-    /// Disk operations take long (F10).
-    SlowDisk,
-    /// A write or fsync fails with EIO (F3, F4).
-    DiskError,
-    /// No space left for the hold (F9).
-    DiskFull,
-    /// A bit flips in durable bytes (F6).
-    BitRot,
-    /// The wall clock jumps (T1, T3).
-    ClockJump,
-    /// The monotonic clock runs at another rate (T2).
-    ClockDrift,
-    /// Ends what holds: partitions, clogs, slow things; of use in explicit lists.
-    Heal,
-}
-
-/// A generator of faults.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Generator {
-    /// What it makes.
-    pub kind: FaultKind,
-    /// How often on average, per hour of virtual time.
-    pub rate_per_h: u64,
-    /// Whom it strikes.
-    #[serde(default)]
-    pub on: Target,
-    /// How long a fault holds, in ticks: between these.
-    #[serde(default = "hold")]
-    pub hold_ticks: [i64; 2],
-    /// Shape of a partition.
-    #[serde(default)]
-    pub mode: Option<Mode>,
-}
-
-const fn hold() -> [i64; 2] {
-    [2, 60]
-}
-
-/// Whom a generator strikes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// Any server.
-    #[default]
-    Servers,
-    /// Voters.
-    Voters,
-    /// Whoever leads.
-    Leader,
-    /// Observers.
-    Observers,
-}
-
-/// The shape of a partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// One server against all others (clients stay with it by chance).
-    Isolate,
-    /// Two sides of random size.
-    Split,
-    /// The leader alone.
-    Leader,
-    /// The leader with a minority.
-    LeaderMinority,
-    /// Two servers do not see each other, everybody else sees both.
-    Partial,
-    /// Two sides, and one server that sees both.
-    Bridge,
-}
-
-/// A fault with a name and an instant.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Explicit {
-    /// Its name, for `after` and for the minimiser.
-    pub id: u32,
-    /// When.
-    pub at: At,
-    /// What.
-    #[serde(rename = "do")]
-    pub kind: FaultKind,
-    /// On which server: power-cut, kill, pause, start, disk and clock faults, slow-receiver.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    /// One side: servers or clients, separated by commas, or `*`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// The other side.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// How long it holds, in ms; absent: until healed (a server stays down).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold_ms: Option<i64>,
-    /// A number of the kind's own: clock-jump ms; clock-drift parts per million; slow-disk and slow-link factor or ms; cut: bytes
-    /// that still arrive; port-block: 0 election, 1 quorum, 2 client; bit-rot and half-open: which one, counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<i64>,
-    /// Disk faults: only on operations of this effect (`write`, `fsync`, …).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effect: Option<String>,
-}
-
-/// An instant, named in one of four ways.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, untagged)]
-pub enum At {
-    /// A tick since the start.
-    Tick {
-        /// Which.
-        tick: i64,
-    },
-    /// Microseconds since the start.
-    Us {
-        /// Which.
-        us: u64,
-    },
-    /// The n-th effect of a kind on a server: `send`, `create`, `write`, `extend`, `truncate`, `fsync`, `rename`, `unlink`,
-    /// `fsync-dir`, `persist-epoch` (the rename that makes an epoch file), `snapshot`, `propose`, `decide`, `apply`, `ack`, `elected`, `established`,
-    /// `leading`, `looking`, `following`.
-    Effect {
-        /// The server.
-        node: String,
-        /// The kind.
-        effect: String,
-        /// From 1, counted since the run began.
-        n: u64,
-        /// On which side of it.
-        #[serde(default)]
-        when: When,
-    },
-    /// After another fault took place.
-    After {
-        /// Its id.
-        after: u32,
-        /// Ticks later.
-        ticks: i64,
-    },
-}
-
-/// The side of an effect.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum When {
-    /// It does not happen any more.
-    Before,
-    /// It was carried out.
-    #[default]
-    After,
 }
 
 /// What clients do.

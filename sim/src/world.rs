@@ -5,9 +5,11 @@ mod links;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use quorate_core::config::Ensemble;
+use std::sync::Arc;
+
+use quorate_core::config::Configuration;
 use quorate_core::error::DiskError;
-use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Payload};
+use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Payload, Port};
 use quorate_core::ids::{Ticket, Zxid};
 use quorate_core::peer::Peer;
 
@@ -32,7 +34,7 @@ const LARGE: usize = 32 << 10;
 /// Everything that exists in a run.
 pub(crate) struct World<'a> {
     pub(crate) spec: &'a RunSpec,
-    pub(crate) ensemble: Ensemble,
+    pub(crate) ensemble: Arc<Configuration>,
     pub(crate) now: Micros,
     pub(crate) queue: Queue,
     pub(crate) nodes: Vec<Node>,
@@ -49,10 +51,14 @@ pub(crate) struct World<'a> {
     pub(crate) messages: u64,
     pub(crate) client_messages: u64,
     pub(crate) commits: u64,
+    /// The counter of the newest epoch is used up, and when a leader last gave up for that.
+    pub(crate) exhausted_at: Micros,
     pub(crate) terms: u64,
     /// Whose code is running: a panic is its.
     running: Option<usize>,
     pub(crate) over: Option<Verdict>,
+    /// A fault has broken what everything rests on.
+    pub(crate) outside: bool,
 }
 
 /// Runs `spec`; `check` is told everything.
@@ -93,9 +99,11 @@ impl<'a> World<'a> {
             messages: 0,
             client_messages: 0,
             commits: 0,
+            exhausted_at: 0,
             terms: 0,
             running: None,
             over: None,
+            outside: false,
         };
         world.prepare();
         world
@@ -154,6 +162,9 @@ impl<'a> World<'a> {
             Plan::Generate(i) => self.generate(i as usize),
             Plan::Strike(i) => self.strike(i as usize),
             Plan::Release(id) => self.release(id),
+            Plan::Stage(i) => self.stage(i as usize),
+            Plan::Flap { node, on } => self.flap(node as usize, on),
+            Plan::Gone(conn) => self.hang_up(conn, 0, true),
             Plan::Operation(i) => self.operation(i as usize),
             Plan::Heal => self.heal(),
             Plan::Judge => self.judge(),
@@ -167,13 +178,18 @@ impl<'a> World<'a> {
             (Some(_), None) => Verdict::Violation,
             (None, None) => Verdict::Pass,
         };
+        for id in std::mem::take(&mut self.net.took) {
+            self.plans.took(id);
+        }
         Outcome {
             seed: self.spec.seed,
             verdict,
             digest: self.watcher.digest.value(),
             commits: self.commits,
             leader_changes: self.terms.saturating_sub(1),
-            faults_effective: self.plans.struck.len() as u64,
+            faults_effective: self.plans.count(),
+            effective: self.plans.effective(),
+            outside: self.outside,
             messages: self.messages,
             packets: self.nodes.iter().map(Node::packets).sum(),
             client_messages: self.client_messages,
@@ -198,7 +214,9 @@ impl<'a> World<'a> {
         if rebooted {
             node.clock.reboot(self.now);
         }
-        let cfg = node::peer_config(self.spec, &self.ensemble, n, life);
+        let switches = self.nodes[n].features();
+        let cfg = node::peer_config(self.spec, &self.ensemble, n, life, switches);
+        let node = &mut self.nodes[n];
         let now = node.clock.now(self.now);
         self.watcher.tell(Obs::Started { node: n });
         self.watcher.line(format_args!("s{}", n + 1), format_args!("starts, life {life}"));
@@ -217,6 +235,9 @@ impl<'a> World<'a> {
         let node = &mut self.nodes[n];
         let Some(peer) = &mut node.peer else { return };
         let now = node.clock.now(self.now);
+        if let Some(slow) = node.slow {
+            node.busy_until = node.busy_until.max(self.now) + slow.value;
+        }
         self.running = Some(n);
         peer.step(now, input, &mut node.out);
         self.running = None;
@@ -227,7 +248,12 @@ impl<'a> World<'a> {
         let mut out = std::mem::take(&mut self.nodes[n].out);
         let life = self.nodes[n].life;
         for action in out.actions() {
-            let effect = Effect::of_action(action);
+            let effect = match action {
+                Action::Send { link, payload } => self.nodes[n]
+                    .port_of(*link)
+                    .map(|port| Effect::of_send(port, if port == Port::Client { out.bytes_of(payload) } else { &[] })),
+                action => Effect::of_action(action),
+            };
             if effect.is_some_and(|e| self.effect(n, e, When::Before)) {
                 break;
             }
@@ -273,10 +299,18 @@ impl<'a> World<'a> {
     pub(crate) fn plan_wake(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         let Some(deadline) = node.peer.as_ref().and_then(|p| p.next_deadline()) else { return };
-        let at = node.clock.when(self.now, deadline).max(self.now + 50);
+        let mut at = node.clock.when(self.now, deadline).max(self.now + 50);
+        if let Some(late) = node.late {
+            at = at.div_ceil(late.value) * late.value;
+        }
         if at < node.wake_at && !node.paused {
             node.wake_at = at;
-            self.queue.push(at, Plan::Wake { node: n as u32, life: node.life });
+            let life = node.life;
+            if self.effect(n, Effect::SetTimer, When::Before) {
+                return;
+            }
+            self.queue.push(at, Plan::Wake { node: n as u32, life });
+            self.effect(n, Effect::SetTimer, When::After);
         }
     }
 
@@ -288,6 +322,17 @@ impl<'a> World<'a> {
         node.wake_at = NEVER;
         if node.paused {
             return;
+        }
+        if let Some(slow) = node.slow
+            && node.busy_until > self.now
+        {
+            node.wake_at = node.busy_until;
+            self.queue.push(node.busy_until, Plan::Wake { node: n as u32, life });
+            self.plans.took(slow.by);
+            return;
+        }
+        if let Some(late) = node.late {
+            self.plans.took(late.by);
         }
         let due = node.peer.as_ref().and_then(|p| p.next_deadline());
         if due.is_some_and(|ms| ms <= node.clock.now(self.now).mono_ms) {
@@ -342,9 +387,17 @@ impl<'a> World<'a> {
     fn event(&mut self, n: usize, event: &Event) {
         match event {
             Event::Decided(_) => self.commits += 1,
+            Event::Proposed { zxid, .. } if zxid.counter() == node::epoch_len(self.spec) => {
+                self.exhausted_at = self.now;
+            }
             Event::Established { .. } => self.terms += 1,
             // The record has what the files said; what rots now stands alone again.
-            Event::Recovered { .. } => self.nodes[n].rotten_epoch = None,
+            Event::Recovered { last_logged, .. } => {
+                self.nodes[n].rotten_epoch = None;
+                self.nodes[n].durable = *last_logged;
+            }
+            Event::NewLeaderAcked { .. } => self.nodes[n].wiped = false,
+            Event::Durable(zxid) => self.nodes[n].durable = *zxid,
             Event::Applied { zxid, .. } => {
                 let replaced = self.nodes[n].moved.is_some_and(|(_, replaced)| replaced);
                 self.nodes[n].moved = Some((*zxid, replaced));
@@ -374,12 +427,18 @@ impl<'a> World<'a> {
         self.watcher.line(format_args!("s{}", n + 1), format_args!("stops: {how:?}"));
         self.watcher.digest.number(self.now ^ 0xdead ^ ((n as u64) << 48));
         let held = node.end();
+        node.right_clock(self.now);
         let cut = how == Down::PowerCut;
         // A machine without power says nothing: some peers learn it at once (a switch resets), some by waiting.
         let silent = cut && node.crash_stream.permille(500);
         if cut {
             node.power = !silent;
+            let (lied, by) = (node.disk.has_lied(), node.lying_by);
             node.disk.power_cut(&mut node.crash_stream);
+            if lied {
+                self.plans.took(by);
+                self.outside("an fsync was a lie, and the power went");
+            }
         }
         for (conn, side) in held {
             if cut {
@@ -419,9 +478,13 @@ impl<'a> World<'a> {
             return;
         };
         let dist = if matches!(op, DiskOp::Fsync(_) | DiskOp::FsyncDir(_)) { &spec.fsync } else { &spec.write };
-        let due = self.now + node.disk_stream.draw(dist).saturating_mul(node.slow_disk);
+        let slow = node.slow_disk;
+        let due = self.now + node.disk_stream.draw(dist).saturating_mul(slow.map_or(1, |s| s.value));
         node.lanes[lane].due = Some(due);
-        node.lanes[lane].slow = node.slow_disk > 1;
+        node.lanes[lane].slow = slow.is_some();
+        if let Some(slow) = slow {
+            self.plans.took(slow.by);
+        }
         self.queue.push(due, Plan::Disk { node: n as u32, life: node.life, lane: lane as u8 });
     }
 
@@ -434,6 +497,14 @@ impl<'a> World<'a> {
             node.lanes[lane].due = Some(NEVER);
             return;
         }
+        if let Some(slow) = node.slow
+            && node.busy_until > self.now
+        {
+            node.lanes[lane].due = Some(node.busy_until);
+            self.queue.push(node.busy_until, Plan::Disk { node: n as u32, life, lane: lane as u8 });
+            self.plans.took(slow.by);
+            return;
+        }
         let Some((ticket, op)) = node.lanes[lane].ops.pop_front() else { return };
         let effect = Effect::of_disk(&op);
         if self.effect(n, effect, When::Before) {
@@ -442,7 +513,11 @@ impl<'a> World<'a> {
         let failure = self.disk_failure(n, effect, &op);
         let node = &mut self.nodes[n];
         let result = failure.map_or_else(|| node.disk.execute(&op), Err);
+        for by in std::mem::take(&mut node.disk.met) {
+            self.plans.took(by);
+        }
         if result == Err(DiskError::Full) {
+            self.plans.took(self.nodes[n].full_by);
             self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Full });
         }
         if self.watcher.traces() {

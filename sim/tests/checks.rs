@@ -348,6 +348,7 @@ fn d1_another_digest() {
     h.write(z(1), &r);
     h.log(1, z(1), &r);
     h.durable(1, z(1));
+    h.event(1, Event::RoleChanged { role: Role::Following, epoch: 1 });
     h.event(1, Event::Applied { zxid: z(1), hash: payload_hash(&r), digest: 1 });
     h.breaks("D1");
 }

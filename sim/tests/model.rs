@@ -132,6 +132,7 @@ impl Both {
         let mut body = Vec::new();
         request.encode_body(&mut body);
         let mut reading = Reading {
+            zxid: self.tree.last_zxid(),
             tree: &self.tree,
             watches: &mut self.watches,
             link: LinkId(1),

@@ -14,6 +14,7 @@ use crate::disk::io::{Done, Io, Task};
 use crate::disk::state::State;
 use crate::event::{Dir, DiskOp, FileName, Outbox};
 use crate::ids::Epoch;
+use crate::mutant::Mutant;
 
 /// Writes a small file from its start and makes its bytes durable.
 pub(super) fn write_small(file: &FileName, bytes: Vec<u8>) -> Vec<DiskOp> {
@@ -49,6 +50,9 @@ impl Disk {
             rename_java.push(DiskOp::Unlink(data(name::CURRENT_TMP)));
         }
         write.extend(write_java);
+        if self.cfg.mutants.has(Mutant::B31) {
+            write.retain(|op| !matches!(op, DiskOp::Fsync(_)));
+        }
         self.tasks.push(Task::new(done).step(write).step(rename_state).step(rename_java), io);
     }
 
@@ -60,9 +64,10 @@ impl Disk {
         }
         self.state.accepted = self.state.accepted.max(epoch);
         let accepted = self.state.accepted;
+        let file = if self.cfg.mutants.has(Mutant::B32) { name::CURRENT } else { name::ACCEPTED };
         let mut jobs = core::mem::take(&mut self.jobs);
         let mut io = Io { out, jobs: &mut jobs };
-        self.epoch_task(name::ACCEPTED_TMP, name::ACCEPTED, accepted, Done::Accepted(accepted), &mut io);
+        self.epoch_task(name::ACCEPTED_TMP, file, accepted, Done::Accepted(accepted), &mut io);
         self.jobs = jobs;
     }
 

@@ -22,6 +22,7 @@ use crate::disk::{Disk, DiskEvent};
 use crate::error::DiskError;
 use crate::event::{Dir, DiskOp, Halt, Outbox};
 use crate::ids::Zxid;
+use crate::mutant::Mutant;
 
 /// A snapshot on its way in.
 #[derive(Debug)]
@@ -70,7 +71,8 @@ impl Disk {
     /// The snapshot is complete and its tree has this digest; [`DiskEvent::Installed`] follows.
     pub fn incoming_finish(&mut self, digest: u64, out: &mut Outbox) {
         if let Some(incoming) = &mut self.incoming {
-            incoming.writer.seal(digest, true, Job::Incoming, &mut Io { out, jobs: &mut self.jobs });
+            let sync = !self.cfg.mutants.has(Mutant::B09);
+            incoming.writer.seal(digest, sync, Job::Incoming, &mut Io { out, jobs: &mut self.jobs });
         }
     }
 
@@ -106,14 +108,13 @@ impl Disk {
 
     /// Installs the file when nothing else is on its way to the log.
     pub(super) fn install(&mut self, io: &mut Io<'_>) {
-        let Some(incoming) = &mut self.incoming else { return };
+        let Some(incoming) = &self.incoming else { return };
         let ready = incoming.writer.is_sealed() && incoming.writer.pending == 0;
         if incoming.installing || !ready || !self.log.is_quiet() || !self.tasks.is_idle() {
             return;
         }
-        incoming.installing = true;
         let (zxid, tmp) = (incoming.writer.zxid, incoming.writer.tmp.clone());
-        let newest_log = self.files.logs.last().map_or(Zxid::ZERO, |f| f.first);
+        let newest_log = self.files.logs.last().filter(|_| !self.keeps_log(zxid)).map_or(Zxid::ZERO, |f| f.first);
         let newest_snap = self.files.snaps.last().map_or(Zxid::ZERO, |s| s.zxid);
         let install = Install { zxid, logs_to: newest_log, snaps_to: newest_snap };
         self.state.fresh = false;
@@ -123,6 +124,9 @@ impl Disk {
             self.state.trust = Trust::Doubtful;
         }
         let mut begun = self.state;
+        if !self.keeps_log(zxid) {
+            self.state.behind = zxid;
+        }
         begun.install = Some(install);
         let [write, rename] = write_state(&begun);
         let [clear_write, clear_rename] = write_state(&self.state);
@@ -138,18 +142,28 @@ impl Disk {
             .step(clear_write)
             .step(clear_rename);
         self.tasks.push(task, io);
+        if let Some(incoming) = &mut self.incoming {
+            incoming.installing = true;
+        }
+    }
+
+    /// Planted bug B20: the log that ends before an installed snapshot is taken to lead to it.
+    fn keeps_log(&self, snapshot: Zxid) -> bool {
+        self.cfg.mutants.has(Mutant::B20) && snapshot >= self.log.last
     }
 
     /// The installation is durable.
     pub(super) fn installed(&mut self, zxid: Zxid, events: &mut Vec<DiskEvent>) {
         let Some(incoming) = self.incoming.take() else { return };
-        self.files.logs.clear();
+        if !self.keeps_log(zxid) {
+            self.files.logs.clear();
+            self.files.chain = zxid;
+        }
         self.files.snaps.retain(|s| s.zxid <= zxid);
         self.files.add_snap(written(&incoming.writer, self.cfg.storage.compression));
-        self.files.chain = zxid;
         self.stale = None;
         self.first_start = false;
-        self.log.reset(zxid);
+        self.log.reset(zxid, false);
         self.log.count = 0;
         self.log.bytes = 0;
         events.push(DiskEvent::Installed(zxid));

@@ -15,6 +15,7 @@ use crate::disk::files::{LogFile, log_name};
 use crate::disk::io::{Io, Job, LogJob};
 use crate::event::{Dir, DiskOp, FileName, Lane};
 use crate::ids::{Millis, Zxid};
+use crate::mutant::{Mutant, Mutants};
 use crate::wire::txnlog::{self, HEADER_LEN};
 
 /// The file that is being written.
@@ -64,13 +65,16 @@ pub(super) struct Log {
     active: Option<Active>,
     group: Option<Group>,
     roll: bool,
+    /// Something was appended since the last flush, whether that could do anything or not (planted bug B41).
+    asked: bool,
+    mutants: Mutants,
     /// Records and bytes since the last roll.
     pub(super) count: u64,
     pub(super) bytes: u64,
 }
 
 impl Log {
-    pub(super) fn new(storage: &crate::config::Storage) -> Self {
+    pub(super) fn new(storage: &crate::config::Storage, mutants: Mutants) -> Self {
         Self {
             force_sync: storage.force_sync,
             prealloc: storage.prealloc_bytes,
@@ -84,17 +88,20 @@ impl Log {
             active: None,
             group: None,
             roll: false,
+            asked: false,
+            mutants,
             count: 0,
             bytes: 0,
         }
     }
 
-    /// The log ends here, all of it durable: after recovery, a cut, an installation. The next record opens a new file.
-    pub(super) fn reset(&mut self, last: Zxid) {
+    /// The log ends here, all of it durable: after recovery, a cut, an installation. The next record opens a new file, unless the
+    /// present one is `kept`.
+    pub(super) fn reset(&mut self, last: Zxid, kept: bool) {
         assert!(self.is_quiet(), "nothing is on its way when the end of the log is set");
         self.last = last;
         self.durable = last;
-        self.active = None;
+        self.active.take_if(|_| !kept);
         self.roll = false;
     }
 
@@ -110,6 +117,7 @@ impl Log {
     pub(super) fn append(&mut self, zxid: Zxid, payload: &Bytes) {
         assert!(zxid > self.last, "a log ascends: {zxid} after {}", self.last);
         self.last = zxid;
+        self.asked = true;
         self.buffered_first.get_or_insert(zxid);
         self.scratch.clear();
         self.buffered_sum = txnlog::encode(payload, &mut self.scratch);
@@ -130,6 +138,10 @@ impl Log {
 
     /// Sends what was gathered on its way, unless a group is on its way already.
     pub(super) fn flush(&mut self, now: Millis, files: &mut Vec<LogFile>, io: &mut Io<'_>) {
+        let asked = core::mem::take(&mut self.asked);
+        if !asked && self.mutants.has(Mutant::B41) {
+            return;
+        }
         let Some(first) = self.buffered_first.filter(|_| self.group.is_none()) else { return };
         self.buffered_first = None;
         let records = self.buffer.split().freeze();

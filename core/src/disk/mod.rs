@@ -33,6 +33,7 @@ use crate::config::PeerConfig;
 use crate::error::DiskError;
 use crate::event::{DiskOp, DiskReply, Halt, Health, Outbox};
 use crate::ids::{Epoch, Millis, Now, Ticket, Zxid};
+use crate::mutant::Mutant;
 use crate::wire::snapshot::SnapSink;
 use crate::wire::txnlog::Record;
 use io::{Done, Io, Job, LogJob, Task};
@@ -222,7 +223,7 @@ impl Disk {
             trust_dirty: false,
             first_start: false,
             tasks: io::Tasks::default(),
-            log: log::Log::new(&cfg.storage),
+            log: log::Log::new(&cfg.storage, cfg.mutants),
             mark: watermark::Watermark::default(),
             files: files::Files::default(),
             stale: None,
@@ -298,6 +299,8 @@ impl Disk {
             Job::List(_) | Job::Small(_) | Job::Stream(_) => self.read_ended(ticket, job, result, sink, io, events)?,
             Job::Log(job) => self.log_ended(job, result.map(|_| ()), events)?,
             Job::Task { absent_ok } => {
+                let forgiven = self.cfg.mutants.has(Mutant::B26) && self.cut.is_some();
+                let result = if forgiven { Ok(DiskReply::Done) } else { result };
                 let fail = |e| Halt::Disk(format!("the disk failed where a promise was to be written: {e}"));
                 if let Some(done) = self.tasks.ended(result.map(|_| ()), absent_ok, io).map_err(fail)? {
                     self.task_done(done, io, events);
@@ -359,6 +362,7 @@ impl Disk {
     ) -> Result<(), Halt> {
         match (job, result) {
             (LogJob::Extend, _) | (LogJob::Step, Ok(())) => Ok(()),
+            (_, Err(_)) if self.cfg.mutants.has(Mutant::B39) => Ok(()),
             (_, Err(e)) => Err(Halt::Disk(format!("the transaction log cannot be written: {e}"))),
             (LogJob::Group, Ok(())) => {
                 let c = self.log.committed(&mut self.files.logs);

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::disk::io::{Io, Job};
+use crate::disk::state::Trust;
 use crate::disk::stream::{Got, Stream};
 use crate::disk::{Disk, DiskEvent, Phase};
 use crate::error::DiskError;
@@ -77,6 +78,10 @@ impl Disk {
         io.op(Lane::Bulk, DiskOp::FsyncDir(Dir::Log), Job::Nobody);
         io.op(Lane::Bulk, DiskOp::FsyncDir(Dir::Data), Job::Nobody);
         self.files.chain = self.files.chain.max(zxid.min(self.log.durable));
+        if zxid > self.state.behind && self.state.trust != Trust::Damaged {
+            self.state.behind = zxid;
+            self.trust_dirty = true;
+        }
     }
 
     /// A piece of a snapshot that is being verified arrived.

@@ -19,7 +19,9 @@ use crate::disk::{Disk, DiskEvent, Phase, RecoverySink};
 use crate::error::DiskError;
 use crate::event::{Dir, DiskOp, DiskReply, FileName, Halt, Lane, Outbox};
 use crate::ids::{Ticket, Zxid};
+use crate::mutant::Mutant;
 use crate::wire::snapshot::{FileDecoder, Trailer};
+use crate::wire::txnlog::HEADER_LEN;
 
 /// Java tries this many snapshots.
 const CANDIDATES: usize = 100;
@@ -219,6 +221,7 @@ impl Disk {
         if !written && !r.has(0, &target.name) {
             return false;
         }
+        self.state.behind = install.zxid;
         // The name of the record that was read may be in the page cache only: nothing is removed before it is durable.
         let mut task = Task::new(Done::Resumed).step(vec![DiskOp::FsyncDir(Dir::Side)]);
         if written {
@@ -249,7 +252,8 @@ impl Disk {
 
     fn load_without_snapshot(&mut self, r: &mut Recovery, sink: &mut dyn RecoverySink, io: &mut Io<'_>) {
         let (logs, snaps) = (!self.files.logs.is_empty(), !self.files.snaps.is_empty());
-        if logs && (snaps || !(self.cfg.storage.trust_empty || self.state.fresh)) {
+        let trusting = self.cfg.mutants.has(Mutant::B42);
+        if !trusting && logs && (snaps || !(self.cfg.storage.trust_empty || self.state.fresh)) {
             let what = if snaps { "no snapshot can be read" } else { "there are logs, but no snapshot" };
             let hint = if snaps { "" } else { " (snapshot.trust.empty accepts that)" };
             r.scan = None;
@@ -258,7 +262,7 @@ impl Disk {
         }
         // A server that has started once has a snapshot, or its record says that it is about to write the first one.
         let started = self.state.current > 0 || r.record.is_some();
-        if snaps || (!logs && started && !self.state.fresh) {
+        if !trusting && (snaps || (!logs && started && !self.state.fresh)) {
             let what = if snaps { "no snapshot can be read" } else { "snapshots and logs are gone" };
             self.conclude(r, Some(what.to_string()), io);
             return;
@@ -349,6 +353,12 @@ impl Disk {
             self.late.push(DiskEvent::Warning(text));
         }
         r.base = Some((i, trailer));
+        let behind = r.record.filter(|_| !r.java_since).unwrap_or_default().behind;
+        if zxid < behind {
+            let what = format!("the snapshot {behind} or a later one is missing: the log from before it is gone");
+            self.conclude(r, Some(what), io);
+            return;
+        }
         let from = self.files.log_from(zxid);
         self.scan_logs(r, zxid, from, sink, io);
     }
@@ -374,6 +384,11 @@ impl Disk {
             return;
         };
         let (name, first, end) = (file.name.clone(), file.first, file.end);
+        if end < HEADER_LEN as u64 && self.cfg.mutants.has(Mutant::B43) {
+            r.fatal = Some(format!("{} has no header", name.name));
+            self.conclude(r, None, io);
+            return;
+        }
         if let Some(scan) = &mut r.scan {
             scan.begin_file(i, &name.name, first, i + 1 == self.files.logs.len());
         }

@@ -15,6 +15,7 @@ use crate::disk::watermark::Mark;
 use crate::disk::{Disk, DiskEvent, Recovered};
 use crate::event::{Dir, DiskOp, Halt, Health};
 use crate::ids::{Epoch, Zxid};
+use crate::mutant::Mutant;
 
 /// What an epoch's sources say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,7 +108,8 @@ impl Disk {
 
     /// The operations that put older log, and snapshots of a history that is gone, out of the way of an installed snapshot.
     pub(super) fn void_ops(&self, install: Install) -> Vec<DiskOp> {
-        let logs = self.files.logs.iter().filter(|f| f.first <= install.logs_to).map(|f| f.name.clone());
+        let stays = self.cfg.mutants.has(Mutant::B06);
+        let logs = self.files.logs.iter().filter(|f| f.first <= install.logs_to && !stays).map(|f| f.name.clone());
         let void = |z: Zxid| z > install.zxid && z <= install.snaps_to;
         let snaps = self.files.snaps.iter().filter(|s| void(s.zxid)).map(|s| s.name.clone());
         let mut ops: Vec<DiskOp> = logs.chain(snaps).map(DiskOp::Unlink).collect();
@@ -120,7 +122,9 @@ impl Disk {
         let base = r.base.map(|(i, trailer)| (self.files.snaps[i].zxid, trailer.end(self.files.snaps[i].zxid)));
         let newest = r.unread.iter().copied().chain(base.map(|b| b.1)).max().unwrap_or(Zxid::ZERO);
         let mut last = base.map_or(Zxid::ZERO, |b| b.0);
-        let mut verdict = problem.map_or(Verdict::Whole, |what| Verdict::Damaged(what, None));
+        let useless = (self.files.log_from(last), 0);
+        let useless = base.map(|_| useless).filter(|(file, _)| *file < self.files.logs.len());
+        let mut verdict = problem.map_or(Verdict::Whole, |what| Verdict::Damaged(what, useless));
         let mut ends = Vec::new();
         if let Some(scan) = &mut r.scan {
             last = scan.last;
@@ -156,7 +160,7 @@ impl Disk {
             }
         }
         self.settle_files(cut, health, last);
-        self.log.reset(last);
+        self.log.reset(last, false);
         self.health = health;
         self.first_start = health != Health::Damaged && self.files.snaps.is_empty() && self.files.logs.is_empty();
         let known = r.mark.map_or(Zxid::ZERO, |m| m.2.committed).min(last);

@@ -39,10 +39,14 @@ pub(super) struct State {
     /// The history begins at zxid 0 here: as long as no snapshot was written, logs without one are complete.
     pub(super) fresh: bool,
     pub(super) install: Option<Install>,
+    /// The log from before this zxid is gone, purged or replaced by a snapshot: without a snapshot from here on there is a gap,
+    /// which no zxid shows when an epoch begins behind it.
+    pub(super) behind: Zxid,
 }
 
 const MAGIC: i32 = 0x5152_5354;
-const VERSION: i32 = 1;
+/// 1: without `behind`.
+const VERSION: i32 = 2;
 
 impl State {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -63,6 +67,7 @@ impl State {
         out.put_i64(install.zxid.0);
         out.put_i64(install.logs_to.0);
         out.put_i64(install.snaps_to.0);
+        out.put_i64(self.behind.0);
         let crc = crc32fast::hash(&out);
         out.put_i32(crc as i32);
         out
@@ -72,7 +77,11 @@ impl State {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let body = bytes.len().checked_sub(4)?;
         let mut r = Reader::new(bytes);
-        if r.i32().ok()? != MAGIC || r.i32().ok()? != VERSION {
+        if r.i32().ok()? != MAGIC {
+            return None;
+        }
+        let version = r.i32().ok()?;
+        if !(1..=VERSION).contains(&version) {
             return None;
         }
         let (accepted, current) = (r.i64().ok()?, r.i64().ok()?);
@@ -87,8 +96,9 @@ impl State {
         let installing = r.bool().ok()?;
         let install =
             Install { zxid: Zxid(r.i64().ok()?), logs_to: Zxid(r.i64().ok()?), snaps_to: Zxid(r.i64().ok()?) };
+        let behind = if version > 1 { Zxid(r.i64().ok()?) } else { Zxid::ZERO };
         let whole = r.position() == body && r.i32().ok()? as u32 == crc32fast::hash(&bytes[..body]);
-        whole.then_some(Self { accepted, current, trust, fresh, install: installing.then_some(install) })
+        whole.then_some(Self { accepted, current, trust, fresh, install: installing.then_some(install), behind })
     }
 }
 
@@ -101,8 +111,15 @@ mod tests {
         let install = Some(Install { zxid: Zxid(5), logs_to: Zxid(6), snaps_to: Zxid(7) });
         for state in [
             State::default(),
-            State { accepted: 3, current: 2, trust: Trust::Damaged, fresh: true, install },
-            State { accepted: 9, current: 9, trust: Trust::Doubtful, fresh: false, install: None },
+            State { accepted: 3, current: 2, trust: Trust::Damaged, fresh: true, install, behind: Zxid(4) },
+            State {
+                accepted: 9,
+                current: 9,
+                trust: Trust::Doubtful,
+                fresh: false,
+                install: None,
+                behind: Zxid(0x7_0000_0001),
+            },
         ] {
             let bytes = state.encode();
             assert_eq!(State::decode(&bytes), Some(state));

@@ -18,6 +18,7 @@ use crate::disk::{Disk, DiskEvent, Phase};
 use crate::error::DiskError;
 use crate::event::{Dir, DiskOp, DiskReply, Health, Outbox};
 use crate::ids::{Ticket, Zxid};
+use crate::mutant::Mutant;
 use crate::wire::snapshot::{FileDecoder, NullSink};
 use crate::wire::txnlog::{Found, Scanner};
 
@@ -238,13 +239,15 @@ impl Disk {
         cut.step = Step::Writing;
         let (to, last, base) = (cut.to, cut.last, cut.base);
         let (file, at) = cut.end.unwrap_or((0, 0));
+        let at = if self.cfg.mutants.has(Mutant::B02) { at.saturating_sub(1) } else { at };
         let mark = match self.files.logs.get(file) {
             Some(f) if last > base => {
                 Mark { file: f.first, zxid: last, offset: at, sum: cut.sum, committed: Zxid::ZERO }
             }
             _ => Mark { zxid: last, ..Mark::default() },
         };
-        let gone = |s: &super::files::SnapFile| s.zxid > to || s.end > to;
+        let above = !self.cfg.mutants.has(Mutant::B25);
+        let gone = |s: &super::files::SnapFile| above && (s.zxid > to || s.end > to);
         let mut snaps: Vec<DiskOp> =
             self.files.snaps.iter().filter(|s| gone(s)).map(|s| DiskOp::Unlink(s.name.clone())).collect();
         snaps.push(DiskOp::FsyncDir(Dir::Data));
@@ -276,7 +279,7 @@ impl Disk {
     /// The cut is durable.
     pub(super) fn truncated(&mut self, last: Zxid, ok: bool, events: &mut Vec<DiskEvent>) {
         self.cut = None;
-        self.log.reset(last);
+        self.log.reset(last, self.cfg.mutants.has(Mutant::B04));
         events.append(&mut self.late);
         events.extend(vec![DiskEvent::Truncated { ok }]);
     }

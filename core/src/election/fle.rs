@@ -6,6 +6,7 @@ use crate::config::Timing;
 use crate::election::OwnHistory;
 use crate::election::links::{Announcement, Arrival};
 use crate::ids::{Epoch, Millis, Sid, Zxid};
+use crate::mutant::Mutant;
 use crate::quorum::{Tally, Verifier};
 use crate::wire::notification::{Vote, VoterState};
 
@@ -150,10 +151,11 @@ impl Fle {
     }
 
     fn initial_vote(&self) -> Vote {
-        if !self.verifier.is_voter(self.me) {
+        if !self.verifier.is_electable(self.me) {
             return Vote { leader: NOBODY, zxid: Zxid(i64::MIN), epoch: i64::MIN };
         }
-        let zxid = if self.votes() { self.own.zxid } else { Zxid::NONE };
+        let votes = self.votes() || !self.verifier.is_voter(self.me);
+        let zxid = if votes { self.own.zxid } else { Zxid::NONE };
         Vote { leader: self.me, zxid, epoch: self.own.epoch }
     }
 
@@ -211,7 +213,10 @@ impl Fle {
     }
 
     fn better(&self, new: &Vote, old: &Vote) -> bool {
-        self.verifier.weight(new.leader) > 0 && new.key() > old.key()
+        let electable = self.verifier.weight(new.leader) > 0 || !self.verifier.is_voter(new.leader);
+        // A total order: epoch, then zxid, then id (ZOOKEEPER-1419).
+        let by_id = (new.zxid, new.leader) > (old.zxid, old.leader) && new.zxid == old.zxid;
+        electable && (new.key() > old.key() || (by_id && self.verifier.mutants().has(Mutant::B33)))
     }
 
     /// A notification arrived.
@@ -228,7 +233,7 @@ impl Fle {
             // The log is still being read: there is no vote to give, or to compare with.
             return Reaction::Nothing;
         }
-        if !self.verifier.is_voter(n.sid) {
+        if !self.verifier.is_electable(n.sid) {
             // Observers and strangers are told where we stand; nothing of theirs counts.
             return if n.state == VoterState::Looking { Reaction::Answer(n.sid) } else { Reaction::Nothing };
         }
@@ -240,7 +245,7 @@ impl Fle {
             }
             return if n.state == VoterState::Looking { Reaction::Answer(n.sid) } else { Reaction::Nothing };
         }
-        if !self.verifier.is_voter(n.vote.leader) {
+        if !self.verifier.is_electable(n.vote.leader) {
             return Reaction::Nothing;
         }
         let reaction = match n.state {
@@ -345,8 +350,11 @@ impl Fle {
             self.seen.get(&leader).is_some_and(|s| s.state == VoterState::Leading)
         };
         let quorum = |tally: Option<&Tally>| tally.is_some_and(|t| t.is_quorum(&self.verifier));
-        let behind = quorum(self.settled.get(&(leader, n.vote.epoch)))
-            || (n.round == self.round && quorum(self.same_round.get(&(leader, n.round))));
+        let any_round = !self.verifier.mutants().has(Mutant::B34);
+        // One without a vote is in no round: a leader may wait for it before its followers learn of the epoch.
+        let same_round = n.round == self.round || !self.votes();
+        let behind = (any_round && quorum(self.settled.get(&(leader, n.vote.epoch))))
+            || (same_round && quorum(self.same_round.get(&(leader, n.round))));
         if leads && behind && leader != self.me {
             self.round = n.round;
             return Reaction::Join(Decision { leader, vote: n.vote, round: n.round, nothing_anywhere: false });

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::config::{Ensemble, PeerConfig};
+use crate::config::{Configuration, PeerConfig};
 use crate::error::CloseReason;
 use crate::event::{Event, LinkEvent, Outbox, Port};
 use crate::ids::{LinkId, Millis, Now, Sid};
@@ -47,7 +47,6 @@ const UNKNOWN_MAX: usize = 16;
 
 #[derive(Debug, Default)]
 struct Remote {
-    address: Option<Arc<str>>,
     /// The connection in use.
     channel: Option<LinkId>,
     dialing: Option<LinkId>,
@@ -81,23 +80,35 @@ struct Link {
 #[derive(Debug)]
 struct Text {
     config: Bytes,
+    /// There are so many voters that a whole notification is worth keeping.
+    many: bool,
     /// The newest notification with a large text: what a thousand voters are told is made once.
     frame: Option<(Announcement, Bytes)>,
 }
 
 /// Larger texts are shared, not copied.
 const COPY_MAX: usize = 1024;
+/// To more voters than this a large notification is sent as one piece that all of them share.
+const MANY: usize = 64;
 
 impl Text {
-    fn encode(&self, what: &Announcement, buf: &mut Vec<u8>) {
+    fn notification(&self, what: &Announcement) -> Notification<'_> {
         Notification { state: what.state, vote: what.vote, round: what.round, version: 2, config: Some(&self.config) }
-            .encode(buf);
+    }
+
+    fn encode(&self, what: &Announcement, buf: &mut Vec<u8>) {
+        self.notification(what).encode(buf);
     }
 
     /// Sends the notification; returns its length.
     fn send(&mut self, link: LinkId, what: &Announcement, out: &mut Outbox) -> usize {
         if self.config.len() <= COPY_MAX {
             return out.send_with(link, |buf| self.encode(what, buf));
+        }
+        if !self.many {
+            let head = out.send_with(link, |buf| self.notification(what).encode_before_config(buf));
+            out.send_shared(link, self.config.clone());
+            return head + self.config.len();
         }
         let frame = match &self.frame {
             Some((same, frame)) if same == what => frame.clone(),
@@ -122,6 +133,8 @@ pub struct Links {
     own_address: Arc<str>,
     hello_ms: Millis,
     voters: Vec<Sid>,
+    ensemble: Arc<Configuration>,
+    /// Servers that something is known of: of thousands of members most never speak with each other.
     remotes: BTreeMap<Sid, Remote>,
     links: BTreeMap<LinkId, Link>,
     text: Text,
@@ -131,23 +144,18 @@ pub struct Links {
 }
 
 impl Links {
-    /// No connection yet. `config`: text of the configuration, shared by every notification.
+    /// No connection yet.
     #[must_use]
-    pub fn new(cfg: &PeerConfig, ensemble: &Ensemble, config: Bytes) -> Self {
-        let remotes = ensemble
-            .members
-            .iter()
-            .filter(|m| m.sid != cfg.sid)
-            .map(|m| (m.sid, Remote { address: Some(m.election.clone()), ..Remote::default() }))
-            .collect();
+    pub fn new(cfg: &PeerConfig, ensemble: Arc<Configuration>) -> Self {
         Self {
             me: cfg.sid,
             own_address: ensemble.member(cfg.sid).map_or_else(|| "".into(), |m| m.election.clone()),
             hello_ms: cfg.timing.tick_ms * cfg.timing.sync_limit,
             voters: ensemble.voters().map(|m| m.sid).filter(|s| *s != cfg.sid).collect(),
-            remotes,
+            remotes: BTreeMap::new(),
             links: BTreeMap::new(),
-            text: Text { config, frame: None },
+            text: Text { config: ensemble.text().clone(), many: ensemble.voters().count() > MANY, frame: None },
+            ensemble,
             greeting: 0,
             next: None,
         }
@@ -162,6 +170,10 @@ impl Links {
     #[must_use]
     pub fn unreachable(&self, sid: Sid) -> bool {
         self.remotes.get(&sid).is_some_and(|r| r.channel.is_none() && r.unreachable)
+    }
+    /// The election is over: little is said from now on.
+    pub fn forget_frame(&mut self) {
+        self.text.frame = None;
     }
     /// A new election finds out anew who can be reached.
     pub fn forget_unreachable(&mut self) {
@@ -181,7 +193,7 @@ impl Links {
 
     /// Tells one server: now if its channel is free, otherwise as soon as it is.
     pub fn send(&mut self, now: Now, sid: Sid, what: &Announcement, out: &mut Outbox) {
-        let Some(remote) = self.remotes.get_mut(&sid) else { return };
+        let remote = self.remotes.entry(sid).or_default();
         remote.dirty = true;
         match remote.channel {
             Some(link) if remote.undrained == 0 => Self::flush(remote, link, what, &mut self.text, out),
@@ -199,9 +211,10 @@ impl Links {
     }
 
     fn dial(&mut self, now: Now, sid: Sid, out: &mut Outbox) {
-        let Some(remote) = self.remotes.get_mut(&sid) else { return };
-        if let (None, None, Some(address)) = (remote.channel, remote.dialing, &remote.address) {
-            let link = out.connect(Port::Election, address);
+        let Some(member) = self.ensemble.member(sid) else { return };
+        let remote = self.remotes.entry(sid).or_default();
+        if remote.channel.is_none() && remote.dialing.is_none() {
+            let link = out.connect(Port::Election, &member.election);
             remote.dialing = Some(link);
             remote.heard_ms = now.mono_ms;
             self.links.insert(link, Link { kind: Kind::Dialing(sid), inbuf: InBuf::default() });
@@ -213,8 +226,8 @@ impl Links {
     pub fn refresh(&mut self, now: Now, quiet_since: Millis, what: &Announcement, out: &mut Outbox) {
         for i in 0..self.voters.len() {
             let sid = self.voters[i];
-            let remote = self.remotes.get(&sid).expect("every voter is a member");
-            if let Some(link) = remote.channel
+            if let Some(remote) = self.remotes.get(&sid)
+                && let Some(link) = remote.channel
                 && remote.heard_ms < quiet_since
             {
                 self.drop_link(link, CloseReason::Timeout("nothing heard during an election"), out);
@@ -244,7 +257,7 @@ impl Links {
         if remote.channel == Some(link) {
             remote.channel = None;
             remote.undrained = 0;
-            if remote.address.is_none() {
+            if self.ensemble.member(sid).is_none() {
                 self.remotes.remove(&sid);
             }
         }
@@ -334,7 +347,7 @@ impl Links {
         if let Some(old) = self.remotes.get(&sid).and_then(|r| r.channel) {
             self.drop_link(old, CloseReason::Replaced, out);
         }
-        let Some(remote) = self.remotes.get_mut(&sid) else { return };
+        let remote = self.remotes.entry(sid).or_default();
         remote.dialing = remote.dialing.filter(|d| *d != link);
         remote.channel = Some(link);
         remote.undrained = 0;
@@ -440,12 +453,11 @@ impl Links {
         if sid == self.me {
             return Err(CloseReason::Misbehaved("another server uses the id of this one: check its myid"));
         }
-        if !self.remotes.contains_key(&sid) {
-            let unknown = self.remotes.values().filter(|r| r.address.is_none()).count();
+        if self.ensemble.member(sid).is_none() && !self.remotes.contains_key(&sid) {
+            let unknown = self.remotes.keys().filter(|s| self.ensemble.member(**s).is_none()).count();
             if unknown >= UNKNOWN_MAX || sid < self.me {
                 return Err(CloseReason::Refused("a server outside the configuration"));
             }
-            self.remotes.insert(sid, Remote::default());
         }
         if sid < self.me {
             // The larger id calls: drop what there is, and call back.
@@ -453,9 +465,7 @@ impl Links {
                 self.drop_link(old, CloseReason::Replaced, out);
             }
             self.drop_link(link, CloseReason::Done, out);
-            if let Some(remote) = self.remotes.get_mut(&sid) {
-                remote.dirty = true;
-            }
+            self.remotes.entry(sid).or_default().dirty = true;
             self.dial(now, sid, out);
             return Ok(());
         }

@@ -3,10 +3,7 @@
 pub mod fle;
 pub mod links;
 
-use alloc::string::String;
 use alloc::vec::Vec;
-
-use bytes::Bytes;
 
 use crate::config::PeerConfig;
 use crate::event::{Action, Event, LinkEvent, Outbox, Port};
@@ -44,9 +41,8 @@ impl Election {
     #[must_use]
     pub fn new(cfg: &PeerConfig, verifier: &Verifier) -> Self {
         let ensemble = cfg.ensemble.clone().unwrap_or_default();
-        let text: String = ensemble.text();
         Self {
-            links: Links::new(cfg, &ensemble, Bytes::from(text)),
+            links: Links::new(cfg, ensemble),
             fle: Fle::new(cfg.sid, verifier.clone(), &cfg.timing),
             started: false,
             looking_since: 0,
@@ -65,6 +61,11 @@ impl Election {
     #[must_use]
     pub fn owns(&self, link: LinkId) -> bool {
         self.links.owns(link)
+    }
+
+    /// This server serves: memory that only elections need is given back.
+    pub fn settled(&mut self) {
+        self.links.forget_frame();
     }
 
     /// Begins a new round with this history.

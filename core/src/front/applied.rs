@@ -63,7 +63,7 @@ impl Front {
         let waiting = |p: &Pending| matches!(p.state, State::Write { .. } | State::Upgrade);
         let own = self.conns[slot].pending.iter().position(waiting).filter(|i| {
             let p = &self.conns[slot].pending[*i];
-            p.xid == header.cxid && could_become(p.op, header.kind)
+            (p.xid == header.cxid || ctx.cfg.mutants.has(Mutant::B40)) && could_become(p.op, header.kind)
         });
         let Some(i) = own else {
             if let Txn::CloseSession { .. } = txn {
@@ -73,7 +73,7 @@ impl Front {
             return;
         };
         self.in_flight -= 1;
-        if let Txn::Error(ErrorCode::SessionMoved) = txn {
+        if matches!(txn, Txn::Error(ErrorCode::SessionMoved)) && !ctx.cfg.mutants.has(Mutant::B57) {
             self.in_flight += 1;
             self.drop_conn(slot, CloseReason::Refused("the session has moved to another server"), ctx);
             return;

@@ -5,6 +5,7 @@ use crate::front::conn::{HeaderZxid, Pending, Stage, State};
 use crate::front::{Front, FrontCtx};
 use crate::ids::{LinkId, Millis, SessionId, Zxid};
 use crate::jute::{Put, Reader, frame};
+use crate::mutant::Mutant;
 use crate::request::read::Reading;
 use crate::wire::client::ReplyHeader;
 use crate::wire::records::op;
@@ -105,8 +106,10 @@ impl Front {
         ctx: &mut FrontCtx<'_>,
     ) {
         let conn = &self.conns[slot];
+        let known = ctx.cfg.mutants.has(Mutant::B60).then_some(conn.seen);
         let mut reading = Reading {
             tree: ctx.tree,
+            zxid: known.unwrap_or(ctx.tree.last_zxid()),
             watches: ctx.watches,
             link: conn.link,
             session: conn.session,

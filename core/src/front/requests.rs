@@ -6,6 +6,7 @@ use crate::front::handshake::First;
 use crate::front::{Front, FrontCtx, FrontEffect};
 use crate::ids::Zxid;
 use crate::jute::Reader;
+use crate::mutant::Mutant;
 use crate::request::read::is_read;
 use crate::wire::client::{MultiHeader, RequestHeader, check_body, frame_len};
 use crate::wire::records::{Acl, op};
@@ -119,6 +120,7 @@ impl Front {
             | op::MULTI
             | op::RECONFIG
             | op::SYNC => self.on_write(slot, xid, op, body, ctx),
+            op::CHECK if ctx.cfg.mutants.has(Mutant::B44) => self.on_write(slot, xid, op, body, ctx),
             // Never asked for by a client library, so a read-only server's answer to it is as good as any (section 14).
             op::CHECK if self.is_read_only() => self.refuse_write(slot, xid, op, ctx),
             // 13 outside multi, 20 and -10 (section 8.4), and what does not exist.
@@ -192,7 +194,9 @@ impl Front {
             state: State::Upgrade,
         });
         self.in_flight += 1;
-        self.local.remove(session);
+        if !ctx.cfg.mutants.has(Mutant::B55) {
+            self.local.remove(session);
+        }
         self.submit(slot, 0, op::CREATE_SESSION, &timeout.to_be_bytes(), ctx);
     }
 

@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::disk::RecoverySink;
+use crate::error::ErrorCode;
 use crate::event::{Event, Outbox};
 use crate::ids::{Now, SessionId, Zxid};
+use crate::mutant::{Mutant, Mutants};
 use crate::peer::{Peer, State, Walk};
 use crate::tree::DataTree;
 use crate::wire::records::{Acl, StatPersisted};
@@ -22,6 +24,7 @@ use crate::zab::payload_hash;
 pub(super) struct Loader<'a> {
     pub(super) tree: &'a mut DataTree,
     pub(super) history: &'a mut History,
+    pub(super) mutants: Mutants,
 }
 
 impl SnapSink for Loader<'_> {
@@ -50,7 +53,10 @@ impl RecoverySink for Loader<'_> {
         self.history.reset(Zxid::ZERO);
     }
     fn record(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), String> {
-        decode_record(&payload).map_err(|e| e.to_string())?;
+        let (_, txn, _) = decode_record(&payload).map_err(|e| e.to_string())?;
+        if matches!(txn, Txn::Error(ErrorCode::NoNode)) && self.mutants.has(Mutant::B50) {
+            return Err("it speaks of a znode that does not exist".into());
+        }
         self.history.push(Record { zxid, payload });
         Ok(())
     }
@@ -83,7 +89,8 @@ impl Peer {
     fn apply(&mut self, now: Now, payload: &Bytes, out: &mut Outbox) {
         let (header, txn, digest) = decode_record(payload).expect("checked before it was logged");
         self.tree.apply(&header, &txn, &mut self.applied);
-        self.history.applied_first();
+        let early = self.front.serving().is_none() && !matches!(self.state, State::Recovering);
+        self.history.applied_into(!(early && self.cfg.mutants.has(Mutant::B18)));
         if self.cfg.trace {
             let hash = payload_hash(payload);
             out.event(Event::Applied { zxid: header.zxid, hash, digest: self.tree.digest() });
@@ -127,7 +134,12 @@ impl Peer {
     pub(super) fn continue_walk(&mut self, now: Now, out: &mut Outbox) {
         if self.walk.is_none() && (self.walk_wanted || self.disk.snapshot_due()) && self.may_walk() {
             self.walk_wanted = false;
-            let zxid = self.tree.last_zxid();
+            if self.cfg.mutants.has(Mutant::B05) || self.cfg.mutants.has(Mutant::B25) {
+                self.history.commit_to(self.disk.durable());
+                self.apply_ready(now, out);
+            }
+            let label = if self.cfg.mutants.has(Mutant::B10) { self.history.last() } else { self.tree.last_zxid() };
+            let zxid = label;
             self.tree.begin_walk();
             self.disk.snapshot_begin(zxid, self.tree.digest(), out);
             self.walk = Some(Walk { zxid, since: now.mono_ms, complete: false });
@@ -145,7 +157,7 @@ impl Peer {
             walk.complete = self.tree.walk(chunk, &mut bytes);
             self.disk.snapshot_bytes(Bytes::from(bytes), out);
             if walk.complete {
-                debug_assert!(walk.zxid <= self.history.applied());
+                debug_assert!(walk.zxid <= self.history.applied() || self.cfg.mutants.has(Mutant::B10));
                 self.disk.snapshot_finish(out);
             }
         }

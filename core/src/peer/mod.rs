@@ -118,9 +118,9 @@ impl Peer {
         let own_expiry = cfg.mutants.has(crate::mutant::Mutant::K14).then(|| Expiry::new(cfg.timing.tick_ms));
         Self {
             disk: Disk::new(&cfg),
-            tree: DataTree::new(cfg.seed, cfg.features.extended_types),
+            tree: DataTree::new(cfg.seed, cfg.features.extended_types).planted(cfg.mutants),
             history: History::new(cfg.limits.window_count, cfg.limits.window_bytes),
-            watches: WatchManager::new(cfg.seed),
+            watches: WatchManager::new(cfg.seed).planted(cfg.mutants),
             front: Front::new(&cfg, now),
             election,
             state: State::Recovering,

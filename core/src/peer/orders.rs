@@ -11,7 +11,7 @@ use crate::front::FrontEffect;
 use crate::ids::{LinkId, Now, SessionId, Zxid};
 use crate::peer::{Peer, State};
 use crate::request::prepare::{Incoming, Outcome};
-use crate::session::Origin;
+use crate::session::{self, Origin};
 use crate::wire::packet::ForwardedRequest;
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnHeader, encode_record};
@@ -78,7 +78,7 @@ impl Peer {
             if !p.zab.established() {
                 return;
             }
-            let Some(zxid) = p.zab.next_zxid() else {
+            let Some(zxid) = p.zab.next_zxid(ctx.cfg) else {
                 // A new epoch gives a new counter (Z17).
                 ctx.effects.push(Effect::StepDown("the counter of this epoch is used up"));
                 return;
@@ -126,7 +126,8 @@ impl Peer {
         match &mut self.state {
             State::Following(_) => self.with_learner(now, out, |l, ctx| l.revalidate(session, timeout, ctx)),
             State::Leading(p) | State::Standalone(p) => {
-                let valid = p.tracker.revalidate(now.mono_ms, session, timeout, Origin::Local);
+                let valid =
+                    p.tracker.revalidate(session::clock(now, self.cfg.mutants), session, timeout, Origin::Local);
                 let (front, mut ctx) = self.front_ctx(now, out);
                 front.revalidated(session, valid, &mut ctx);
             }
@@ -139,7 +140,9 @@ impl Peer {
 
     fn touch(&mut self, now: Now, session: SessionId, timeout: i32) {
         match &mut self.state {
-            State::Leading(p) | State::Standalone(p) => p.tracker.touch(now.mono_ms, session, timeout),
+            State::Leading(p) | State::Standalone(p) => {
+                p.tracker.touch(session::clock(now, self.cfg.mutants), session, timeout)
+            }
             State::Following(l) => l.touch(session, timeout),
             _ => {}
         }
@@ -190,7 +193,12 @@ impl Peer {
             }
             Effect::Revalidate { from, link, session, timeout } => {
                 self.with_primary(now, out, |p, ctx| {
-                    let valid = p.tracker.revalidate(ctx.now.mono_ms, session, timeout, Origin::Learner(from));
+                    let valid = p.tracker.revalidate(
+                        session::clock(ctx.now, ctx.cfg.mutants),
+                        session,
+                        timeout,
+                        Origin::Learner(from),
+                    );
                     p.zab.revalidated(link, session, valid, ctx);
                     valid
                 })
@@ -198,7 +206,9 @@ impl Peer {
                 .inspect(|_| self.front.session_moved(session));
             }
             Effect::Touch(session, timeout) => {
-                self.with_primary(now, out, |p, ctx| p.tracker.touch(ctx.now.mono_ms, session, timeout));
+                self.with_primary(now, out, |p, ctx| {
+                    p.tracker.touch(session::clock(ctx.now, ctx.cfg.mutants), session, timeout)
+                });
             }
             Effect::LearnerSync(link) => {
                 self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Learner(link), ctx));
@@ -253,8 +263,8 @@ impl Peer {
             return;
         }
         let mut expired = Vec::new();
-        if p.tracker.next_deadline().is_some_and(|at| at <= now.mono_ms) {
-            p.tracker.expire(now.mono_ms, &mut expired);
+        if p.tracker.next_deadline().is_some_and(|at| at <= session::clock(now, self.cfg.mutants)) {
+            p.tracker.expire(session::clock(now, self.cfg.mutants), &mut expired);
         }
         let reap = p.next_reap <= now.mono_ms;
         if reap {
@@ -285,7 +295,7 @@ impl Peer {
         let orphans: Vec<SessionId> = self.tree.ephemeral_sessions().filter(|s| !sessions.contains_key(s)).collect();
         for session in orphans {
             if let State::Leading(p) | State::Standalone(p) = &mut self.state {
-                p.tracker.add(now.mono_ms, session, 0, None);
+                p.tracker.add(session::clock(now, self.cfg.mutants), session, 0, None);
             }
             self.close_session(now, session, out);
         }

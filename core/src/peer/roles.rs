@@ -15,7 +15,7 @@ use crate::mutant::Mutant;
 use crate::peer::apply::Loader;
 use crate::peer::{Peer, Primary, State};
 use crate::request::prepare::Preparer;
-use crate::session::{IdSource, Tracker};
+use crate::session::{self, IdSource, Tracker};
 use crate::wire::notification::VoterState;
 use crate::zab::leader::Leader;
 use crate::zab::learner::Learner;
@@ -23,7 +23,7 @@ use crate::zab::learner::Learner;
 impl Peer {
     pub(super) fn on_disk(&mut self, now: Now, ticket: Ticket, result: Result<DiskReply, DiskError>, out: &mut Outbox) {
         let mut events = core::mem::take(&mut self.disk_events);
-        let mut loader = Loader { tree: &mut self.tree, history: &mut self.history };
+        let mut loader = Loader { tree: &mut self.tree, history: &mut self.history, mutants: self.cfg.mutants };
         self.disk.on_disk(now, ticket, result, &mut loader, out, &mut events);
         for event in events.drain(..) {
             self.on_disk_event(now, event, out);
@@ -130,20 +130,23 @@ impl Peer {
     // ----- LOOKING -----------------------------------------------------------------------------------------------
 
     fn look_when_quiet(&mut self, now: Now, out: &mut Outbox) {
-        if !self.disk.is_busy() && !self.stopping {
+        if (!self.disk.is_busy() || self.cfg.mutants.has(Mutant::B17)) && !self.stopping {
             self.look(now, out);
         }
         self.maybe_stop(out);
     }
 
     pub(super) fn look(&mut self, now: Now, out: &mut Outbox) {
-        assert_eq!(self.disk.durable(), self.disk.last_logged(), "a vote tells what is on disk");
-        assert_eq!(self.history.last(), self.disk.last_logged(), "memory and log end alike when a vote is cast");
+        let may_lie = [Mutant::B08, Mutant::B17, Mutant::B23].iter().any(|m| self.cfg.mutants.has(*m));
+        assert!(self.disk.durable() == self.disk.last_logged() || may_lie, "a vote tells what is on disk");
+        let alike = self.history.last() == self.disk.last_logged();
+        assert!(alike || may_lie, "memory and log end alike when a vote is cast");
         self.state = State::Looking { since: now.mono_ms, read_only: false };
         self.elections += 1;
         let health = self.disk.health();
+        let led_to = if self.cfg.mutants.has(Mutant::B28) { Zxid::new(self.newest_promise, 0) } else { Zxid::ZERO };
         let own = OwnHistory {
-            zxid: self.history.last(),
+            zxid: self.history.last().max(led_to),
             epoch: self.disk.current_epoch(),
             damaged: health == Health::Damaged,
             empty: health == Health::Empty,
@@ -162,6 +165,9 @@ impl Peer {
     pub(super) fn serve_read_only(&mut self, now: Now, out: &mut Outbox) {
         if let State::Looking { read_only, .. } = &mut self.state {
             *read_only = true;
+        }
+        if self.cfg.mutants.has(Mutant::B21) {
+            self.history.empty_window();
         }
         let info = ServeInfo { role: Role::ReadOnly, min_seen: self.history.applied() };
         let (front, mut ctx) = self.front_ctx(now, out);
@@ -209,7 +215,7 @@ impl Peer {
         Primary {
             zab,
             prepare: Preparer::new(&self.cfg, &self.tree),
-            tracker: Tracker::new(self.cfg.timing.tick_ms),
+            tracker: Tracker::new(self.cfg.timing.tick_ms).planted(self.cfg.mutants),
             next_reap: now.mono_ms + self.cfg.timing.container_check_ms,
         }
     }
@@ -229,15 +235,16 @@ impl Peer {
 
     /// The leader has its quorum, or the server stands alone: the initial history is applied and clients may come.
     pub(super) fn established(&mut self, now: Now, out: &mut Outbox) {
+        let known = self.cfg.mutants.has(Mutant::B52).then(|| self.tree.sessions().clone());
         self.apply_ready(now, out);
         let tick = self.cfg.timing.tick_ms;
         let extra = self.cfg.clone();
         let tree = &self.tree;
         if let State::Leading(p) | State::Standalone(p) = &mut self.state {
             p.prepare = Preparer::new(&extra, tree);
-            p.tracker = Tracker::new(tick);
-            for (session, timeout) in tree.sessions() {
-                p.tracker.add(now.mono_ms, *session, *timeout, None);
+            p.tracker = Tracker::new(tick).planted(extra.mutants);
+            for (session, timeout) in known.as_ref().unwrap_or(tree.sessions()) {
+                p.tracker.add(session::clock(now, extra.mutants), *session, *timeout, None);
             }
         }
         self.close_orphans(now, out);
@@ -245,9 +252,11 @@ impl Peer {
     }
 
     pub(super) fn begin_serving(&mut self, now: Now, out: &mut Outbox) {
+        if let Some(election) = &mut self.election {
+            election.settled();
+        }
         if let Some(ensemble) = &self.cfg.ensemble {
-            let text = ensemble.text();
-            self.tree.set_config_text(&text, ensemble.version, now.wall_ms);
+            self.tree.set_config_text(ensemble.text().clone(), ensemble.version, now.wall_ms);
         }
         let role = self.role();
         if role == Role::Leading && !self.cfg.features.leader_serves {

@@ -70,6 +70,17 @@ impl Verifier {
         self.index(sid).is_some()
     }
 
+    /// Whether this server may be proposed and elected.
+    #[must_use]
+    pub fn is_electable(&self, sid: Sid) -> bool {
+        self.is_voter(sid) || self.mutants.has(Mutant::B35)
+    }
+
+    /// Planted bugs.
+    pub(crate) const fn mutants(&self) -> Mutants {
+        self.mutants
+    }
+
     /// Weight of a voter; 0 for others and for voters outside every group. Weight 0 never wins an election.
     #[must_use]
     pub fn weight(&self, sid: Sid) -> i64 {

@@ -14,6 +14,8 @@ use crate::wire::records::{Acl, Id, op, perm};
 pub struct Reading<'a> {
     /// Where it is answered from.
     pub tree: &'a DataTree,
+    /// Where that tree stands: the zxid of the reply.
+    pub zxid: Zxid,
     /// Where it may leave a watch.
     pub watches: &'a mut WatchManager,
     /// The asking connection: watches belong to it.
@@ -55,7 +57,7 @@ impl<'a> Reading<'a> {
     /// Appends the reply's frame, and before it the events that setWatches finds out. Returns the reply's error and how many
     /// frames were appended.
     pub fn answer(&mut self, xid: i32, op: i32, body: &[u8], out: &mut Vec<u8>) -> (ErrorCode, u64) {
-        let zxid = self.tree.last_zxid();
+        let zxid = self.zxid;
         let request = Request::decode(op, body);
         let mut frames = 1;
         if let Ok(Request::SetWatches { .. } | Request::SetWatches2 { .. }) = &request {

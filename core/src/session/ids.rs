@@ -13,13 +13,16 @@ const CLOCK_MASK: i64 = (1 << 40) - 1;
 /// Gives ids away: low byte of the sid, 40 bits of a millisecond clock, a 16-bit counter that may carry upward.
 ///
 /// The clock bits never go back: they start from the wall clock, but always above the newest id that the tree knows of this
-/// server ([`IdSource::raise`]).
+/// server ([`IdSource::raise`]). The tree does not know sessions that have ended, nor local ones: should the wall clock have gone
+/// back meanwhile, the counter, which begins anywhere, keeps their ids from being given away again.
 #[derive(Debug)]
 pub struct IdSource {
     /// Low byte of the sid, in place.
     server: i64,
     /// The next id without its server byte.
     next: i64,
+    /// Where counters begin.
+    salt: i64,
     mutants: Mutants,
 }
 
@@ -32,7 +35,7 @@ impl IdSource {
     pub fn new(cfg: &PeerConfig, now: Now) -> Self {
         let byte = cfg.sid.0 & 0xff;
         assert!(!(cfg.features.extended_types && byte == 0xff), "server ids end at 254 with extended types");
-        let mut source = Self { server: byte << 56, next: 0, mutants: cfg.mutants };
+        let mut source = Self { server: byte << 56, next: 0, salt: salt(cfg.seed), mutants: cfg.mutants };
         source.next = source.base(now.wall_ms);
         source
     }
@@ -56,7 +59,7 @@ impl IdSource {
             && newest & !LOW_56 == self.server
         {
             // A whole millisecond above: ids of a term that never reached the tree may lie in between.
-            let floor = (((newest & LOW_56) >> COUNTER_BITS) + 1) << COUNTER_BITS;
+            let floor = ((((newest & LOW_56) >> COUNTER_BITS) + 1) << COUNTER_BITS) | self.salt;
             self.next = self.next.max(floor);
         }
     }
@@ -64,7 +67,8 @@ impl IdSource {
     /// A new id.
     pub fn next_id(&mut self) -> SessionId {
         loop {
-            let id = self.server | (self.next & LOW_56);
+            let wide = if self.mutants.has(Mutant::B59) { (self.next << 8) >> 8 } else { self.next & LOW_56 };
+            let id = self.server | wide;
             self.next = (self.next & LOW_56) + 1;
             // The mark of containers, and the id of nobody.
             if id != i64::MIN && id != SessionId::NONE.0 {
@@ -74,9 +78,16 @@ impl IdSource {
     }
 
     fn base(&self, wall_ms: Millis) -> i64 {
-        let clock = if self.mutants.has(Mutant::K16) { 1 } else { wall_ms & CLOCK_MASK };
-        clock << COUNTER_BITS
+        if self.mutants.has(Mutant::K16) {
+            return 1 << COUNTER_BITS;
+        }
+        (wall_ms & CLOCK_MASK) << COUNTER_BITS | self.salt
     }
+}
+
+/// 16 bits of a seed that is another one at every start.
+fn salt(seed: u64) -> i64 {
+    (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - COUNTER_BITS)) as i64
 }
 
 #[cfg(test)]
@@ -124,6 +135,13 @@ mod tests {
         // Raising never lowers.
         ids.raise(None, at(0));
         assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0001));
+    }
+
+    #[test]
+    fn two_lives_of_a_server_whose_clock_went_back_begin_with_different_ids() {
+        let first = |seed| IdSource::new(&PeerConfig { sid: Sid(1), seed, ..PeerConfig::default() }, at(7)).next_id();
+        assert_ne!(first(1), first(2));
+        assert_eq!(first(1).0 >> COUNTER_BITS, first(2).0 >> COUNTER_BITS);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::ids::{Millis, SessionId, Sid};
+use crate::mutant::{Mutant, Mutants};
 use crate::session::expiry::Expiry;
 use crate::session::map::SessionMap;
 
@@ -53,13 +54,21 @@ struct Session {
 pub struct Tracker {
     sessions: SessionMap<Session>,
     expiry: Expiry,
+    mutants: Mutants,
 }
 
 impl Tracker {
     /// Without a session; expiry buckets are `tick` ms wide.
     #[must_use]
     pub fn new(tick: Millis) -> Self {
-        Self { sessions: SessionMap::default(), expiry: Expiry::new(tick) }
+        Self { sessions: SessionMap::default(), expiry: Expiry::new(tick), mutants: Mutants::default() }
+    }
+
+    /// With these planted bugs.
+    #[must_use]
+    pub fn planted(mut self, mutants: Mutants) -> Self {
+        self.mutants = mutants;
+        self
     }
 
     /// A session that is new, or known from the tree; `timeout` in ms. `owner`: who asked for it, `None` after an election.
@@ -78,16 +87,18 @@ impl Tracker {
     /// not woken.
     pub fn touch(&mut self, now: Millis, session: SessionId, timeout: i32) {
         if let Some(known) = self.sessions.get_mut(&session)
-            && !known.closing
+            && (!known.closing || self.mutants.has(Mutant::B54))
         {
-            (known.heard, known.timeout) = (now, timeout);
+            (known.heard, known.timeout, known.closing) = (now, timeout, false);
             self.expiry.touch(now, session, timeout.into());
         }
     }
 
     /// A client resumes its session at `origin`: it moves there if it lives. Returns whether it does.
     pub fn revalidate(&mut self, now: Millis, session: SessionId, timeout: i32, origin: Origin) -> bool {
-        let alive = self.sessions.get_mut(&session).filter(|s| !s.closing).map(|s| s.owner = Some(origin)).is_some();
+        let wakes = self.mutants.has(Mutant::B54);
+        let known = self.sessions.get_mut(&session).filter(|s| !s.closing || wakes);
+        let alive = known.map(|s| s.owner = Some(origin)).is_some();
         if alive {
             self.touch(now, session, timeout);
         }

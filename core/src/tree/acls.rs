@@ -99,8 +99,8 @@ impl AclTable {
     }
 
     /// From now on every list keeps its number. Returns how many numbers there are and how many entries a snapshot has.
-    pub(super) fn freeze(&mut self) -> (u32, usize) {
-        self.unused = Some(Vec::new());
+    pub(super) fn freeze(&mut self, holds: bool) -> (u32, usize) {
+        self.unused = holds.then(Vec::new);
         let numbers = u32::try_from(self.entries.len()).expect("no more lists than znodes");
         (numbers, self.entries.iter().skip(1).flatten().count())
     }

@@ -9,6 +9,7 @@ use super::{DataTree, node_ref};
 use crate::error::ErrorCode;
 use crate::ids::{SessionId, Zxid};
 use crate::jute::Reader;
+use crate::mutant::Mutant;
 use crate::wire::client::EventKind;
 use crate::wire::records::{Acl, Owner, Stat, StatPersisted, op};
 use crate::wire::txn::{CreateMode, SubTxn, Txn, TxnHeader};
@@ -84,7 +85,9 @@ impl DataTree {
             let txn = Txn::decode(part.kind, &mut Reader::new(part.body)).map_err(|_| ErrorCode::MarshallingError);
             let result = txn.and_then(|txn| self.part(header, &txn, changes));
             results.push(result.unwrap_or_else(OpResult::Error));
+            self.aside = Some(Mutant::B46);
         }
+        self.aside = None;
     }
 
     fn create(
@@ -174,11 +177,13 @@ impl DataTree {
         let session = header.session;
         self.touch_session(session);
         self.sessions.remove(&session);
+        self.aside = Some(Mutant::B48);
         for path in paths {
             // Absent ones were deleted before: replay.
             let _ = self.delete(path.as_ref(), header.zxid, changes);
         }
         self.delete_owned(session, header.zxid, changes);
+        self.aside = None;
     }
 
     fn delete_owned(&mut self, session: SessionId, zxid: Zxid, changes: &mut Changes) {
@@ -194,7 +199,7 @@ impl DataTree {
     }
 
     fn stat_of(&self, id: NodeId) -> Stat {
-        wire_stat(self.nodes.get(id), self.extended_types)
+        wire_stat(&self.nodes, id, self.extended_types)
     }
 }
 

@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use crate::ids::{Millis, Zxid};
 use crate::wire::records::StatPersisted;
 
@@ -186,6 +188,8 @@ pub(super) struct Arena {
     chunks: Vec<Vec<Node>>,
     free: Option<NodeId>,
     taken: usize,
+    /// A znode whose data others hold too, in place of its own: the configuration of thousands of servers.
+    shared: Option<(NodeId, Bytes)>,
 }
 
 impl Arena {
@@ -213,10 +217,26 @@ impl Arena {
         NodeId(id)
     }
     pub(super) fn remove(&mut self, id: NodeId) {
+        self.unshare(id);
         let next = self.free.unwrap_or(NodeId::NONE);
         *self.get_mut(id) = Node::vacant(next);
         self.free = Some(id);
         self.taken -= 1;
+    }
+    /// The data of a znode; null is not empty.
+    pub(super) fn data(&self, id: NodeId) -> Option<&[u8]> {
+        match &self.shared {
+            Some((at, data)) if *at == id => Some(data),
+            _ => self.get(id).data(),
+        }
+    }
+    /// Gives a znode data that others hold too.
+    pub(super) fn share(&mut self, id: NodeId, data: Bytes) {
+        self.shared = Some((id, data));
+    }
+    /// A znode has data of its own from now on.
+    pub(super) fn unshare(&mut self, id: NodeId) {
+        self.shared.take_if(|(at, _)| *at == id);
     }
     #[inline]
     pub(super) fn get(&self, id: NodeId) -> &Node {

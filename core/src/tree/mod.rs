@@ -20,12 +20,15 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use core::fmt;
 
+use bytes::Bytes;
+
 pub use crate::wire::client::{Change, SharedAcl};
 pub use applied::{Applied, Changes, OpResult};
 pub use digest::{content_crc, is_counted, node_digest, stat_digest};
 pub use node_ref::NodeRef;
 
 use crate::ids::{Millis, SessionId, Zxid};
+use crate::mutant::{Mutant, Mutants};
 use crate::wire::records::{Acl, StatPersisted, perm};
 use acls::AclTable;
 use arena::{Arena, Node, NodeId};
@@ -54,6 +57,9 @@ pub struct DataTree {
     bytes: usize,
     walk: Option<Walk>,
     loading: Option<Loading>,
+    /// What is being applied takes a session's znodes along, or is a later part of a multi (planted bugs B46, B48).
+    aside: Option<Mutant>,
+    mutants: Mutants,
 }
 
 impl fmt::Debug for DataTree {
@@ -86,9 +92,18 @@ impl DataTree {
             bytes: 0,
             walk: None,
             loading: None,
+            aside: None,
+            mutants: Mutants::default(),
         };
         tree.clear();
         tree
+    }
+
+    /// With these planted bugs.
+    #[must_use]
+    pub const fn planted(mut self, mutants: Mutants) -> Self {
+        self.mutants = mutants;
+        self
     }
 
     /// Back to the empty tree at zxid 0: the reserved znodes (storage-format section 4).
@@ -209,12 +224,13 @@ impl DataTree {
     }
 
     /// Writes the configuration into its znode, unlogged, as every server does for itself (storage-format section 4).
-    pub fn set_config_text(&mut self, text: &str, version: i64, wall_ms: Millis) {
+    pub fn set_config_text(&mut self, text: Bytes, version: i64, wall_ms: Millis) {
         let Some(id) = self.find(CONFIG_NODE) else { return };
-        self.set_data(id, CONFIG_NODE, Some(text.as_bytes()), |node| {
+        self.set_data(id, CONFIG_NODE, Some(&[]), |node| {
             node.version = -1;
             node.mzxid = Zxid(version);
             node.mtime = wall_ms;
         });
+        self.nodes.share(id, text);
     }
 }

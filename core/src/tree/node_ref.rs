@@ -22,7 +22,7 @@ impl<'a> NodeRef<'a> {
     /// What clients see.
     #[must_use]
     pub fn stat(&self) -> Stat {
-        wire_stat(self.node, self.tree.extended_types)
+        wire_stat(&self.tree.nodes, self.id, self.tree.extended_types)
     }
     /// What snapshots and the digest see.
     #[must_use]
@@ -32,7 +32,7 @@ impl<'a> NodeRef<'a> {
     /// Data; null is not empty.
     #[must_use]
     pub fn data(&self) -> Option<&'a [u8]> {
-        self.node.data()
+        self.tree.nodes.data(self.id)
     }
     /// The access control list.
     #[must_use]
@@ -100,7 +100,8 @@ impl<'a> Iterator for Children<'a> {
 }
 
 /// What clients see of a znode (client-protocol 5.1).
-pub(super) fn wire_stat(node: &Node, extended_types: bool) -> Stat {
+pub(super) fn wire_stat(nodes: &Arena, id: NodeId, extended_types: bool) -> Stat {
+    let node = nodes.get(id);
     let children = node.children as i32;
     Stat {
         czxid: node.czxid,
@@ -111,7 +112,7 @@ pub(super) fn wire_stat(node: &Node, extended_types: bool) -> Stat {
         cversion: node.cversion.wrapping_mul(2).wrapping_sub(children),
         aversion: node.aversion,
         ephemeral_owner: Owner::of(node.owner, extended_types).on_wire(),
-        data_length: i32::try_from(node.data_len()).unwrap_or(i32::MAX),
+        data_length: i32::try_from(nodes.data(id).map_or(0, <[u8]>::len)).unwrap_or(i32::MAX),
         num_children: children,
         pzxid: node.pzxid,
     }

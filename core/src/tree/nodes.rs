@@ -5,6 +5,7 @@ use super::digest::{content_crc, is_counted, stat_digest};
 use super::index::path_len;
 use super::{DataTree, reap};
 use crate::ids::SessionId;
+use crate::mutant::Mutant;
 use crate::wire::records::{Owner, StatPersisted};
 
 impl DataTree {
@@ -146,7 +147,10 @@ impl DataTree {
 
     /// Changes data and stat of a znode.
     pub(super) fn set_data(&mut self, id: NodeId, path: &str, data: Option<&[u8]>, change: impl FnOnce(&mut Node)) {
-        self.touch(id);
+        if !self.mutants.has(Mutant::B45) {
+            self.touch(id);
+        }
+        self.nodes.unshare(id);
         self.bytes -= self.nodes.get(id).data_len();
         self.recount(id, |node| {
             node.set_data(data);

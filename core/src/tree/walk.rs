@@ -13,6 +13,7 @@ use super::index::push_path;
 use super::{DataTree, acls};
 use crate::ids::SessionId;
 use crate::jute::Put;
+use crate::mutant::Mutant;
 use crate::wire::records::Acl;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,7 +134,7 @@ fn write_node(nodes: &Arena, id: NodeId, out: &mut Vec<u8>) {
     push_path(nodes, id, out);
     let len = i32::try_from(out.len() - start - 4).expect("a path is shorter than 2 GiB");
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
-    out.put_buffer(node.data());
+    out.put_buffer(nodes.data(id));
     out.put_i64(if node.acl == acls::OPEN { -1 } else { node.acl.into() });
     node.persisted().encode(out);
 }
@@ -142,7 +143,7 @@ impl DataTree {
     /// Starts a walk of the state as it is now; one that was under way is given up.
     pub fn begin_walk(&mut self) {
         self.cancel_walk();
-        let (acl_numbers, acl_count) = self.acls.freeze();
+        let (acl_numbers, acl_count) = self.acls.freeze(!self.mutants.has(Mutant::B49));
         let places = self.nodes.places();
         let mut ready = Vec::new();
         ready.put_len(self.sessions.len());
@@ -236,7 +237,7 @@ impl DataTree {
     /// This znode is about to change or to go: a walk writes it now if it has not yet.
     pub(super) fn touch(&mut self, id: NodeId) {
         let Some(walk) = &mut self.walk else { return };
-        if walk.is_done(id) {
+        if walk.is_done(id) || self.aside.is_some_and(|what| self.mutants.has(what)) {
             return;
         }
         let in_turn = matches!(walk.stage, Stage::Nodes(_));
@@ -248,6 +249,7 @@ impl DataTree {
     /// This session is about to change or to go.
     pub(super) fn touch_session(&mut self, id: SessionId) {
         if let Some(walk) = &mut self.walk
+            && !self.mutants.has(Mutant::B47)
             && let Stage::Sessions(after) = walk.stage
             && after.is_none_or(|after| after < id)
         {

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::ids::LinkId;
+use crate::mutant::{Mutant, Mutants};
 use crate::watch::mode::{Modes, WatchMode, WatcherType};
 use crate::watch::table::{NIL, Table};
 use crate::wire::client::{Change, EventKind};
@@ -18,20 +19,36 @@ pub struct WatchManager {
     pub(super) child_watches: usize,
     /// The number of the last event.
     event: u64,
+    mutants: Mutants,
 }
 
 impl WatchManager {
     /// Without a watch; hash keys come from `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self { table: Table::new(seed), recursive: 0, data_watches: 0, child_watches: 0, event: 0 }
+        Self {
+            table: Table::new(seed),
+            recursive: 0,
+            data_watches: 0,
+            child_watches: 0,
+            event: 0,
+            mutants: Mutants::none(),
+        }
+    }
+
+    /// With these planted bugs.
+    #[must_use]
+    pub fn planted(mut self, mutants: Mutants) -> Self {
+        self.mutants = mutants;
+        self
     }
 
     /// Watches `path` for `link`. Adding a mode again changes nothing.
     pub fn add(&mut self, path: &str, link: LinkId, mode: WatchMode) {
         let at = self.table.find_or_add(path, link);
         let modes = self.table.watches[at as usize].modes;
-        self.set(at, modes.with(mode.into()));
+        let kept = if self.mutants.has(Mutant::B61) { Modes::default() } else { modes };
+        self.set(at, kept.with(mode.into()));
     }
 
     /// Whether `link` watches `path` in a way that `kind` names.
@@ -87,7 +104,8 @@ impl WatchManager {
         let used = match kind {
             EventKind::Created | EventKind::DataChanged => Modes::DATA,
             EventKind::ChildrenChanged => {
-                self.tell(at, kind, Modes::CHILD_TABLE, fired);
+                let leak = if self.mutants.has(Mutant::B62) { Modes::RECURSIVE } else { Modes::default() };
+                self.tell(at, kind, Modes::CHILD_TABLE.with(leak), fired);
                 Modes::CHILD
             }
             EventKind::Deleted => {

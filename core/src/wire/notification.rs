@@ -116,6 +116,14 @@ impl<'a> Notification<'a> {
         });
     }
 
+    /// Appends all of the frame that comes before the bytes of the configuration text.
+    pub fn encode_before_config(&self, out: &mut Vec<u8>) {
+        let config = self.config.unwrap_or_default().len();
+        out.put_len(4 + 8 + 8 + 8 + 8 + 4 + 4 + config);
+        self.encode_head(out);
+        out.put_len(config);
+    }
+
     /// Appends the part before the configuration text.
     fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_i32(self.state as i32);
@@ -156,5 +164,22 @@ impl<'a> Notification<'a> {
             }
         }
         Ok(Some(n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_in_two_parts_is_the_same_frame() {
+        let vote = Vote { leader: Sid(3), zxid: Zxid(0x5_0000_0007), epoch: 5 };
+        let config = b"server.1=s1:2888:3888:participant\nversion=0";
+        let n = Notification { state: VoterState::Leading, vote, round: 9, version: 2, config: Some(config) };
+        let (mut whole, mut parts) = (Vec::new(), Vec::new());
+        n.encode(&mut whole);
+        n.encode_before_config(&mut parts);
+        parts.extend_from_slice(config);
+        assert_eq!(parts, whole);
     }
 }

@@ -83,11 +83,25 @@ impl<'a> Packet<'a> {
         Self { kind, zxid, data, auth: None }
     }
 
-    /// Appends it.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends what comes before the bytes of its data.
+    pub fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_i32(self.kind);
         out.put_i64(self.zxid.0);
-        out.put_buffer(self.data);
+        match self.data {
+            Some(data) => out.put_len(data.len()),
+            None => out.put_i32(-1),
+        }
+    }
+
+    /// Appends it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        out.extend_from_slice(self.data.unwrap_or_default());
+        self.encode_tail(out);
+    }
+
+    /// Appends what comes behind the bytes of its data.
+    pub fn encode_tail(&self, out: &mut Vec<u8>) {
         match &self.auth {
             None => out.put_i32(-1),
             Some(ids) => {

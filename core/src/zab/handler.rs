@@ -4,6 +4,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use bytes::Bytes;
+
 use crate::disk::ReaderId;
 use crate::event::Outbox;
 use crate::ids::{Epoch, LinkId, Millis, Sid, Zxid};
@@ -11,6 +13,9 @@ use crate::wire::inbuf::InBuf;
 use crate::wire::packet::{Packet, kind};
 use crate::wire::txnlog::Record;
 use crate::zab::{send_packet, send_record};
+
+/// Longer data that goes to many is shared, in bytes.
+const COPY_MAX: usize = 1024;
 
 /// Where the bytes of a learner's catching up come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,6 +138,18 @@ impl Handler {
     /// Queues a packet.
     pub fn send(&mut self, out: &mut Outbox, packet_kind: i32, zxid: Zxid, data: Option<&[u8]>) {
         self.undrained += send_packet(out, self.link, packet_kind, zxid, data);
+    }
+
+    /// Queues a packet whose data is sent to thousands: it is not copied for each.
+    pub fn send_shared(&mut self, out: &mut Outbox, packet_kind: i32, zxid: Zxid, data: &Bytes) {
+        if data.len() <= COPY_MAX {
+            return self.send(out, packet_kind, zxid, Some(data));
+        }
+        let packet = Packet::new(packet_kind, zxid, Some(data));
+        let head = out.send_with(self.link, |buf| packet.encode_head(buf));
+        out.send_shared(self.link, data.clone());
+        let tail = out.send_with(self.link, |buf| packet.encode_tail(buf));
+        self.undrained += head + data.len() + tail;
     }
 
     /// Queues PROPOSAL and COMMIT of a history entry.

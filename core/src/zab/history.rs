@@ -133,9 +133,17 @@ impl History {
 
     /// The first record of the tail was applied: it moves into the window.
     pub fn applied_first(&mut self) {
+        self.applied_into(true);
+    }
+
+    /// As [`History::applied_first`]; not `kept`, it is gone.
+    pub fn applied_into(&mut self, kept: bool) {
         let record = self.tail.pop_front().expect("something was applied");
         self.tail_bytes -= record.payload.len();
         self.applied = record.zxid;
+        if !kept {
+            return;
+        }
         self.window_bytes += record.payload.len();
         self.window.push_back(record);
         while self.window.len() > self.max_count || self.window_bytes > self.max_bytes {
@@ -143,6 +151,12 @@ impl History {
             self.window_bytes -= old.payload.len();
             self.floor = old.zxid;
         }
+    }
+
+    /// Planted bug B21: forgets the window, not where it began.
+    pub fn empty_window(&mut self) {
+        self.window.clear();
+        self.window_bytes = 0;
     }
 
     /// Drops every record above `zxid` from the tail. Returns false when the tree itself stands above it.

@@ -6,6 +6,7 @@ use crate::error::CloseReason;
 use crate::ids::SessionId;
 use crate::ids::{LinkId, Zxid};
 use crate::jute::Reader;
+use crate::mutant::Mutant;
 use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
 use crate::wire::records::{Id, op};
 use crate::zab::handler::{Handler, Stage};
@@ -55,6 +56,8 @@ impl Leader {
             (Stage::Forwarding, kind::ACK) => {
                 if p.zxid == Zxid::new(self.epoch, 0) {
                     self.newleader_acked(h, ctx);
+                } else if ctx.cfg.mutants.has(Mutant::B16) {
+                    return Err(CloseReason::Misbehaved("an ACK before that of NEWLEADER"));
                 } else if p.zxid > h.early_acks.last().copied().unwrap_or_default() && p.zxid <= self.last_proposed() {
                     // In order and each once: no more of them than there are proposals.
                     h.early_acks.push(p.zxid);

@@ -45,6 +45,7 @@ pub fn plan(history: &History, end: Zxid, peer: Zxid, ours: bool, mutants: Mutan
         // from a Quorate learner, which takes as decided only what DIFF names; others know a cut to what is decided.
         Place::Held if ours => Plan::Diff { from: peer },
         Place::Held => Plan::Trunc { to: end },
+        Place::Below if mutants.has(Mutant::B22) => Plan::Diff { from: history.floor() },
         Place::Below => Plan::LogThenSnap { from: peer },
         Place::Foreign { prev } => {
             if mutants.has(Mutant::B01) && peer < end {

@@ -725,3 +725,27 @@ fn sizes_for_the_choice_between_log_and_snapshot() {
     assert_eq!(rig.disk.newest_snapshot_bytes(), (16 + body(z(1, 3)).len() + 67) as u64);
     let _ = Bytes::new();
 }
+
+/// The snapshot that a leader sent is lost, an older one is there, and an epoch that begins behind the gap: no zxid shows it.
+#[test]
+fn a_log_whose_snapshot_is_gone_is_no_whole_history() {
+    for behind in [&[][..], &[z(2, 1), z(2, 2)]] {
+        let mut rig = lived(&config(), 3);
+        rig.incoming(z(1, 9));
+        rig.settle().expect("no budget");
+        rig.call(|d, out| d.write_accepted(2, out));
+        rig.settle().expect("no budget");
+        rig.call(|d, out| d.write_current(2, out));
+        rig.settle().expect("no budget");
+        rig.append(behind);
+        rig.settle().expect("no budget");
+        rig.call(|d, _| d.synchronised());
+        rig.settle().expect("no budget");
+        let whole = Rig::recover(&config(), rig.store.clone()).recovered();
+        assert_eq!((whole.health, whole.last_logged), (Health::Intact, *behind.last().unwrap_or(&z(1, 9))));
+
+        rig.store.remove(Dir::Data, "snapshot.100000009");
+        let without = Rig::recover(&config(), rig.store.clone()).recovered();
+        assert_eq!((without.health, without.last_logged), (Health::Damaged, Zxid::ZERO));
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use quorate_core::config::{Ensemble, PeerConfig};
+use quorate_core::config::{Configuration, Ensemble, PeerConfig};
 use quorate_core::disk::{Disk, DiskEvent, Recovered, RecoverySink};
 use quorate_core::error::DiskError;
 use quorate_core::event::{Action, DiskOp, Lane, Outbox};
@@ -250,7 +250,7 @@ pub(crate) fn body(zxid: Zxid) -> Bytes {
 
 /// A member of an ensemble; small preallocation, small chunks.
 pub(crate) fn config() -> PeerConfig {
-    let mut cfg = PeerConfig { ensemble: Some(Ensemble::default()), ..PeerConfig::default() };
+    let mut cfg = PeerConfig { ensemble: Some(Configuration::new(Ensemble::default())), ..PeerConfig::default() };
     cfg.storage.prealloc_bytes = 2000;
     cfg.storage.chunk_bytes = 300;
     cfg

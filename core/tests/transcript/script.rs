@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::config::{Ensemble, Member, MemberKind, PeerConfig};
+use quorate_core::config::{Configuration, Ensemble, Member, MemberKind, PeerConfig};
 use quorate_core::event::{AdminCommand, Dir, FileName, Input, Port};
 use quorate_core::ids::{Sid, Zxid};
 
@@ -210,12 +210,13 @@ impl Script {
         let ensemble = Ensemble { members, version: 0 };
         self.config_text = ensemble.text();
         self.members = ensemble.members.iter().map(|m| m.sid.to_string()).collect();
+        let shared = Configuration::new(ensemble.clone());
         for member in &ensemble.members {
             let mut cfg = self.base.clone();
             cfg.sid = member.sid;
             cfg.kind = member.kind;
             cfg.seed = member.sid.0 as u64;
-            cfg.ensemble = Some(ensemble.clone());
+            cfg.ensemble = Some(shared.clone());
             w.add_server(&member.sid.to_string(), cfg);
         }
     }

@@ -42,7 +42,7 @@ fn the_empty_tree() {
 #[test]
 fn the_configuration_is_written_unlogged_and_uncounted() {
     let mut tree = DataTree::new(1, true);
-    tree.set_config_text("server.1=h:2888:3888:participant\nversion=0", 0x1_0000_0005, 77);
+    tree.set_config_text("server.1=h:2888:3888:participant\nversion=0".into(), 0x1_0000_0005, 77);
     let config = tree.node("/zookeeper/config").expect("reserved");
     let stat = config.stat();
     assert_eq!((stat.version, stat.mzxid, stat.mtime, stat.aversion), (-1, Zxid(0x1_0000_0005), 77, -1));

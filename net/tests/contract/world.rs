@@ -130,7 +130,7 @@ impl World {
         let machine = Script { first: Some(Box::new(first)), rule: Box::new(rule), seen: sender.clone(), deadline };
         let limits = Limits { links: 600, shutdown_ms: 200, ..Limits::default() };
         let settings = Settings { ports, dirs: dirs(&dir), limits };
-        let driver = Driver::new(|_| machine, Quiet(sender), settings).unwrap();
+        let driver = Driver::new(|_| Ok(machine), Quiet(sender), settings).unwrap();
         let remote = driver.remote();
         let thread = thread::spawn(move || driver.run());
         Self { seen, remote, dir, thread: Some(thread) }

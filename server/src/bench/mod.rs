@@ -43,6 +43,8 @@ pub struct Setting {
     pub warm_up: Duration,
     /// Where the servers keep their data; removed at the end.
     pub dir: PathBuf,
+    /// Whether our servers record.
+    pub record: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -57,7 +59,7 @@ impl Setting {
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
         }
         let round = Duration::from_secs(options.seconds);
-        Ok(Self { sides, rounds: options.rounds, round, warm_up: round * 2, dir, stop })
+        Ok(Self { sides, rounds: options.rounds, round, warm_up: round * 2, dir, record: options.record, stop })
     }
 
     /// An error as soon as somebody wants this to end; servers end and files go on the way out.

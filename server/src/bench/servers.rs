@@ -138,7 +138,11 @@ impl Ensemble {
                 ports[0],
                 shape.snap_count
             );
-            fs::write(dir.join("zoo.cfg"), text)?;
+            let record = match side {
+                Side::Quorate(_) if setting.record => format!("quorate.record={}\n", dir.join("recording").display()),
+                _ => String::new(),
+            };
+            fs::write(dir.join("zoo.cfg"), text + &record)?;
             nodes.push(Node { dir, address: SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0])), child: None });
         }
         Ok(Self { side: side.clone(), nodes })

@@ -6,13 +6,14 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use quorate_core::config::{Ensemble, Member};
+use quorate_core::config::{Configuration, Ensemble, Member};
 use quorate_core::ids::Sid;
 
 use super::members::{self, Line};
 use super::problem::{ConfigError, Origin, Problem};
 use super::settings::Settings;
 use super::{ListenAddress, ServerConfig, properties};
+use crate::recording::RecordTo;
 
 /// Least slack of a transaction above jute.maxbuffer, as in Java.
 const LEAST_EXTRA: i64 = 1024;
@@ -75,7 +76,7 @@ impl Input<'_> {
         let mut peer = s.peer;
         peer.kind = me.as_ref().map_or(s.peer_type.unwrap_or_default(), |m| m.kind);
         peer.sid = if ensemble.is_some() { sid.unwrap_or_default() } else { Sid(1) };
-        peer.ensemble = ensemble;
+        peer.ensemble = ensemble.map(Configuration::new);
         peer.seed = RandomState::new().build_hasher().finish();
         if !self.problems.is_empty() {
             return Err(ConfigError::invalid(self.problems));
@@ -94,6 +95,7 @@ impl Input<'_> {
             data_dir,
             data_log_dir,
             datadir_autocreate: s.datadir_autocreate,
+            record: s.record.map(|file| RecordTo { file: file.into(), size: s.record_mib.unsigned_abs() << 20 }),
             warnings: self.warnings,
         })
     }

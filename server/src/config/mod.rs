@@ -20,6 +20,8 @@ use quorate_core::config::PeerConfig;
 use quorate_core::ids::Millis;
 pub use quorate_net::Bind as ListenAddress;
 
+use crate::recording::RecordTo;
+
 use self::key::Key;
 use self::members::Line;
 use self::problem::{ConfigError, Origin, Problem};
@@ -54,6 +56,8 @@ pub struct ServerConfig {
     pub data_log_dir: PathBuf,
     /// Whether missing data directories are made.
     pub datadir_autocreate: bool,
+    /// Where everything that the core is told is recorded.
+    pub record: Option<RecordTo>,
     /// To be logged once the log is up.
     pub warnings: Vec<String>,
 }

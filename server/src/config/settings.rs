@@ -2,6 +2,8 @@
 
 use quorate_core::config::{MemberKind, PeerConfig};
 
+use crate::recording::DEFAULT_MIB;
+
 /// Values of a configuration, `None` where the key was absent and its default depends on others.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -55,6 +57,10 @@ pub struct Settings {
     pub fsync_warning_ms: i64,
     /// 4lw.legacyDate.
     pub legacy_date: bool,
+    /// quorate.record.
+    pub record: Option<String>,
+    /// quorate.recordSize, MiB.
+    pub record_mib: i64,
 }
 
 impl Default for Settings {
@@ -85,6 +91,8 @@ impl Default for Settings {
             client_keep_alive: false,
             fsync_warning_ms: 1000,
             legacy_date: false,
+            record: None,
+            record_mib: DEFAULT_MIB,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+
+use super::campaign::Shard;
 
 const EXAMPLES: &str = "Examples:
   quorate sim run --seed 7                       one run, everything in it drawn from the seed
@@ -12,7 +15,61 @@ const EXAMPLES: &str = "Examples:
   quorate sim fuzz --seeds 0..50 --json          one line of JSON for each seed
   quorate sim bench --check                      how fast the simulator is; exit code 1 when a floor is broken
 
-Exit codes: 0 clean; 1 a safety violation; 2 usage, or a scenario file that is not valid; 3 a liveness failure; 4 a panic in a run.";
+Exit codes: 0 clean; 1 a safety violation; 2 usage, or a scenario file that is not valid; 3 a liveness failure; 4 a panic in a run;
+5 a campaign below its floors; 6 a seed that did not do the same twice; 130 ended by a signal, nothing wrong so far.";
+
+const FUZZ_HELP: &str = "Examples:
+  quorate sim fuzz --seeds 0..2000 --jobs 4
+  quorate sim fuzz --for 120s --jobs 2                     fresh seeds; the first one is printed and can be given with --base
+  quorate sim fuzz --seeds 0..200 --twice                  each seed twice: the digests must be equal
+  quorate sim fuzz --seeds 0..200 --digests a.txt          one digest a seed, to compare two builds with diff
+  quorate sim fuzz --seeds 0..100000 --shard 3/16 --report 3.json
+  quorate sim merge *.json                                 the sixteen reports as one
+
+Ctrl-C and SIGTERM end a campaign with the results so far; a second one ends it at once.
+
+Floors: with 200 runs or more a campaign fails (exit code 5) when fewer than 95 % of its runs reach 100 commits, when its mean is
+under one leader change or three effective faults a run, or when more than 1 % of its runs are excused; --no-floors switches that
+off, --mutant too.
+
+A panic inside a run is a finding like any other: it has a seed and a scenario file, and the campaign goes on. What aborts the
+process (a stack overflow, no memory left) cannot be caught: run the seeds from the last progress line on with --jobs 1 --json, the
+seed behind the last line printed is it.
+
+--json writes an object for each seed as its run ends, and last of all the summary, the only line with the key `kind`; --report
+writes the summary alone:
+  kind (campaign), schema (1), settings {version, mutant, twice, floors, whole}, shard {index, of}, ended (complete, time, first,
+  stopped), seeds [{from, to}] that ran (to not included), seconds, exit (the exit code);
+  runs, pass, violations, liveness_failures, excused, panics, nondeterministic, worked (runs with 100 commits);
+  commits, leader_changes, faults_effective, messages, virtual_ms, reads, writes: each {sum, min, mean} over the runs;
+  faults {KIND: {drawn (runs whose swarm had it), effective (times it struck something), runs (in which it did)}};
+  failures [{seed, verdict, invariant, at_ms, text, file}] and shortfalls [text].";
+
+const REPLAY_HELP: &str = "A recording (`quorate serve --record FILE`) holds what the core of a real server was told. Replaying it steps the same core with the
+same configuration, clocks and inputs; each step must ask for the same actions. Exit code 0: the same; 6: it diverged, and where;
+4: the core panicked, as it may have done when it was recorded; 2: the file cannot be used, or is damaged at some byte (what is
+before it was replayed). A recording whose end is cut is replayed up to there. FILE.1 and FILE.2 begin in the middle of a server's
+life: --trace reads them, nothing is compared. One that another build has made says so and is stepped nevertheless.";
+
+const MERGE_HELP: &str = "The files are those of `fuzz --report`, or the output of `fuzz --json`. Parts of different versions or with different options, and
+seeds that are in two files, are refused (exit code 2); shards and seeds that are missing are named (exit code 2, after the table of
+what is there). Otherwise the exit code is that of the campaign as a whole, floors included.";
+
+const MUTANTS_EXAMPLES: &str = "A row is killed by the first seed that fails with the bug and does not without. It needs a build that can plant bugs:
+  cargo build --release -p quorate --features mutants
+
+Examples:
+  quorate sim mutants                                  all rows, each with up to 10 minutes of CPU time
+  quorate sim mutants --ids K01,B13 --budget 90s       two of them
+  quorate sim mutants --seeds 5000000..9000000         the same from other seeds
+  quorate sim mutants --table sim/MUTANTS.md           and the table as a file
+
+Exit codes: 0 all killed; 1 a planted bug survived; 2 usage, or a build that cannot plant bugs.";
+
+/// Far from the seeds that are fuzzed by hand and by tests; always the same, so that a result can be had again.
+const DEFAULT_SEEDS: &str = "1000000..2000000";
+const DEFAULT_BUDGET: Duration = Duration::from_secs(600);
+const DEFAULT_TRIALS: u64 = 200;
 
 /// `quorate sim`.
 #[derive(Debug, Args)]
@@ -28,10 +85,15 @@ pub struct Sim {
 pub enum SimCommand {
     /// Run one seed
     Run(Run),
-    /// Run a scenario file and compare with what it expects
+    /// Run a scenario file, or what a real server has recorded, and compare
+    #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
     /// Run many seeds on several threads
+    #[command(after_help = FUZZ_HELP)]
     Fuzz(Fuzz),
+    /// Join the reports of a campaign's shards
+    #[command(after_help = MERGE_HELP)]
+    Merge(Merge),
     /// Plant each bug in turn and see that some seed finds it
     Mutants(Mutants),
     /// Measure how fast the simulator is, and how far it scales
@@ -58,12 +120,15 @@ pub struct Run {
 /// `quorate sim bench`.
 #[derive(Debug, Args)]
 pub struct SimBench {
-    /// Only these measurements, separated by commas: `rate`, `scale`
+    /// Only these measurements, separated by commas: `servers`, `start`, `ratio`, `idle`, `rate`, `observers`, `scale`
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub only: Vec<String>,
     /// Voters of `scale`
     #[arg(long, value_name = "N", default_value_t = 1001, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub voters: u32,
+    /// Servers of `servers`: five voters, the others observe
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(6..=50_000))]
+    pub servers: u32,
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -89,9 +154,12 @@ pub struct Common {
 /// `quorate sim replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// A scenario file
+    /// A scenario file, or a recording of `quorate serve --record`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Plant this bug as well; what the file's `expect.mutants` says of it must come out
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -107,8 +175,29 @@ pub struct Replay {
 #[derive(Debug, Args)]
 pub struct Fuzz {
     /// Seeds A to B, B not included
-    #[arg(long, value_name = "A..B", value_parser = seeds)]
-    pub seeds: Range<u64>,
+    #[arg(long, value_name = "A..B", value_parser = seeds, required_unless_present = "duration")]
+    pub seeds: Option<Range<u64>>,
+    /// For so long: 90s, 10m, 2h; without --seeds fresh ones, as many as there is time for
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// The first seed of --for; the wall clock decides otherwise
+    #[arg(long, value_name = "SEED", value_parser = seed, conflicts_with = "seeds", requires = "duration")]
+    pub base: Option<u64>,
+    /// Only the part I (from 0) of N equal parts of --seeds
+    #[arg(long, value_name = "I/N", value_parser = shard, requires = "seeds")]
+    pub shard: Option<Shard>,
+    /// Run each seed twice and compare the digests
+    #[arg(long)]
+    pub twice: bool,
+    /// Do not demand that the runs did enough to mean something
+    #[arg(long)]
+    pub no_floors: bool,
+    /// Write the summary as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write a line `SEED DIGEST` for each seed, in order
+    #[arg(long, value_name = "FILE")]
+    pub digests: Option<PathBuf>,
     /// Worker threads
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,
@@ -120,29 +209,86 @@ pub struct Fuzz {
     pub first: bool,
 }
 
+/// `quorate sim merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Reports of `quorate sim fuzz`
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The summary as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Write the summary as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
 /// `quorate sim mutants`.
 #[derive(Debug, Args)]
+#[command(after_help = MUTANTS_EXAMPLES)]
 pub struct Mutants {
-    /// Seeds that are tried for each
-    #[arg(long, value_name = "A..B", value_parser = seeds, default_value = "0..2000")]
+    /// Only these rows of the catalogue, separated by commas
+    #[arg(long, alias = "only", value_delimiter = ',', value_name = "ID")]
+    pub ids: Vec<String>,
+    /// CPU time for each until it counts as alive: 10m, 90s
+    #[arg(long, value_name = "TIME", value_parser = budget, default_value = "10m")]
+    pub budget: Duration,
+    /// Seeds in the order in which they are tried, B not included
+    #[arg(long, value_name = "A..B", value_parser = seeds, default_value = DEFAULT_SEEDS)]
     pub seeds: Range<u64>,
-    /// Only these, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "ID")]
-    pub only: Vec<String>,
+    /// Measure the failure rate over so many seeds, fewer where the first kill was slow
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_TRIALS, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub trials: u64,
     /// Worker threads
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,
     /// One JSON object for each on standard output
     #[arg(long)]
     pub json: bool,
-    /// Where the scenario file of each is written
+    /// Where the scenario file of each first failing seed is written
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write the table as markdown
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
+}
+
+impl Mutants {
+    /// The command line, without what does not change the result.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut out = "quorate sim mutants".to_owned();
+        if !self.ids.is_empty() {
+            out.push_str(&format!(" --ids {}", self.ids.join(",")));
+        }
+        if self.budget != DEFAULT_BUDGET {
+            out.push_str(&format!(" --budget {}s", self.budget.as_secs()));
+        }
+        if seeds(DEFAULT_SEEDS).as_ref() != Ok(&self.seeds) {
+            out.push_str(&format!(" --seeds {}..{}", self.seeds.start, self.seeds.end));
+        }
+        if self.trials != DEFAULT_TRIALS {
+            out.push_str(&format!(" --trials {}", self.trials));
+        }
+        if let Some(name) = self.table.as_ref().and_then(|t| t.file_name()) {
+            out.push_str(&format!(" --table {}", name.display()));
+        }
+        out
+    }
 }
 
 fn seed(text: &str) -> Result<u64, String> {
     let parsed = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
     parsed.map_err(|_| "not a 64-bit number".into())
+}
+
+fn budget(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|n| (1..=86_400).contains(n));
+    seconds.map(Duration::from_secs).ok_or_else(|| "not a time from 1s to 1440m".into())
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -151,9 +297,61 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err("no seeds in this range".into()) } else { Ok(range) }
 }
 
+fn shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(i, n)| Some(Shard { index: i.parse().ok()?, of: n.parse().ok()? }));
+    parsed.filter(|s| s.index < s.of).ok_or_else(|| "not I/N with I from 0 to N - 1".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "s" | "" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("a unit other than s, m, h".into()),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    // Longer than a year is a mistake.
+    let seconds = seconds.filter(|s| (1..=365 * 24 * 3600).contains(s));
+    seconds.map(Duration::from_secs).ok_or_else(|| "not a time such as 90s, 10m, 2h".into())
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: SimCommand,
+    }
+
+    fn mutants(arguments: &[&str]) -> Option<Mutants> {
+        match Line::try_parse_from(["sim", "mutants"].iter().chain(arguments)).ok()?.command {
+            SimCommand::Mutants(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn mutants_by_default_and_in_full() {
+        let plain = mutants(&[]).expect("defaults");
+        assert_eq!((plain.budget, plain.trials, plain.jobs), (DEFAULT_BUDGET, DEFAULT_TRIALS, 1));
+        assert_eq!((plain.seeds.start, plain.ids.len()), (1_000_000, 0));
+        assert_eq!(plain.command(), "quorate sim mutants");
+        let line = "--ids K01,B13 --budget 20m --seeds 3..9 --jobs 4 --trials 50 --json --out d --table t/M.md";
+        let full = mutants(&line.split(' ').collect::<Vec<_>>()).expect("valid");
+        assert_eq!((full.budget.as_secs(), full.jobs, full.json), (1200, 4, true));
+        let again = "quorate sim mutants --ids K01,B13 --budget 1200s --seeds 3..9 --trials 50 --table M.md";
+        assert_eq!(full.command(), again);
+        assert_eq!(mutants(&["--only", "K01", "--budget", "90s"]).expect("valid").ids, ["K01"]);
+        for bad in [["--budget", "0s"], ["--budget", "2h"], ["--budget", "99999m"], ["--trials", "0"], ["--jobs", "0"]]
+        {
+            assert!(mutants(&bad).is_none(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn ranges() {
@@ -161,6 +359,19 @@ mod tests {
         assert_eq!(seeds("0x10..0x20"), Ok(16..32));
         for bad in ["7..3", "7", "a..b", "1..=2", "-1..2"] {
             assert!(seeds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shards_and_times() {
+        assert_eq!(shard("2/3"), Ok(Shard { index: 2, of: 3 }));
+        for bad in ["3/3", "0/0", "1", "a/2", "-1/2", ""] {
+            assert!(shard(bad).is_err(), "{bad}");
+        }
+        assert_eq!(duration("120s"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for bad in ["0s", "5d", "s", "", "1.5s", "99999999999999999999h", "9999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
         }
     }
 }

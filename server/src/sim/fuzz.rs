@@ -1,98 +1,26 @@
 //! `quorate sim fuzz`: many seeds on several threads, progress, totals.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use quorate_sim::Violation;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::Fuzz;
+use super::campaign::{Ended, Settings, Span, Summary};
 use super::one::{self, Ran};
 use super::{SimExit, replay, report};
 use crate::serve::print;
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(2);
-
-/// Floors of a fuzz that means something: commits of a run, how many runs in a thousand reach that, means per run.
-const MIN_COMMITS: u64 = 100;
-const RUNS_PERMILLE: u64 = 950;
-const MEAN_LEADER_CHANGES: u64 = 1;
-const MEAN_FAULTS: u64 = 3;
-
-/// Sums over runs.
-#[derive(Debug, Default)]
-pub struct Totals {
-    runs: u64,
-    failed: u64,
-    excused: u64,
-    worked: u64,
-    commits: u64,
-    leader_changes: u64,
-    faults: u64,
-    messages: u64,
-    virtual_ms: u64,
-    exit: Option<SimExit>,
-}
-
-impl Totals {
-    fn add(&mut self, ran: &Ran) {
-        self.runs += 1;
-        self.failed += u64::from(ran.failed());
-        self.excused += u64::from(ran.verdict == "excused");
-        if let Some(o) = &ran.outcome {
-            self.worked += u64::from(o.commits >= MIN_COMMITS || ran.failed());
-            self.commits += o.commits;
-            self.leader_changes += o.leader_changes;
-            self.faults += o.faults_effective;
-            self.messages += o.messages;
-            self.virtual_ms += o.end_ms.unsigned_abs();
-        }
-        self.exit = Some(self.exit.unwrap_or(SimExit::Clean).worse(SimExit::of(ran.verdict)));
-    }
-
-    /// What is below its floor.
-    fn shortfalls(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        if self.worked * 1000 < self.runs * RUNS_PERMILLE {
-            out.push(format!("only {} of {} runs reached {MIN_COMMITS} commits", self.worked, self.runs));
-        }
-        if self.leader_changes < self.runs * MEAN_LEADER_CHANGES {
-            out.push("less than one leader change a run".into());
-        }
-        if self.faults < self.runs * MEAN_FAULTS {
-            out.push("less than three effective faults a run".into());
-        }
-        out
-    }
-
-    fn table(&self, took: Duration, colour: bool) -> String {
-        let mean = |sum: u64| sum as f64 / self.runs.max(1) as f64;
-        let (red, green, plain) = if colour { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
-        let tint = if self.failed > 0 { red } else { green };
-        let mut out = format!("{tint}{} runs, {} failed{plain}, {} excused\n", self.runs, self.failed, self.excused);
-        for (what, sum) in [
-            ("commits", self.commits),
-            ("leader changes", self.leader_changes),
-            ("effective faults", self.faults),
-            ("quorum messages", self.messages),
-            ("virtual ms", self.virtual_ms),
-        ] {
-            out.push_str(&format!("  {what:<18} {sum:>14} {:>12.1} a run\n", mean(sum)));
-        }
-        let seconds = took.as_secs_f64();
-        out.push_str(&format!("  {:<18} {seconds:>14.1} {:>12.0} runs/s\n", "seconds", self.runs as f64 / seconds));
-        for shortfall in self.shortfalls() {
-            out.push_str(&format!("  {red}{shortfall}{plain}\n"));
-        }
-        out
-    }
-}
 
 /// What ends a fuzz early.
 #[derive(Clone, Debug, Default)]
@@ -119,80 +47,243 @@ impl Stop {
     }
 }
 
-/// Runs these seeds on `jobs` threads; `each` gets every result as it comes and says whether to go on.
-pub fn run_all(
-    seeds: &Range<u64>,
-    mutant: Option<&str>,
-    jobs: u16,
-    stop: &Stop,
-    mut each: impl FnMut(Ran) -> bool,
-) -> Result<(), String> {
-    one::spec_of(seeds.start, mutant)?;
-    let next = AtomicU64::new(seeds.start);
+/// Which seeds run, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// These, in this order; each that was begun ends.
+    pub seeds: Span,
+    /// With this planted bug.
+    pub mutant: Option<&'a str>,
+    /// On so many threads.
+    pub jobs: u16,
+    /// Each twice: the digests must be equal.
+    pub twice: bool,
+    /// No seed begins after this.
+    pub until: Option<Instant>,
+}
+
+/// Runs the seeds of a plan; `each` gets every result as it comes and `None` now and then, and says whether to go on. Returns the
+/// seeds that have run.
+pub fn run_plan(plan: &Plan<'_>, stop: &Stop, mut each: impl FnMut(Option<Ran>) -> bool) -> Result<Span, String> {
+    one::spec_of(plan.seeds.from, plan.mutant)?;
+    let next = AtomicU64::new(plan.seeds.from);
     let ended = Stop::default();
     thread::scope(|scope| {
         let (send, results) = mpsc::channel();
-        for _ in 0..jobs {
+        for _ in 0..plan.jobs {
             let send = send.clone();
             let (next, ended) = (&next, &ended);
             scope.spawn(move || {
-                while !stop.is_set() && !ended.is_set() {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        break;
-                    }
-                    let Ok(spec) = one::spec_of(seed, mutant) else { break };
-                    if send.send(one::run(&spec, None, false)).is_err() {
+                while !stop.is_set() && !ended.is_set() && plan.until.is_none_or(|at| Instant::now() < at) {
+                    // Never beyond the end, so that what has run is told by this number.
+                    let claim = |at: u64| (at < plan.seeds.to).then_some(at + 1);
+                    let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim) else { break };
+                    if send.send(run_seed(seed, plan)).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(send);
-        for ran in results {
-            if !each(ran) {
+        loop {
+            let news = match results.recv_timeout(PROGRESS / 4) {
+                Ok(ran) => Some(ran),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if !each(news) {
                 ended.now();
             }
         }
     });
-    Ok(())
+    Ok(Span { from: plan.seeds.from, to: next.into_inner() })
+}
+
+fn run_seed(seed: u64, plan: &Plan<'_>) -> Ran {
+    let spec = match one::spec_of(seed, plan.mutant) {
+        Ok(spec) => spec,
+        // The first seed has shown that this build can plant the bug.
+        Err(e) => unreachable!("{e}"),
+    };
+    let mut ran = one::run(&spec, None, false);
+    if plan.twice {
+        compare(&mut ran, &one::run(&spec, None, false));
+    }
+    ran
+}
+
+/// A seed that does not do the same twice proves nothing: that goes before whatever else was found.
+fn compare(ran: &mut Ran, again: &Ran) {
+    let text = |r: &Ran| match &r.outcome {
+        Some(o) => format!("{}, digest {:#018x}", r.verdict, o.digest),
+        None => format!("{} ({})", r.verdict, r.violation.as_ref().map_or("", |v| &v.text)),
+    };
+    let (first, second) = (text(ran), text(again));
+    if first != second {
+        let text = format!("the first run: {first}; but the second run of this seed: {second}");
+        ran.verdict = "determinism";
+        ran.violation = Some(Violation { invariant: "determinism", at_ms: 0, node: None, text });
+    }
+}
+
+/// A first seed that nobody has run yet: ms of the wall clock.
+fn fresh_base() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+/// The line that is told every two seconds.
+struct Progress {
+    began: Instant,
+    told: Instant,
+    count: Option<u64>,
+    until: Option<Instant>,
+}
+
+impl Progress {
+    fn tell(&mut self, totals: &Summary) {
+        if self.told.elapsed() < PROGRESS {
+            return;
+        }
+        self.told = Instant::now();
+        let rate = totals.runs as f64 / self.began.elapsed().as_secs_f64();
+        let mut line = format!("{} runs", totals.runs);
+        let mut left = self.until.map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64());
+        if let Some(count) = self.count {
+            line = format!("{} of {count} runs", totals.runs);
+            if rate > 0.0 {
+                let by_count = count.saturating_sub(totals.runs) as f64 / rate;
+                left = Some(left.map_or(by_count, |by_time| by_time.min(by_count)));
+            }
+        }
+        let _ = write!(line, ", {rate:.1}/s");
+        if let Some(left) = left {
+            let _ = write!(line, ", {left:.0} s left");
+        }
+        eprintln!("{line}, {} failed", totals.failed());
+    }
 }
 
 /// `quorate sim fuzz`.
 #[must_use]
 pub fn fuzz(options: &Fuzz) -> SimExit {
     let stop = Stop::on_signals();
-    let mutant = options.common.mutant.as_deref();
     let began = Instant::now();
-    let mut totals = Totals::default();
-    let mut told = Instant::now();
-    let count = options.seeds.end - options.seeds.start;
-    let result = run_all(&options.seeds, mutant, options.jobs, &stop, |ran| {
-        totals.add(&ran);
-        tell(&ran, mutant, &options.common.out, options.common.json);
-        if told.elapsed() >= PROGRESS {
-            told = Instant::now();
-            let rate = totals.runs as f64 / began.elapsed().as_secs_f64();
-            eprintln!("{} of {count} runs, {} failed, {rate:.0} runs/s", totals.runs, totals.failed);
+    let mutant = options.common.mutant.as_deref();
+    let whole = options.seeds.as_ref().map(|s| Span { from: s.start, to: s.end });
+    let seeds = match (whole, options.shard) {
+        (Some(whole), Some(shard)) => shard.part(whole),
+        (Some(whole), None) => whole,
+        (None, _) => Span { from: options.base.unwrap_or_else(fresh_base), to: u64::MAX },
+    };
+    let until = options.duration.map(|d| began + d);
+    if whole.is_none() {
+        eprintln!("seeds from {}", seeds.from);
+    }
+    let floors = !options.no_floors && mutant.is_none();
+    let settings =
+        Settings { mutant: options.common.mutant.clone(), twice: options.twice, floors, whole, ..Settings::default() };
+    let mut totals = Summary::new(settings, options.shard);
+    let mut digests = options.digests.as_ref().map(|_| BTreeMap::new());
+    let count = whole.map(|_| seeds.to - seeds.from);
+    let mut progress = Progress { began, told: began, count, until };
+    let mut first = false;
+    let plan = Plan { seeds, mutant, jobs: options.jobs, twice: options.twice, until };
+    let result = run_plan(&plan, &stop, |ran| {
+        if let Some(ran) = ran {
+            first |= options.first && ran.failed();
+            take(&ran, options, &mut totals);
+            if let Some(digests) = &mut digests {
+                digests.insert(ran.seed, ran.outcome.as_ref().map(|o| o.digest));
+            }
         }
-        !(options.first && ran.failed())
+        progress.tell(&totals);
+        !first
     });
-    if let Err(e) = result {
-        eprintln!("error: {e}");
-        return SimExit::Usage;
+    let span = match result {
+        Ok(span) => span,
+        Err(e) => return replay::usage(&e),
+    };
+    totals.ended = match span.to == seeds.to {
+        true => Ended::Complete,
+        false if first => Ended::First,
+        false if stop.is_set() => Ended::Stopped,
+        false => Ended::Time,
+    };
+    totals.seeds = Vec::from([span]);
+    totals.seconds = began.elapsed().as_secs_f64();
+    let written = digests.is_none_or(|d| write_digests(options.digests.as_deref(), &d));
+    let exit = conclude(&mut totals, options.common.json, options.report.as_deref());
+    if totals.ended != Ended::Complete {
+        eprintln!(
+            "ended before its seeds were through; the same runs again: quorate sim fuzz --seeds {}..{}",
+            span.from, span.to
+        );
     }
-    if stop.is_set() {
-        eprintln!("stopped: these are the results so far");
-    }
-    eprint!("{}", totals.table(began.elapsed(), std::io::stderr().is_terminal()));
-    totals.exit.unwrap_or(SimExit::Clean)
+    if written { exit } else { exit.worse(SimExit::Usage) }
 }
 
-fn tell(ran: &Ran, mutant: Option<&str>, out: &Path, as_json: bool) {
-    let file = one::spec_of(ran.seed, mutant).ok().and_then(|spec| replay::save_failure(ran, &spec, out));
-    if as_json {
+/// Reports one run and counts it.
+fn take(ran: &Ran, options: &Fuzz, totals: &mut Summary) {
+    let mutant = options.common.mutant.as_deref();
+    let Ok(spec) = one::spec_of(ran.seed, mutant) else { return };
+    let file = replay::save_failure(ran, &spec, &options.common.out);
+    totals.add(ran, &spec, file.as_ref().map(|f| f.display().to_string()));
+    if options.common.json {
         print(&report::json(ran, mutant, file.as_deref(), None));
     } else if ran.failed() {
         print(&report::words(ran, file.as_deref()));
+    }
+}
+
+/// The end of a campaign, or of several that were merged: table, JSON, report file.
+pub fn conclude(totals: &mut Summary, as_json: bool, report: Option<&Path>) -> SimExit {
+    let exit = totals.finish();
+    eprint!("{}", totals.table(std::io::stderr().is_terminal()));
+    if as_json {
+        print(&totals.json());
+    }
+    if let Some(file) = report
+        && let Err(e) = std::fs::write(file, totals.json())
+    {
+        eprintln!("error: {}: {e}", file.display());
+        return exit.worse(SimExit::Usage);
+    }
+    exit
+}
+
+/// A line for each seed, ascending: `diff` shows where two builds differ.
+fn write_digests(file: Option<&Path>, digests: &BTreeMap<u64, Option<u64>>) -> bool {
+    let Some(file) = file else { return true };
+    let mut text = String::new();
+    for (seed, digest) in digests {
+        let _ = match digest {
+            Some(digest) => writeln!(text, "{seed} {digest:#018x}"),
+            None => writeln!(text, "{seed} panic"),
+        };
+    }
+    if let Err(e) = std::fs::write(file, text) {
+        eprintln!("error: {}: {e}", file.display());
+        return false;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_runs_that_differ_are_a_failure() {
+        let spec = one::spec_of(3, None).unwrap();
+        let mut ran = one::run(&spec, None, false);
+        let same = one::run(&spec, None, false);
+        compare(&mut ran, &same);
+        assert_eq!(ran.verdict, "pass");
+        let other = one::run(&one::spec_of(4, None).unwrap(), None, false);
+        compare(&mut ran, &other);
+        assert_eq!((ran.verdict, ran.failed()), ("determinism", true));
+        assert_eq!(SimExit::of(ran.verdict), SimExit::Determinism);
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod args;
 pub mod bench;
+pub mod campaign;
 pub mod fuzz;
+pub mod merge;
 pub mod mutants;
 pub mod one;
 pub mod replay;
@@ -26,6 +28,12 @@ pub enum SimExit {
     Liveness = 3,
     /// A panic inside a run.
     Panic = 4,
+    /// A campaign that did too little to mean anything.
+    Floors = 5,
+    /// A seed did not do the same twice.
+    Determinism = 6,
+    /// Ended by a signal; nothing was wrong until then.
+    Stopped = 130,
 }
 
 impl SimExit {
@@ -36,18 +44,22 @@ impl SimExit {
             "violation" => Self::Violation,
             "liveness-failure" => Self::Liveness,
             "panic" => Self::Panic,
+            "determinism" => Self::Determinism,
             _ => Self::Clean,
         }
     }
-    /// The one that says more: safety before panics before liveness.
+    /// The one that says more: safety before determinism before panics before liveness.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
         let rank = |e: Self| match e {
             Self::Clean => 0,
-            Self::Liveness => 1,
-            Self::Panic => 2,
-            Self::Violation => 3,
-            Self::Usage => 4,
+            Self::Stopped => 1,
+            Self::Floors => 2,
+            Self::Liveness => 3,
+            Self::Panic => 4,
+            Self::Determinism => 5,
+            Self::Violation => 6,
+            Self::Usage => 7,
         };
         if rank(other) > rank(self) { other } else { self }
     }
@@ -61,6 +73,7 @@ pub fn sim(options: &Sim) -> ExitCode {
         SimCommand::Run(o) => replay::run(o),
         SimCommand::Replay(o) => replay::replay(o),
         SimCommand::Fuzz(o) => fuzz::fuzz(o),
+        SimCommand::Merge(o) => merge::merge(o),
         SimCommand::Mutants(o) => mutants::mutants(o),
         SimCommand::Bench(o) => bench::bench(o),
     };

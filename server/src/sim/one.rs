@@ -32,6 +32,10 @@ pub struct Ran {
     pub outcome: Option<Outcome>,
     /// What was broken: by a check, or the panic's message.
     pub violation: Option<Violation>,
+    /// Reads that the model has judged.
+    pub reads: u64,
+    /// Writes whose outcome a client was told.
+    pub writes: u64,
     /// Real time.
     pub took: Duration,
 }
@@ -40,7 +44,7 @@ impl Ran {
     /// Whether something was wrong.
     #[must_use]
     pub fn failed(&self) -> bool {
-        matches!(self.verdict, "violation" | "liveness-failure" | "panic")
+        matches!(self.verdict, "violation" | "liveness-failure" | "panic" | "determinism")
     }
     /// The scenario file that makes this happen again.
     #[must_use]
@@ -68,23 +72,26 @@ pub fn run(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: 
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        quorate_sim::run(spec, check, Options { trace, record_ops, tail: 0 })
+        let outcome = quorate_sim::run(spec, check, Options { trace, record_ops, tail: 0 });
+        (outcome, checks.tally())
     }));
     let took = began.elapsed();
     match result {
-        Ok(mut outcome) => {
+        Ok((mut outcome, tally)) => {
             // The world has caught it; the hook knows where it was.
             let place = LAST_PANIC.with(|last| last.borrow_mut().take());
             if let (Some(v), Some(place)) = (outcome.violation.as_mut().filter(|v| v.invariant == "panic"), place) {
                 v.text = place;
             }
             let (verdict, violation) = (verdict_of(&outcome), outcome.violation.clone());
-            Ran { seed: spec.seed, verdict, violation, outcome: Some(outcome), took }
+            let (reads, writes) = (tally.reads, tally.writes);
+            Ran { seed: spec.seed, verdict, violation, outcome: Some(outcome), reads, writes, took }
         }
         Err(_) => {
             let text = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "a panic".into());
             let violation = Violation { invariant: "panic", at_ms: 0, node: None, text };
-            Ran { seed: spec.seed, verdict: "panic", outcome: None, violation: Some(violation), took }
+            let violation = Some(violation);
+            Ran { seed: spec.seed, verdict: "panic", outcome: None, violation, reads: 0, writes: 0, took }
         }
     }
 }

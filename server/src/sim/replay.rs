@@ -8,9 +8,11 @@ use quorate_sim::scenario::Scenario;
 use super::args::{Replay, Run};
 use super::one::{self, Ran};
 use super::{SimExit, report};
+use crate::recording;
 use crate::serve::print;
 
-fn usage(what: &str) -> SimExit {
+/// Says what cannot be.
+pub(super) fn usage(what: &str) -> SimExit {
     eprintln!("error: {what}");
     SimExit::Usage
 }
@@ -65,11 +67,15 @@ pub fn run(options: &Run) -> SimExit {
 #[must_use]
 pub fn replay(options: &Replay) -> SimExit {
     let name = options.file.display().to_string();
+    match std::fs::read(&options.file) {
+        Ok(bytes) if recording::replay::is_recording(&bytes) => return recorded(options, &bytes),
+        _ => {}
+    }
     let text = match std::fs::read_to_string(&options.file) {
         Ok(text) => text,
         Err(e) => return usage(&format!("{name}: {e}")),
     };
-    let scenario = match Scenario::parse(&name, &text) {
+    let mut scenario = match Scenario::parse(&name, &text) {
         Ok(scenario) => scenario,
         Err(problem) => return usage(&problem.to_string()),
     };
@@ -77,6 +83,12 @@ pub fn replay(options: &Replay) -> SimExit {
         && let Err(e) = one::can_plant(id)
     {
         return usage(&format!("{name}: build.mutant: {e}"));
+    }
+    if let Some(id) = &options.mutant {
+        if let Err(e) = one::can_plant(id) {
+            return usage(&e);
+        }
+        scenario.spec.mutant = Some(id.clone());
     }
     let ran = traced(&scenario.spec, options.trace, options.freeze.is_some());
     let differences = differences(&scenario, &ran);
@@ -101,9 +113,38 @@ pub fn replay(options: &Replay) -> SimExit {
     SimExit::of(ran.verdict)
 }
 
-/// What is not as the scenario expects.
+/// A recording of `quorate serve`.
+fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
+    let name = options.file.display();
+    if options.freeze.is_some() {
+        return usage(&format!("{name}: a recording has no scenario to freeze"));
+    }
+    let mut line = |text: &str| println!("{text}");
+    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let replayed = match recording::replay::replay(bytes, recording::build(), trace) {
+        Ok(replayed) => replayed,
+        Err(e) => return usage(&format!("{name}: {e}")),
+    };
+    if options.json {
+        print(&format!("{}\n", serde_json::to_string(&replayed).unwrap_or_default()));
+    } else {
+        print(&replayed.words(&options.file));
+    }
+    match replayed.verdict {
+        "diverged" => SimExit::Determinism,
+        "panic" => SimExit::Panic,
+        _ if replayed.flaw.is_some_and(|f| f.contains("damaged")) => SimExit::Usage,
+        _ => SimExit::Clean,
+    }
+}
+
+/// What is not as the scenario expects of a run of its spec, in which a bug of `expect.mutants` may be planted.
 #[must_use]
 pub fn differences(scenario: &Scenario, ran: &Ran) -> Vec<String> {
+    let planted = scenario.spec.mutant.as_deref().zip(ran.outcome.as_ref());
+    if let Some(differences) = planted.and_then(|(id, outcome)| scenario.differences_with(id, outcome)) {
+        return differences;
+    }
     match &ran.outcome {
         Some(outcome) => scenario.differences(outcome),
         None if scenario.expect.verdict == ran.verdict => Vec::new(),

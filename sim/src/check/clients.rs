@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use quorate_core::error::ErrorCode;
-use quorate_core::ids::{SessionId, Zxid};
+use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
 use quorate_core::wire::records::{Id, op};
 use quorate_core::wire::txn::{Txn, TxnHeader};
@@ -27,6 +27,8 @@ pub(super) struct Reply<'a> {
     pub(super) zxid: Zxid,
     pub(super) err: ErrorCode,
     pub(super) body: Option<&'a Response<'a>>,
+    /// Virtual time of the request.
+    pub(super) asked_ms: Millis,
 }
 
 /// Identities, in the order in which they were proved.
@@ -47,6 +49,8 @@ struct Pending {
 struct Conn {
     session: SessionId,
     ids: Proved,
+    /// The server, where it is known for certain.
+    server: Option<Sid>,
     pending: VecDeque<Pending>,
     /// Events with zxid -1, which setWatches gives, since the last reply.
     caught_up: Vec<(EventKind, Rc<str>)>,
@@ -70,6 +74,8 @@ struct Session {
     last_cxid: i32,
     writes: BTreeMap<i32, Write>,
     closing: bool,
+    /// The server that answered last, and when that request was asked: no sooner than then it heard of the session.
+    heard: Option<(Option<Sid>, Millis)>,
 }
 
 /// All simulated clients.
@@ -105,18 +111,29 @@ fn is_write(code: i32) -> bool {
 }
 
 impl Clients {
-    /// A handshake succeeded.
-    pub(super) fn attached(&mut self, conn: u64, session: SessionId, fresh: bool, model: &Model) -> Checked {
+    /// A handshake succeeded. `fresh`: a new session, and the server whose id it is.
+    pub(super) fn attached(
+        &mut self,
+        conn: u64,
+        session: SessionId,
+        fresh: Option<Option<Sid>>,
+        model: &Model,
+    ) -> Checked {
         let what = || format!("connection {conn} is told that session {session} is its own");
-        if fresh && self.sessions.contains_key(&session.0) {
+        if fresh.is_some() && self.sessions.contains_key(&session.0) {
             return broken("C10", what(), "a client had this session before".into());
         }
-        if !model.was_granted(session) {
+        // What keeps the ids of two servers apart.
+        if fresh == Some(None) {
+            return broken("C10", what(), "no server may give that id away".into());
+        }
+        if !model.was_granted(session) && !model.has_local_sessions() {
             return broken("U1", what(), "no transaction has created it".into());
         }
         self.sessions.entry(session.0).or_default();
         let ids = Proved::from([]);
-        self.conns.insert(conn, Conn { session, ids, pending: VecDeque::new(), caught_up: Vec::new() });
+        let pending = VecDeque::new();
+        self.conns.insert(conn, Conn { session, ids, server: fresh.flatten(), pending, caught_up: Vec::new() });
         Ok(())
     }
 
@@ -160,7 +177,7 @@ impl Clients {
             self.known = self.known.max(ended);
             return Ok(());
         }
-        if self.ending.contains(&session) {
+        if self.ending.contains(&session) || !model.was_granted(session) {
             return Ok(());
         }
         let second = format!("it lives at {}, and no leader has proposed to close it", model.last());
@@ -170,6 +187,12 @@ impl Clients {
     /// A leader has proposed to close this session.
     pub(super) fn ends(&mut self, session: SessionId) {
         self.ending.insert(session);
+    }
+
+    /// Since when this server must have heard of the session, if it was the last one to answer it.
+    pub(super) fn heard(&self, session: SessionId, sid: Sid) -> Option<Millis> {
+        let (server, at) = self.sessions.get(&session.0)?.heard?;
+        (server == Some(sid)).then_some(at)
     }
 
     /// Whether the client of this session has asked for its end.
@@ -185,7 +208,9 @@ impl Clients {
         let own = matches!(txn, Txn::CreateSession { .. })
             || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0)
             // Late from a connection that was left: refused without an answer, no effect and no place in the order (2.4).
-            || matches!(txn, Txn::Error(ErrorCode::SessionMoved));
+            || matches!(txn, Txn::Error(ErrorCode::SessionMoved))
+            // The same of a session that has ended since.
+            || (matches!(txn, Txn::Error(ErrorCode::SessionExpired)) && !model.is_alive(header.session));
         if own {
             return Ok(());
         }
@@ -207,7 +232,14 @@ impl Clients {
             Ok(()) => Ok(()),
             Err(why) => {
                 let sequential = matches!(&request, Request::Create(c) if matches!(c.flags, 2 | 3 | 6));
-                broken(if sequential { "D4" } else { "C2" }, what(), why)
+                let id = if !model.is_alive(header.session) {
+                    "D5"
+                } else if sequential {
+                    "D4"
+                } else {
+                    "C2"
+                };
+                broken(id, what(), why)
             }
         }
     }
@@ -248,7 +280,7 @@ impl Clients {
         model: &Model,
         watches: &mut Watches,
     ) -> Result<Option<Zxid>, super::Broken> {
-        let Reply { conn, xid, request, zxid, err, body } = *reply;
+        let Reply { conn, xid, request, zxid, err, body, .. } = *reply;
         let Some(c) = self.conns.get_mut(&conn) else { return unknown(conn) };
         let what = || format!("{request:?}, xid {xid} on connection {conn}, is answered at {zxid}: {err:?} {body:?}");
         let Some(p) = c.pending.pop_front() else {
@@ -258,9 +290,23 @@ impl Clients {
             return broken("C1", what(), format!("the oldest request without a reply is xid {} (op {})", p.xid, p.op));
         }
         let caught_up = std::mem::take(&mut c.caught_up);
-        let id = c.session;
+        let (id, server) = (c.session, c.server);
         let Some(session) = self.sessions.get_mut(&id.0) else { return Ok(None) };
-        if zxid.0 <= 0 || matches!(err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
+        session.heard = Some((server, reply.asked_ms));
+        if err == ErrorCode::SessionMoved {
+            return broken("C10", what(), "the client has left every other connection of this session".into());
+        }
+        if p.op == op::CLOSE_SESSION && !model.was_granted(id) {
+            // Known to its server only: no transaction ends it.
+            return Ok(None);
+        }
+        if p.op == op::AUTH {
+            // Its answer speaks of no state: zxid 0.
+            return Ok(None);
+        }
+        // A session that no transaction has made may read before the first one.
+        let nowhere = zxid.0 < 0 || (zxid == Zxid::ZERO && !model.has_local_sessions());
+        if nowhere || matches!(err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
             return Ok(None);
         }
         let seen = session.seen;

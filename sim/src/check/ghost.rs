@@ -80,6 +80,8 @@ pub(super) struct Ghost {
     pub(super) leaders: BTreeMap<Epoch, usize>,
     /// Who opened an epoch (made its current epoch durable first), and the end of its log then.
     pub(super) opened: BTreeMap<Epoch, (usize, At)>,
+    /// Where the counter of an epoch ends.
+    pub(super) epoch_len: u32,
 }
 
 impl Ghost {
@@ -126,6 +128,7 @@ impl Ghost {
             voters,
             leaders: BTreeMap::new(),
             opened: BTreeMap::new(),
+            epoch_len: u32::MAX - 1,
         }
     }
 

@@ -13,6 +13,7 @@ use super::{Broken, Checks};
 pub(super) struct Healed {
     terms: u64,
     writes: u64,
+    commits: u64,
     healed: bool,
 }
 
@@ -22,7 +23,7 @@ const ELECTIONS: u64 = 3;
 impl Checks {
     /// Faults are over from now on.
     pub fn healed(&mut self) {
-        self.healed = Healed { terms: self.terms, writes: self.clients.writes, healed: true };
+        self.healed = Healed { terms: self.terms, writes: self.clients.writes, commits: self.commits, healed: true };
     }
 
     /// The first thing that the servers of `core` still owe, if any. `writing`: whether clients still ask for writes.
@@ -30,13 +31,11 @@ impl Checks {
     pub fn owed(&self, core: &[usize], writing: bool) -> Option<Broken> {
         let g = &self.ghost;
         let owes = |invariant, happened: String, known: String| Some(Broken { invariant, happened, known });
-        if self.healed.healed && self.terms - self.healed.terms > ELECTIONS {
+        // An epoch whose counter is used up ends.
+        let enough = ELECTIONS + (self.commits - self.healed.commits).div_ceil(u64::from(g.epoch_len.max(1)));
+        if self.healed.healed && self.terms - self.healed.terms > enough {
             let n = self.terms - self.healed.terms;
-            return owes(
-                "L7",
-                format!("{n} leaders were established since healing"),
-                format!("{ELECTIONS} are enough"),
-            );
+            return owes("L7", format!("{n} leaders were established since healing"), format!("{enough} are enough"));
         }
         let leader = core.iter().filter(|n| g.servers[**n].leads.is_some()).max_by_key(|n| g.servers[**n].term);
         let Some(leader) = leader else {
@@ -81,7 +80,9 @@ impl Checks {
             Health::Empty => !data,
             Health::Damaged | Health::Doubtful => false,
         });
-        let (whole, sound) = (voters.count() as u32, sound.count() as u32);
+        // Nobody can say what a damaged one had.
+        let whole = voters.filter(|n| g.servers[**n].health != Health::Damaged);
+        let (whole, sound) = (whole.count() as u32, sound.count() as u32);
         (sound < g.majority() && whole < g.voters)
             .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))
     }

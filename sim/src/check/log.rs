@@ -27,8 +27,8 @@ pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &
     if zxid != before.next() && !first_of_epoch {
         return broken("Z14", what(), format!("its log ends at {before}"));
     }
-    if zxid.counter() == u32::MAX {
-        return broken("Z17", what(), "the counter of an epoch ends before 0xffffffff".into());
+    if zxid.counter() > g.epoch_len {
+        return broken("Z17", what(), format!("the counter of an epoch ends at {:#x}", g.epoch_len));
     }
     if first_of_epoch {
         // What later leaders have decided meanwhile is none of its business: nobody acknowledges this one any more.

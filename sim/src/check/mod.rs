@@ -9,6 +9,7 @@
 //! | `clients` | C1 C2 C3 C7 C8 U1 | request, reply |
 //! | `watch` | C4 C5 | change, event, reply |
 //! | `session` | C6 | expiry, proposal of a close |
+//! | `outside` | U6 instead of all others | after a fault beyond the guarantee |
 //! | `liveness` | L1 L2 L3 L4 L5 | after healing |
 
 mod clients;
@@ -17,6 +18,7 @@ mod ghost;
 mod liveness;
 mod log;
 mod order;
+mod outside;
 mod session;
 mod start;
 mod state;
@@ -24,7 +26,7 @@ mod tree;
 mod watch;
 
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
-use quorate_core::ids::{Millis, Sid, Zxid};
+use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
@@ -83,6 +85,8 @@ pub struct Checks {
     healed: liveness::Healed,
     /// A disk has lost or spoiled durable bytes at some time: copies are not counted from then on.
     damage: bool,
+    /// Faults have gone beyond what can be borne.
+    outside: Option<outside::Outside>,
     /// Ids that are not reported.
     skip: Vec<String>,
 }
@@ -92,7 +96,7 @@ impl Checks {
     #[must_use]
     pub fn new(spec: &RunSpec) -> Self {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
-        let model = Model::new(true);
+        let model = Model::new(true).with_local_sessions(spec.topology.local_sessions);
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
             model,
@@ -102,8 +106,10 @@ impl Checks {
             terms: 0,
             healed: liveness::Healed::default(),
             damage: false,
+            outside: None,
             skip: spec.checks.skip.clone(),
         };
+        checks.ghost.epoch_len = crate::node::epoch_len(spec);
         checks.start_from(spec);
         checks
     }
@@ -175,7 +181,8 @@ impl Checks {
                 Ok(())
             }
             Event::SessionExpired { session, idle_ms, timeout_ms } => {
-                session::expired(g, n, *session, *idle_ms, *timeout_ms, now)
+                let heard = self.clients.heard(*session, g.servers[n].sid);
+                session::expired(g, n, *session, *idle_ms, *timeout_ms, heard, now)
             }
             Event::DigestMismatch { zxid, ours, theirs } => broken(
                 "D1",
@@ -290,7 +297,9 @@ impl Checks {
             }
             Obs::Attached { conn, session, fresh, .. } => {
                 self.watches.open(*conn);
-                self.clients.attached(*conn, *session, *fresh, &self.model)
+                // Whoever answers at an address, an id names the server that gave it away.
+                let giver = self.ghost.servers.iter().map(|s| s.sid).find(|sid| server_byte(*session) == sid.0 & 0xff);
+                self.clients.attached(*conn, *session, fresh.then_some(giver), &self.model)
             }
             Obs::Detached { conn, .. } => {
                 self.clients.detached(*conn);
@@ -301,12 +310,17 @@ impl Checks {
                 self.clients.asked(*conn, *xid, request);
                 Ok(())
             }
-            Obs::Replied { conn, xid, request, zxid, err, body, .. } => {
-                self.replied(&Reply { conn: *conn, xid: *xid, request, zxid: *zxid, err: *err, body: *body })
+            Obs::Replied { conn, xid, request, zxid, err, body, asked_ms, .. } => {
+                let (conn, xid, zxid, err, body, asked_ms) = (*conn, *xid, *zxid, *err, *body, *asked_ms);
+                self.replied(&Reply { conn, xid, request, zxid, err, body, asked_ms })
             }
             Obs::Ponged { conn, zxid, .. } => self.clients.ponged(*conn, *zxid, &self.model, &mut self.watches),
             Obs::Watch { conn, zxid, kind, path, .. } => {
                 self.clients.event(*conn, *zxid, *kind, path, &mut self.watches)
+            }
+            Obs::Outside { .. } => {
+                self.outside = Some(outside::Outside::default());
+                Ok(())
             }
             Obs::Refused { session, .. } => self.clients.refused(*session, &self.model),
             Obs::Intruded { session, .. } => broken(
@@ -319,9 +333,18 @@ impl Checks {
     }
 }
 
+/// The byte of a session id that tells which server gave it away.
+fn server_byte(session: SessionId) -> i64 {
+    (session.0 as u64 >> 56) as i64
+}
+
 impl Check for Checks {
     fn observe(&mut self, what: &Observation<'_>) -> Result<(), Violation> {
-        let Err(b) = self.judge(what) else { return Ok(()) };
+        let checked = match &mut self.outside {
+            Some(outside) => outside.observe(&what.what),
+            None => self.judge(what),
+        };
+        let Err(b) = checked else { return Ok(()) };
         if self.skips(b.invariant) {
             return Ok(());
         }

@@ -19,6 +19,7 @@ pub(super) fn expired(
     session: SessionId,
     idle: Millis,
     timeout: Millis,
+    heard: Option<Millis>,
     now: Millis,
 ) -> Checked {
     let s = &mut g.servers[n];
@@ -33,6 +34,9 @@ pub(super) fn expired(
     if (now - since) * 4 < timeout * 3 {
         let second = format!("the leader was established {} ms ago: every session has its full timeout", now - since);
         return broken("C6", what(), second);
+    }
+    if let Some(at) = heard.filter(|at| *at >= since && (now - at) * 4 < timeout * 3) {
+        return broken("C6", what(), format!("it has answered what its client asked {} ms ago", now - at));
     }
     s.expired.insert(session);
     Ok(())

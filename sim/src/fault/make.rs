@@ -2,8 +2,7 @@
 
 use quorate_core::event::Role;
 
-use super::{names, plain};
-use crate::effect::Effect;
+use super::names;
 use crate::rng::Stream;
 use crate::spec::{At, Explicit, FaultKind, Generator, Mode, Target};
 use crate::world::World;
@@ -13,7 +12,7 @@ const FAILING: &[&str] = &["write", "fsync", "create", "rename", "fsync-dir", "t
 
 impl World<'_> {
     /// Who leads, of those that are up.
-    fn leader(&self) -> Option<usize> {
+    pub(super) fn leader(&self) -> Option<usize> {
         let leads = |n: &usize| self.nodes[*n].peer.as_ref().is_some_and(|p| p.role() == Role::Leading);
         (0..self.nodes.len()).rev().find(leads)
     }
@@ -42,15 +41,17 @@ impl World<'_> {
         let tick = self.spec.timing.tick_ms;
         let hold = s.log_between(g.hold_ticks[0].max(1) as u64, g.hold_ticks[1].max(1) as u64) as i64 * tick;
         let victim = self.victim(g.on, s)?;
-        let mut fault = Explicit { at: At::Us { us: self.now }, hold_ms: Some(hold), ..plain(g.kind) };
+        let mut fault = Explicit { hold_ms: Some(hold), ..Explicit::new(0, At::Us { us: self.now }, g.kind) };
         let on = |fault: &mut Explicit| fault.node = Some(names(&[victim]));
         match g.kind {
-            FaultKind::PowerCut => {
+            FaultKind::PowerCut | FaultKind::Kill => {
                 on(&mut fault);
-                if s.permille(500) && self.nodes[victim].is_up() {
-                    let count = self.nodes[victim].effects[Effect::Any as usize];
-                    self.nodes[victim].doomed = Some((count + s.log_between(1, 256), hold));
-                    return None;
+                if let Some(effect) = &g.effect {
+                    fault.effect = Some(effect.clone());
+                    fault.value = Some(s.log_between(1, 64) as i64 - 1);
+                } else if g.kind == FaultKind::PowerCut && s.permille(500) && self.nodes[victim].is_up() {
+                    fault.effect = Some("any".into());
+                    fault.value = Some(s.log_between(1, 256) as i64);
                 }
             }
             FaultKind::PowerCutAll => {
@@ -82,7 +83,7 @@ impl World<'_> {
             FaultKind::Cut | FaultKind::HalfOpen => {
                 fault.from = Some(names(&[victim]));
                 fault.to = Some("*".into());
-                fault.value = Some(s.below(1 << 20) as i64);
+                fault.value = Some(s.below(1 << 21) as i64);
                 fault.hold_ms = None;
             }
             FaultKind::PortBlock => {
@@ -92,18 +93,91 @@ impl World<'_> {
             }
             FaultKind::SlowDisk => {
                 on(&mut fault);
-                fault.value = Some(s.log_between(4, 512) as i64);
+                // Now and then nothing ends while it holds.
+                fault.value = Some(if s.permille(150) { 1_000_000 } else { s.log_between(4, 512) as i64 });
             }
             FaultKind::DiskError => {
                 on(&mut fault);
                 fault.hold_ms = None;
                 fault.effect = s.permille(700).then(|| FAILING[s.index(FAILING.len())].into());
             }
-            FaultKind::BitRot => {
-                let node = s.pick(&self.plans.rotten)?;
-                fault.node = Some(names(&[node]));
-                fault.hold_ms = None;
+            FaultKind::BitRot
+            | FaultKind::Wipe
+            | FaultKind::LatentError
+            | FaultKind::Misdirected
+            | FaultKind::StaleRead
+            | FaultKind::LoseSnapshots => {
+                let victim = self.spoilable(s)?;
+                if g.kind == FaultKind::Wipe && !self.may_wipe(victim) {
+                    return None;
+                }
+                fault.node = Some(names(&[victim]));
                 fault.value = Some(s.below(1 << 30) as i64);
+                match g.kind {
+                    FaultKind::Wipe => {}
+                    FaultKind::LoseSnapshots => fault.value = Some([0, 1, 1, 2, -1, -1, -2][s.index(7)]),
+                    _ => fault.hold_ms = None,
+                }
+            }
+            FaultKind::Leftovers => {
+                on(&mut fault);
+                fault.value = Some(s.below(1 << 30) as i64);
+            }
+            FaultKind::NewestFirst | FaultKind::Bounded => {
+                let other = names(&[self.other(victim, s)?]);
+                let ends = if s.permille(400) { ("*".to_owned(), "*".to_owned()) } else { (names(&[victim]), other) };
+                (fault.from, fault.to) = (Some(ends.0), Some(ends.1));
+                fault.value = Some(if g.kind == FaultKind::NewestFirst {
+                    s.log_between(2, 200) as i64
+                } else {
+                    let packets = s.between(2, 20) as i64;
+                    if s.permille(300) { -packets } else { packets }
+                });
+            }
+            FaultKind::Corrupt | FaultKind::Lose | FaultKind::Duplicate | FaultKind::Replay => {
+                fault.from = Some(names(&[victim]));
+                fault.to = Some(if s.permille(400) { "*".into() } else { names(&[self.other(victim, s)?]) });
+                fault.value = Some(match g.kind {
+                    FaultKind::Corrupt if self.spec.faults.hostile => s.below(3) as i64,
+                    FaultKind::Corrupt => 0,
+                    _ => s.log_between(1, 500) as i64,
+                });
+            }
+            FaultKind::Garbage => {
+                on(&mut fault);
+                fault.value = Some(s.below(1 << 30) as i64);
+                fault.hold_ms = None;
+            }
+            FaultKind::AddressChange => {
+                on(&mut fault);
+                fault.value = Some(s.below(1 << 30) as i64);
+                fault.to = s.permille(500).then(|| self.other(victim, s)).flatten().map(|o| names(&[o]));
+            }
+            FaultKind::SlowNode => {
+                on(&mut fault);
+                fault.value = Some(s.log_between(50, 20_000) as i64);
+            }
+            FaultKind::LateTimers => {
+                on(&mut fault);
+                fault.value = Some(s.log_between(10, 2000) as i64);
+            }
+            FaultKind::Reconfigure => {
+                on(&mut fault);
+                fault.value = Some(s.below(4) as i64);
+            }
+            FaultKind::SlowReceiver => {
+                on(&mut fault);
+                fault.value = Some(if s.permille(200) { 0 } else { s.log_between(500, 50_000) as i64 });
+            }
+            FaultKind::Pause => {
+                on(&mut fault);
+                if s.permille(200) && !self.clients.is_empty() {
+                    fault.node = Some(format!("c{}", 1 + s.index(self.clients.len())));
+                }
+            }
+            FaultKind::Schedule => {
+                on(&mut fault);
+                fault.schedule = g.schedule;
             }
             FaultKind::ClockJump => {
                 on(&mut fault);
@@ -116,9 +190,12 @@ impl World<'_> {
                 let size = s.log_between(100, 200_000) as i64;
                 fault.value = Some(if s.permille(500) { size } else { -size });
             }
-            FaultKind::Kill | FaultKind::Pause | FaultKind::SlowReceiver | FaultKind::DiskFull | FaultKind::Start => {
-                on(&mut fault);
-            }
+            FaultKind::DiskFull
+            | FaultKind::Start
+            | FaultKind::Suspend
+            | FaultKind::LyingDisk
+            | FaultKind::Backup
+            | FaultKind::Restore => on(&mut fault),
             FaultKind::Heal => fault.hold_ms = None,
         }
         Some(fault)
@@ -130,9 +207,7 @@ impl World<'_> {
     }
 
     fn draw_partition(&self, mode: Option<Mode>, victim: usize, s: &mut Stream, fault: &mut Explicit) -> Option<()> {
-        const MODES: &[Mode] =
-            &[Mode::Isolate, Mode::Split, Mode::Leader, Mode::LeaderMinority, Mode::Partial, Mode::Bridge];
-        let mode = mode.or_else(|| s.pick(MODES))?;
+        let mode = mode.or_else(|| s.pick(crate::draw::MODES))?;
         let n = self.nodes.len();
         let mut rest: Vec<usize> = (0..n).collect();
         s.shuffle(&mut rest);
@@ -142,6 +217,7 @@ impl World<'_> {
         let take = match mode {
             Mode::Isolate | Mode::Leader | Mode::Partial => 0,
             Mode::Split | Mode::Bridge => s.index(n.saturating_sub(1).max(1)),
+            Mode::Sides => (0..n.saturating_sub(1)).filter(|_| s.permille(500)).count(),
             Mode::LeaderMinority => n.saturating_sub(1) / 2,
         };
         side.extend(rest.drain(..take.min(rest.len())));

@@ -1,35 +1,57 @@
 //! Faults take effect, and end.
 
-use quorate_core::event::{Dir, Input, LinkEvent, Port};
+use quorate_core::event::{Input, LinkEvent, Port};
 
-use super::{hosts, server};
+use super::server;
 use crate::clock::TRUE_RATE;
 use crate::effect::Effect;
-use crate::network::{Block, ConnId, Slow};
-use crate::node::{Failing, Lane, NEVER};
+use crate::network::ConnId;
+use crate::node::{Failing, Hold, Lane, NEVER};
 use crate::observe::{DiskFault, Down, Obs};
 use crate::queue::Plan;
-use crate::rng::{Purpose, Stream};
-use crate::spec::{Budget, Explicit, FaultKind};
+use crate::spec::{Explicit, FaultKind};
 use crate::world::World;
 
-/// They have no checksum. Both changed alike between two starts look like the work of another implementation, and nothing on
-/// this server could tell: the budget leaves one of them alone (simulation-catalogue 1.3, "Fault budget").
-const EPOCH_FILES: [&str; 2] = ["acceptedEpoch", "currentEpoch"];
+/// The monotonic clock of a machine that stands still, parts per million.
+const STILL: u64 = 1;
+
+/// Faults of this kind change something in the instant in which they strike; others when something meets them.
+pub(super) const fn at_once(kind: FaultKind) -> bool {
+    use FaultKind as K;
+    !matches!(
+        kind,
+        K::Partition
+            | K::OneWay
+            | K::Clog
+            | K::PortBlock
+            | K::SlowLink
+            | K::NewestFirst
+            | K::Bounded
+            | K::Corrupt
+            | K::Lose
+            | K::Duplicate
+            | K::Replay
+            | K::SlowReceiver
+            | K::SlowDisk
+            | K::SlowNode
+            | K::LateTimers
+            | K::DiskError
+            | K::DiskFull
+            | K::LyingDisk
+            | K::LatentError
+            | K::StaleRead
+    )
+}
 
 impl World<'_> {
-    fn named(&self, text: Option<&String>) -> Vec<bool> {
-        let all = self.nodes.len() + self.clients.len();
-        text.map_or_else(|| vec![false; all], |t| hosts(t, self.nodes.len(), all))
-    }
-
     /// `false`: there was nothing to strike.
     pub(super) fn apply_fault(&mut self, f: &Explicit) -> bool {
+        use FaultKind as K;
         let node = f.node.as_deref().and_then(server).filter(|n| *n < self.nodes.len());
         match (f.kind, node) {
-            (FaultKind::PowerCut, Some(n)) => self.down(n, Down::PowerCut),
-            (FaultKind::Kill, Some(n)) => self.down(n, Down::Kill),
-            (FaultKind::PowerCutAll, _) => {
+            (K::PowerCut, Some(n)) => self.down(n, Down::PowerCut),
+            (K::Kill | K::Reconfigure, Some(n)) => self.down(n, Down::Kill),
+            (K::PowerCutAll, _) => {
                 let set = self.named(f.from.as_ref());
                 let mut any = false;
                 for n in (0..self.nodes.len()).filter(|n| set[*n]) {
@@ -37,88 +59,103 @@ impl World<'_> {
                 }
                 any
             }
-            (FaultKind::Pause, Some(n)) => {
-                let node = &mut self.nodes[n];
-                let strikes = node.is_up() && !node.paused;
-                node.paused |= strikes;
-                strikes
-            }
-            (FaultKind::Start, Some(n)) => {
+            (K::Pause | K::Suspend, Some(n)) => self.pause(n, f.kind == K::Suspend),
+            (K::Pause, None) => self.pause_client(f),
+            (K::Start, Some(n)) => {
                 let down = !self.nodes[n].is_up();
                 self.boot_after(n, 0);
                 down
             }
-            (FaultKind::Partition, _) => self.block(f, true, None),
-            (FaultKind::OneWay | FaultKind::Clog, _) => self.block(f, false, None),
-            (FaultKind::PortBlock, _) => {
-                let port = match f.value {
-                    Some(0) => Port::Election,
-                    Some(1) => Port::Quorum,
-                    _ => Port::Client,
-                };
-                self.block(f, true, Some(port))
-            }
-            (FaultKind::SlowLink, _) => {
-                let (from, to) = (self.named(f.from.as_ref()), self.named(f.to.as_ref()));
-                let extra_us = f.value.unwrap_or(100).max(0) as u64 * 1000;
-                self.net.slow.push(Slow { id: f.id, from, to, extra_us });
-                true
-            }
-            (FaultKind::Cut, _) => self.cut_one(f),
-            (FaultKind::HalfOpen, _) => self.half_open(f),
-            (FaultKind::Heal, _) => {
+            (K::Heal, _) => {
                 self.end_all();
                 true
             }
+            (K::HalfOpen, _) => self.half_open(f),
+            (
+                K::Partition
+                | K::OneWay
+                | K::Clog
+                | K::PortBlock
+                | K::SlowLink
+                | K::NewestFirst
+                | K::Bounded
+                | K::Corrupt
+                | K::Lose
+                | K::Duplicate
+                | K::Cut
+                | K::Replay,
+                _,
+            ) => self.strike_network(f),
+            (K::AddressChange | K::Garbage, Some(n)) => self.strike_address(f, n),
             (_, Some(n)) => self.strike_node(f, n),
             (_, None) => false,
         }
     }
 
-    fn down(&mut self, n: usize, how: Down<'_>) -> bool {
+    pub(super) fn down(&mut self, n: usize, how: Down<'_>) -> bool {
         let up = self.nodes[n].is_up();
         self.stop(n, how);
         up
     }
 
+    fn pause(&mut self, n: usize, still: bool) -> bool {
+        let now = self.now;
+        let node = &mut self.nodes[n];
+        let strikes = node.is_up() && !node.paused;
+        if strikes {
+            node.paused = true;
+            if still {
+                node.rate_before = Some(node.clock.rate());
+                node.clock.set_rate(now, STILL);
+            }
+        }
+        strikes
+    }
+
+    fn client_of(&self, f: &Explicit) -> Option<usize> {
+        let number: usize = f.node.as_deref()?.strip_prefix('c')?.parse().ok()?;
+        number.checked_sub(1).filter(|c| *c < self.clients.len())
+    }
+
+    fn pause_client(&mut self, f: &Explicit) -> bool {
+        let Some(c) = self.client_of(f) else { return false };
+        !std::mem::replace(&mut self.clients[c].paused, true)
+    }
+
     fn strike_node(&mut self, f: &Explicit, n: usize) -> bool {
+        let hold = |value: u64| Some(Hold { by: f.id, value });
+        let now = self.now;
         let node = &mut self.nodes[n];
         match f.kind {
-            FaultKind::SlowReceiver => node.slow_receiver = true,
+            FaultKind::SlowReceiver => node.slow_receiver = hold(f.value.unwrap_or(25_600).max(0) as u64),
             FaultKind::SlowDisk => {
-                node.slow_disk = f.value.unwrap_or(20).max(1) as u64;
+                node.slow_disk = hold(f.value.unwrap_or(20).max(1) as u64);
                 self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Slow });
+            }
+            FaultKind::SlowNode => node.slow = hold(f.value.unwrap_or(1000).max(1) as u64),
+            FaultKind::LateTimers => {
+                node.late = hold(f.value.unwrap_or(100).max(1) as u64 * 1000);
             }
             FaultKind::DiskError => {
                 let effect = f.effect.as_deref().and_then(Effect::by_name);
-                node.failing = Some(Failing { effect, left: f.value.unwrap_or(1).max(1) as u32 });
+                node.failing = Some(Failing { effect, left: f.value.unwrap_or(1).max(1) as u32, by: f.id });
             }
-            FaultKind::DiskFull => node.disk.full = true,
-            FaultKind::BitRot => return self.rot(f, n),
+            FaultKind::DiskFull => {
+                node.disk.full = true;
+                node.full_by = f.id;
+            }
+            FaultKind::LyingDisk => {
+                node.disk.lying = true;
+                node.lying_by = f.id;
+            }
             FaultKind::ClockJump => node.clock.jump(f.value.unwrap_or(1000)),
             FaultKind::ClockDrift => {
                 let rate = TRUE_RATE as i64 + f.value.unwrap_or(1000);
-                node.clock.set_rate(self.now, rate.max(1) as u64);
+                node.clock.set_rate(now, rate.max(1) as u64);
                 self.replan(n);
             }
-            _ => return false,
+            _ => return self.strike_storage(f, n),
         }
-        true
-    }
-
-    fn rot(&mut self, f: &Explicit, n: usize) -> bool {
-        let mut stream = Stream::new(self.spec.seed, Purpose::Rot, 1 + f.value.unwrap_or(0).unsigned_abs());
-        let node = &mut self.nodes[n];
-        let spared = match self.spec.disk.budget {
-            Budget::OneGoodCopy => node.rotten_epoch.map(|other| 1 - other).map(|i| EPOCH_FILES[i]),
-            Budget::Unlimited => None,
-        };
-        let Some(what) = node.disk.rot(&[Dir::Data, Dir::Log], spared, &mut stream) else { return false };
-        let struck = EPOCH_FILES.iter().position(|f| what.starts_with(f));
-        node.rotten_epoch = node.rotten_epoch.or(struck);
-        node.rotten = true;
-        self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Lasting });
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("bit rot in {what}"));
         true
     }
 
@@ -128,20 +165,8 @@ impl World<'_> {
         self.plan_wake(n);
     }
 
-    fn block(&mut self, f: &Explicit, both: bool, port: Option<Port>) -> bool {
-        let (from, to) = (self.named(f.from.as_ref()), self.named(f.to.as_ref()));
-        if !from.contains(&true) || !to.contains(&true) {
-            return false;
-        }
-        if both {
-            self.net.blocks.push(Block { id: f.id, from: to.clone(), to: from.clone(), port });
-        }
-        self.net.blocks.push(Block { id: f.id, from, to, port });
-        true
-    }
-
     /// One of the connections between two sets of hosts.
-    fn connection(&self, f: &Explicit) -> Option<ConnId> {
+    pub(super) fn connection(&self, f: &Explicit) -> Option<ConnId> {
         let (from, to) = (self.named(f.from.as_ref()), self.named(f.to.as_ref()));
         let fits = |a: u32, b: u32| from[a as usize] && to[b as usize];
         let list: Vec<ConnId> = self
@@ -155,29 +180,20 @@ impl World<'_> {
         (!list.is_empty()).then(|| list[at % list.len()])
     }
 
-    fn cut_one(&mut self, f: &Explicit) -> bool {
-        let Some(id) = self.connection(f) else { return false };
-        for side in 0..2 {
-            let under_way = self.net.under_way(id, side);
-            let mut luck = f.value.unwrap_or(0).unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7;
-            luck %= under_way + 1;
-            self.net.cut(id, side, luck);
-            if let Some(at) = self.net.end_direction(id, side, self.now) {
-                self.queue.push(at.max(self.now), Plan::Deliver { conn: id, dir: side as u8 });
-            }
-        }
-        true
-    }
-
-    /// One side hears that the connection is gone, the other does not until it writes.
+    /// One side hears that the connection is gone, the other does not until it writes, or never.
     fn half_open(&mut self, f: &Explicit) -> bool {
         let Some(id) = self.connection(f) else { return false };
-        let side = usize::from(f.value.unwrap_or(0) >> 19 & 1 == 1);
-        let Some(end) = self.net.get(id).map(|c| c.ends[side]) else { return false };
+        let value = f.value.unwrap_or(0);
+        let side = usize::from(value >> 19 & 1 == 1);
+        let Some(conn) = self.net.get(id) else { return false };
+        let end = conn.ends[side];
         let host = end.host as usize;
         if self.nodes.get(host).is_some_and(|node| node.paused) {
             // It hears nothing while it stands still, and every connection ends with a word to its process.
             return false;
+        }
+        if let Some(conn) = self.net.get(id) {
+            conn.silent = value >> 20 & 1 == 1;
         }
         self.hang_up(id, side, false);
         if host < self.nodes.len() {
@@ -197,28 +213,58 @@ impl World<'_> {
     }
 
     fn end_fault(&mut self, f: &Explicit) {
-        self.net.blocks.retain(|b| b.id != f.id);
-        self.net.slow.retain(|s| s.id != f.id);
+        self.net.end(f.id);
         if self.watcher.traces() && f.hold_ms.is_some() {
             self.watcher.line(format_args!("##"), format_args!("fault {} ends", f.id));
         }
-        if f.kind == FaultKind::PowerCutAll {
-            let set = self.named(f.from.as_ref());
-            for n in (0..self.nodes.len()).filter(|n| set[*n]) {
-                self.start_again(n);
+        match f.kind {
+            FaultKind::PowerCutAll => {
+                let set = self.named(f.from.as_ref());
+                for n in (0..self.nodes.len()).filter(|n| set[*n]) {
+                    self.start_again(n);
+                }
             }
+            FaultKind::Replay => self.replay(f),
+            FaultKind::Pause => self.wake_client(f),
+            _ => {}
         }
         let Some(n) = f.node.as_deref().and_then(server).filter(|n| *n < self.nodes.len()) else { return };
+        let node = &mut self.nodes[n];
         match f.kind {
-            FaultKind::PowerCut | FaultKind::Kill => self.start_again(n),
-            FaultKind::Pause => self.go_on(n),
-            FaultKind::SlowReceiver => self.nodes[n].slow_receiver = false,
-            FaultKind::SlowDisk => self.nodes[n].slow_disk = 1,
-            FaultKind::DiskFull => self.nodes[n].disk.full = false,
-            FaultKind::DiskError => self.nodes[n].failing = None,
-            FaultKind::ClockDrift => {
-                self.nodes[n].clock.set_rate(self.now, TRUE_RATE);
+            FaultKind::PowerCut
+            | FaultKind::Kill
+            | FaultKind::Wipe
+            | FaultKind::Reconfigure
+            | FaultKind::Leftovers
+            | FaultKind::Restore
+            | FaultKind::LoseSnapshots => self.start_again(n),
+            FaultKind::Pause | FaultKind::Suspend => self.go_on(n),
+            FaultKind::SlowReceiver => {
+                node.slow_receiver = None;
+                self.net.stalls = true;
+            }
+            FaultKind::SlowDisk => self.right_disk(n),
+            FaultKind::SlowNode => node.slow = None,
+            FaultKind::LateTimers => {
+                node.late = None;
                 self.replan(n);
+            }
+            FaultKind::DiskFull => node.disk.full = false,
+            FaultKind::LyingDisk => node.disk.lying = false,
+            FaultKind::DiskError => node.failing = None,
+            FaultKind::ClockDrift => {
+                if node.rate_before.is_some() {
+                    node.rate_before = Some(TRUE_RATE);
+                } else {
+                    node.clock.set_rate(self.now, TRUE_RATE);
+                }
+                self.replan(n);
+            }
+            FaultKind::AddressChange => {
+                self.move_back(n);
+                if let Some(other) = f.to.as_deref().and_then(server).filter(|o| *o < self.nodes.len()) {
+                    self.move_back(other);
+                }
             }
             _ => {}
         }
@@ -227,6 +273,25 @@ impl World<'_> {
     fn start_again(&mut self, n: usize) {
         if !self.nodes[n].is_up() && !self.nodes[n].booting {
             self.boot_after(n, 0);
+        }
+    }
+
+    /// The disk is as fast as it should be: what began while it was slow would go on for a minute.
+    fn right_disk(&mut self, n: usize) {
+        self.nodes[n].slow_disk = None;
+        for lane in 0..2 {
+            let Lane { due, slow, .. } = &self.nodes[n].lanes[lane];
+            if *slow && due.is_some_and(|due| due != NEVER) {
+                self.begin_disk(n, lane);
+            }
+        }
+    }
+
+    fn wake_client(&mut self, f: &Explicit) {
+        if let Some(c) = self.client_of(f) {
+            self.clients[c].paused = false;
+            self.net.stalls = true;
+            self.plan_client(c);
         }
     }
 
@@ -244,6 +309,7 @@ impl World<'_> {
             return;
         }
         node.paused = false;
+        node.right_clock(self.now);
         for lane in 0..2 {
             if node.lanes[lane].due == Some(NEVER) {
                 node.lanes[lane].due = Some(self.now);
@@ -269,21 +335,38 @@ impl World<'_> {
     /// Ends what holds on one server of the core: it runs, its disk and clock are right.
     pub(crate) fn heal_node(&mut self, n: usize) {
         let node = &mut self.nodes[n];
-        node.slow_receiver = false;
-        node.slow_disk = 1;
+        node.slow_receiver = None;
+        node.slow = None;
+        node.late = None;
         node.disk.full = false;
+        node.disk.lying = false;
         node.failing = None;
         node.doomed = None;
-        node.clock.set_rate(self.now, TRUE_RATE);
-        // What began while the disk was slow would go on for a minute; the disk is right from now on.
-        for lane in 0..2 {
-            let Lane { due, slow, .. } = &self.nodes[n].lanes[lane];
-            if *slow && due.is_some_and(|due| due != NEVER) {
-                self.begin_disk(n, lane);
-            }
+        if node.rate_before.is_some() {
+            node.rate_before = Some(TRUE_RATE);
+        } else {
+            node.clock.set_rate(self.now, TRUE_RATE);
         }
+        self.right_disk(n);
         self.replan(n);
         self.start_again(n);
         self.go_on(n);
+    }
+
+    /// Clients outlive the fault period, whatever was done to them.
+    pub(crate) fn heal_clients(&mut self) {
+        for c in 0..self.clients.len() {
+            self.clients[c].paused = false;
+            self.plan_client(c);
+        }
+    }
+
+    /// Which port a fault means.
+    pub(super) const fn port_of(f: &Explicit) -> Port {
+        match f.value {
+            Some(0) => Port::Election,
+            Some(1) => Port::Quorum,
+            _ => Port::Client,
+        }
     }
 }

@@ -158,7 +158,8 @@ impl Model {
     /// The first quota that is wrong.
     pub fn compare_usage(&self, tree: &DataTree) -> Result<(), Difference> {
         let range = self.znodes.range::<str, _>((std::ops::Bound::Excluded(QUOTA), std::ops::Bound::Unbounded));
-        for (path, _) in range.take_while(|(p, _)| p.starts_with(QUOTA)).filter(|(p, n)| is_usage(p) && n.now().is_some())
+        for (path, _) in
+            range.take_while(|(p, _)| p.starts_with(QUOTA)).filter(|(p, n)| is_usage(p) && n.now().is_some())
         {
             let Some(subtree) = path[QUOTA.len()..].strip_suffix("/zookeeper_stats") else { continue };
             // Without its limits a subtree is not watched.

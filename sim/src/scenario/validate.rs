@@ -2,36 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use quorate_core::ids::Zxid;
+
 use super::{Scenario, is_mutant};
+use crate::effect::Effect;
+use crate::initial::{Histories, parse_zxid};
 use crate::spec::{At, Dist, Explicit, FaultKind, Generator, RunSpec, Target};
 use crate::workload::OPS;
 
 /// Field and what is wrong with it.
 type Wrong = (String, String);
-
-/// Effects that an instant may be named by.
-const EFFECTS: &[&str] = &[
-    "send",
-    "create",
-    "write",
-    "extend",
-    "truncate",
-    "fsync",
-    "rename",
-    "unlink",
-    "fsync-dir",
-    "persist-epoch",
-    "snapshot",
-    "propose",
-    "decide",
-    "apply",
-    "ack",
-    "elected",
-    "established",
-    "leading",
-    "looking",
-    "following",
-];
 
 /// Verdicts that a run can end with.
 const VERDICTS: &[&str] = &["pass", "violation", "liveness-failure", "excused", "panic"];
@@ -51,6 +31,18 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
     }
     if let Some(id) = spec.mutant.as_deref().filter(|id| !is_mutant(id)) {
         return wrong("build.mutant", format!("there is no planted bug {id:?}"));
+    }
+    for (id, invariants) in &scenario.expect.mutants {
+        let field = format!("expect.mutants.{id}");
+        if spec.mutant.is_some() {
+            return wrong(field, "build.mutant plants a bug already");
+        }
+        if !is_mutant(id) {
+            return wrong(field, format!("there is no planted bug {id:?}"));
+        }
+        if invariants.is_empty() {
+            return wrong(field, "no invariant that it breaks");
+        }
     }
     numbers(spec)?;
     network(spec)?;
@@ -97,32 +89,84 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
     if time.fault_ticks < 0 || time.fault_ticks > time.max_ticks {
         return wrong("timing.fault_ticks", format!("{} is outside 0 to max_ticks", time.fault_ticks));
     }
+    let l = &spec.limits;
+    for (field, value) in [
+        ("limits.chunk", l.chunk),
+        ("limits.snap_chunk", l.snap_chunk),
+        ("limits.max_snap_syncs", l.max_snap_syncs),
+        ("limits.max_diff_syncs", l.max_diff_syncs),
+        ("limits.outstanding", l.outstanding),
+    ] {
+        if value == 0 {
+            return wrong(field, "0 is not above 0");
+        }
+    }
+    if l.purge_ticks < 0 {
+        return wrong("limits.purge_ticks", format!("{} is below 0", l.purge_ticks));
+    }
     if spec.disk.sector == 0 {
         return wrong("disk.sector", "0 is not above 0");
     }
-    for (name, disk) in &top.initial {
+    initial(spec)
+}
+
+/// Initial disks that a run of ensembles could have left.
+fn initial(spec: &RunSpec) -> Result<(), Wrong> {
+    for (name, disk) in &spec.topology.initial {
         let field = format!("topology.initial.{name}");
         server(spec, name, &field)?;
-        let mut last = (0, 0);
-        for (i, zxid) in disk.log.iter().enumerate() {
-            let Some(z) =
-                zxid.split_once('.').and_then(|(e, c)| Some((e.parse::<u32>().ok()?, c.parse::<u32>().ok()?)))
-            else {
-                return wrong(format!("{field}.log[{i}]"), format!("{zxid:?} is not EPOCH.COUNTER"));
-            };
-            if z <= last {
-                return wrong(format!("{field}.log[{i}]"), format!("{zxid:?} does not follow on the one before it"));
-            }
-            last = z;
+        if disk.snapshot.is_some() && !disk.snapshots.is_empty() {
+            return wrong(format!("{field}.snapshot"), "either `snapshot` or `snapshots`");
         }
-        if disk.cur > disk.acc || i64::from(last.0) > disk.acc {
+        let list = if disk.snapshot.is_some() { "snapshot" } else { "snapshots" };
+        let newest = ascending(&disk.log, |i| format!("{field}.log[{i}]"))?;
+        let snapshots: Vec<String> = disk.snapshots.iter().chain(&disk.snapshot).cloned().collect();
+        let newest = newest.max(ascending(&snapshots, |i| match list {
+            "snapshot" => format!("{field}.snapshot"),
+            _ => format!("{field}.snapshots[{i}]"),
+        })?);
+        if disk.cur > disk.acc || newest.epoch() > disk.acc {
             return wrong(
                 format!("{field}.acc"),
                 "acceptedEpoch is below currentEpoch or below the newest entry's epoch",
             );
         }
     }
+    let decided = Histories::new(&spec.topology);
+    let tip = decided.tip();
+    for (name, zxid, history) in decided.snapshots() {
+        let field = format!("topology.initial.{name}");
+        if !tip.starts_with(&history) {
+            let newest = tip.last().copied().unwrap_or_default();
+            return wrong(field, format!("the snapshot at {zxid} is none of the history behind the one at {newest}"));
+        }
+    }
+    let holders =
+        (0..spec.topology.voters as usize).filter(|n| decided.holds(&crate::node::host_name(*n), &tip)).count();
+    if !tip.is_empty() && holders <= spec.topology.voters as usize / 2 {
+        let newest = tip.last().copied().unwrap_or_default();
+        let what = format!(
+            "what a snapshot holds is decided, but only {holders} of {} voters have {newest}",
+            spec.topology.voters
+        );
+        return wrong("topology.initial", what);
+    }
     Ok(())
+}
+
+/// The last of these zxids, which must ascend.
+fn ascending(zxids: &[String], field: impl Fn(usize) -> String) -> Result<Zxid, Wrong> {
+    let mut last = Zxid::ZERO;
+    for (i, text) in zxids.iter().enumerate() {
+        let Some(zxid) = parse_zxid(text) else {
+            return wrong(field(i), format!("{text:?} is not EPOCH.COUNTER"));
+        };
+        if zxid <= last {
+            return wrong(field(i), format!("{text:?} does not follow on the one before it"));
+        }
+        last = zxid;
+    }
+    Ok(last)
 }
 
 fn network(spec: &RunSpec) -> Result<(), Wrong> {
@@ -179,9 +223,34 @@ fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
         | K::BitRot
         | K::ClockJump
         | K::ClockDrift
-        | K::SlowReceiver => (true, false),
-        K::OneWay | K::Cut | K::Clog | K::SlowLink | K::Partition => (false, true),
-        K::PowerCutAll | K::PortBlock | K::HalfOpen | K::Heal => (false, false),
+        | K::SlowReceiver
+        | K::AddressChange
+        | K::Garbage
+        | K::SlowNode
+        | K::Wipe
+        | K::Reconfigure
+        | K::LyingDisk
+        | K::LatentError
+        | K::Misdirected
+        | K::StaleRead
+        | K::Leftovers
+        | K::Backup
+        | K::Restore
+        | K::LoseSnapshots
+        | K::Suspend
+        | K::LateTimers => (true, false),
+        K::OneWay
+        | K::Cut
+        | K::Clog
+        | K::SlowLink
+        | K::Partition
+        | K::NewestFirst
+        | K::Bounded
+        | K::Corrupt
+        | K::Lose
+        | K::Duplicate
+        | K::Replay => (false, true),
+        K::PowerCutAll | K::PortBlock | K::HalfOpen | K::Heal | K::Schedule => (false, false),
     };
     if needs_node && f.node.is_none() {
         return wrong(field, format!("{:?} needs `node`", f.kind));
@@ -190,7 +259,16 @@ fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
         return wrong(field, format!("{:?} needs `from`", f.kind));
     }
     if let Some(node) = &f.node {
-        server(spec, node, &format!("{field}.node"))?;
+        let client = numbered(node, 'c').is_some_and(|n| n <= spec.topology.clients as usize);
+        if f.kind != K::Pause || !client {
+            server(spec, node, &format!("{field}.node"))?;
+        }
+    }
+    if (f.kind == K::Schedule) != f.schedule.is_some() {
+        return wrong(field, "`schedule` and the kind schedule belong together");
+    }
+    if let Some(effect) = &f.effect {
+        self::effect(effect, &format!("{field}.effect"))?;
     }
     for (key, text) in [("from", &f.from), ("to", &f.to)] {
         if let Some(text) = text {
@@ -214,9 +292,7 @@ fn instant(spec: &RunSpec, at: &At, ids: &BTreeSet<u32>, own: Option<u32>, field
         }
         At::Effect { node, effect, n, .. } => {
             server(spec, node, field)?;
-            if !EFFECTS.contains(&effect.as_str()) {
-                return wrong(field, format!("{effect:?} is none of {}", EFFECTS.join(", ")));
-            }
+            self::effect(effect, field)?;
             if *n == 0 { wrong(field, "effects are counted from 1") } else { Ok(()) }
         }
         At::After { after, .. } if !ids.contains(after) || own == Some(*after) => {
@@ -227,9 +303,26 @@ fn instant(spec: &RunSpec, at: &At, ids: &BTreeSet<u32>, own: Option<u32>, field
     }
 }
 
+fn effect(name: &str, field: &str) -> Result<(), Wrong> {
+    if Effect::by_name(name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = Effect::names().collect();
+    wrong(field, format!("{name:?} is none of {}", known.join(", ")))
+}
+
 fn generator(spec: &RunSpec, g: &Generator, field: &str) -> Result<(), Wrong> {
     if g.hold_ticks[0] < 0 || g.hold_ticks[1] < g.hold_ticks[0] {
         return wrong(format!("{field}.hold_ticks"), "not a range");
+    }
+    if (g.kind == FaultKind::Schedule) != g.schedule.is_some() {
+        return wrong(field, "`schedule` and the kind schedule belong together");
+    }
+    if let Some(effect) = &g.effect {
+        if !matches!(g.kind, FaultKind::PowerCut | FaultKind::Kill) {
+            return wrong(format!("{field}.effect"), "only power cuts and kills are aimed at effects");
+        }
+        self::effect(effect, &format!("{field}.effect"))?;
     }
     if g.on == Target::Observers && spec.topology.observers == 0 {
         return wrong(format!("{field}.on"), "there are no observers");

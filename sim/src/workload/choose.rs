@@ -145,8 +145,10 @@ impl Chooser {
                 return Op { flags: flags.into(), version, data: self.data(), ..Op::new(kind, format!("/t/x{n}")) };
             }
             "quota" => return self.quota(),
-            "renew" => return Op::new(Kind::Renew, ""),
             "nap" if self.stream.permille(250) => return Op::new(Kind::Nap, ""),
+            "check" => Op::new(Kind::Check, self.register()),
+            "move" => Op::new(Kind::Move, ""),
+            "renew" => Op::new(Kind::Renew, ""),
             _ => Op::new(Kind::Set, self.register()),
         };
         match op.kind {

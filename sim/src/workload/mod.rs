@@ -21,13 +21,18 @@ pub const OPS: &[&str] = &[
     "sync",
     "watch",
     "set-acl",
+    "check",
+    "move",
+    "renew",
     "acl",
     "container",
     "ttl",
     "quota",
-    "renew",
     "nap",
 ];
+
+/// Those that change the connection or the session itself, and quotas: rare in any mix.
+pub(crate) const RARE: &[&str] = &["check", "move", "renew", "quota", "nap"];
 
 /// Who clients can prove to be: what they say, and the identity that it makes (base64 of the SHA-1 of it).
 pub const PEOPLE: &[(&str, &str)] =

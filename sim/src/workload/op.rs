@@ -24,6 +24,10 @@ pub(crate) enum Kind {
     AddWatch,
     SetAcl,
     GetAcl,
+    /// A check outside a multi: nobody may ask for that.
+    Check,
+    /// No request: the client leaves its server for another one, whatever is in flight.
+    Move,
     Close,
     /// closeSession, sometimes with a create right behind it; then a new session.
     Renew,
@@ -50,6 +54,8 @@ const NAMES: &[(&str, Kind, &str)] = &[
     ("container", Kind::Create, "c"),
     ("ttl", Kind::Create, "t"),
     ("quota", Kind::Multi, "cc"),
+    ("check", Kind::Check, ""),
+    ("move", Kind::Move, ""),
     ("close", Kind::Close, ""),
     ("renew", Kind::Renew, ""),
     ("nap", Kind::Nap, ""),
@@ -124,8 +130,9 @@ impl Op {
             Kind::AddWatch => Request::AddWatch { path: path(), mode: i32::from(self.has('r')) },
             Kind::SetAcl => Request::SetAcl { path: path(), acl: Some(self.acl()), version: self.version },
             Kind::GetAcl => Request::GetAcl { path: path() },
-            Kind::Close | Kind::Renew => Request::CloseSession,
-            Kind::Nap => Request::Ping,
+            Kind::Check => Request::Check { path: path(), version: self.version },
+            // A move and a nap ask for nothing.
+            Kind::Close | Kind::Renew | Kind::Move | Kind::Nap => Request::CloseSession,
         }
     }
 

@@ -72,7 +72,9 @@ impl World<'_> {
 
     pub(super) fn client_opened(&mut self, c: usize, id: ConnId) {
         if self.clients[c].conn == Some(id) {
-            self.with_client(c, |client, lent| client.opened(lent));
+            // Addresses move: whoever has accepted is asked.
+            let served_by = self.net.get(id).map(|conn| conn.ends[1].host as usize);
+            self.with_client(c, |client, lent| client.opened(served_by, lent));
         } else {
             self.hang_up(id, 0, true);
         }

@@ -14,12 +14,14 @@ use crate::queue::{Micros, Plan};
 const SYN_TIMEOUT_US: Micros = 5_000_000;
 /// What was sent is reported as drained after this, all of it that has left by then.
 const DRAIN_US: Micros = 300;
-/// A slow receiver takes this much …
-const SLOW_BYTES: usize = 512;
-/// … in this time.
+/// A slow receiver takes what it takes in this time, at once.
 const SLOW_US: Micros = 20_000;
 /// Of a thousand chunks so many are cut in two on arrival.
 const SPLIT_PERMILLE: u64 = 8;
+/// The name of a connection at an end where no process of ours is.
+const NOBODY: LinkId = LinkId(0);
+/// A stranger stays so long.
+const STRANGER_US: Micros = 3_000_000;
 
 impl World<'_> {
     fn servers(&self) -> usize {
@@ -27,37 +29,85 @@ impl World<'_> {
     }
 
     fn remote(&self, end: End) -> SocketAddr {
-        let [_, high, mid, low] = end.host.to_be_bytes();
         let port = 40_000 + (end.link.0 % 20_000) as u16;
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, high, mid, low)), port)
+        SocketAddr::new(self.address(end.host), port)
+    }
+
+    /// A server that has moved is seen at another address.
+    fn address(&self, host: u32) -> IpAddr {
+        let [_, high, mid, low] = host.to_be_bytes();
+        let moves = self.nodes.get(host as usize).map_or(0, |n| n.moves);
+        IpAddr::V4(Ipv4Addr::new(10, high.wrapping_add(moves), mid, low))
     }
 
     /// A server connects.
     pub(super) fn dial(&mut self, n: usize, link: LinkId, port: Port, address: &str) {
         let life = self.nodes[n].life;
         let from = End { host: n as u32, life, link, alive: true, opened: false };
-        let target = node::resolve(address).filter(|(node, _)| *node < self.servers());
+        let found = node::resolve(address).map(|(name, port)| (self.net.host_of(name), port));
+        let target = found.filter(|(node, _)| *node < self.servers());
         let to = target.map_or(n, |(node, _)| node) as u32;
         let conn = self.net.open(port, from, to);
-        self.nodes[n].dialed(link, conn);
-        let delay = self.net.delay(n as u32, to);
+        self.nodes[n].dialed(link, conn, port);
+        let delay = self.net.delay(n as u32, to, self.now);
         let plan = if target.is_some() { Plan::Syn(conn) } else { Plan::Refuse(conn) };
         self.queue.push(self.now + delay, plan);
     }
 
     /// A client connects.
-    pub(super) fn dial_as_client(&mut self, client: usize, node: usize) -> ConnId {
+    pub(super) fn dial_as_client(&mut self, client: usize, name: usize) -> ConnId {
+        let node = self.net.host_of(name);
+        let node = if node < self.servers() { node } else { name };
         let host = (self.servers() + client) as u32;
         let from = End { host, life: 0, link: LinkId(0), alive: true, opened: false };
         let conn = self.net.open(Port::Client, from, node as u32);
-        let delay = self.net.delay(host, node as u32);
+        let delay = self.net.delay(host, node as u32, self.now);
         self.queue.push(self.now + delay, Plan::Syn(conn));
         conn
     }
 
+    /// Somebody who is no process of ours says this to a server.
+    pub(crate) fn say(&mut self, from: usize, to: usize, port: Port, bytes: &[u8]) {
+        let end = End { host: from as u32, life: u32::MAX, link: NOBODY, alive: true, opened: true };
+        let id = self.net.open(port, end, to as u32);
+        self.net.send(id, 0, self.now, bytes, None);
+        let delay = self.net.delay(from as u32, to as u32, self.now);
+        self.queue.push(self.now + delay, Plan::Syn(id));
+        // Whoever it was goes again, if it is not sent away before.
+        self.queue.push(self.now + STRANGER_US, Plan::Gone(id));
+    }
+
     /// Whether nothing answers there: the machine is off, or the process stands still.
     fn hangs(&self, host: u32) -> bool {
-        self.nodes.get(host as usize).is_some_and(|n| !n.power || n.paused)
+        match self.nodes.get(host as usize) {
+            Some(n) => !n.power || n.paused,
+            None => self.clients.get(host as usize - self.servers()).is_some_and(|c| c.paused),
+        }
+    }
+
+    /// Whether a process reads nothing at all.
+    fn deaf(&mut self, host: u32) -> bool {
+        let Some(slow) = self.nodes.get(host as usize).and_then(|n| n.slow_receiver) else { return false };
+        if slow.value == 0 {
+            self.plans.took(slow.by);
+        }
+        slow.value == 0
+    }
+
+    /// Whether no process of ours is at this end.
+    fn is_nobody(&self, end: End) -> bool {
+        end.link == NOBODY && (end.host as usize) < self.servers()
+    }
+
+    /// A slow process that has not done with what came before: until when.
+    fn busy(&mut self, host: usize) -> Option<Micros> {
+        let node = self.nodes.get(host)?;
+        let slow = node.slow?;
+        let until = node.busy_until;
+        (until > self.now).then(|| {
+            self.plans.took(slow.by);
+            until
+        })
     }
 
     pub(super) fn syn(&mut self, id: ConnId) {
@@ -74,13 +124,13 @@ impl World<'_> {
             self.net.stalls = true;
             return;
         }
-        let delay = self.net.delay(to, from);
+        let delay = self.net.delay(to, from, self.now);
         let node = &mut self.nodes[to as usize];
         if !node.is_up() || !node.listens(port) {
             self.queue.push(self.now + delay, Plan::Refuse(id));
             return;
         }
-        let link = node.accept(id);
+        let link = node.accept(id, port);
         let life = node.life;
         let Some(conn) = self.net.get(id) else { return };
         conn.asking = false;
@@ -100,17 +150,17 @@ impl World<'_> {
 
     pub(super) fn refuse(&mut self, id: ConnId) {
         let Some(conn) = self.net.get(id) else { return };
-        if !conn.asking {
+        let end = conn.ends[0];
+        if !conn.asking && (end.opened || !end.alive) {
             return;
         }
-        let end = conn.ends[0];
-        if self.hangs(end.host) {
+        if !self.is_nobody(end) && self.hangs(end.host) {
             // A process that stands still hears of it later.
             self.queue.push(self.now + 10_000, Plan::Refuse(id));
             return;
         }
-        let Some(conn) = self.net.get(id) else { return };
-        conn.ends[0].alive = false;
+        // Accepted, perhaps, and the answer has not come through.
+        self.hang_up(id, 0, true);
         self.net.release(id);
         self.tell_closed(end);
     }
@@ -118,7 +168,7 @@ impl World<'_> {
     fn tell_closed(&mut self, end: End) {
         let host = end.host as usize;
         if host < self.servers() {
-            if self.nodes[host].life == end.life {
+            if !self.is_nobody(end) && self.nodes[host].life == end.life {
                 self.step(host, Input::Link { link: end.link, event: LinkEvent::Closed });
             }
         } else {
@@ -138,6 +188,9 @@ impl World<'_> {
         let at = self.net.send(id, side as u8, self.now, bytes, shared);
         self.arm(id, side, at);
         self.list_drain(n, id, side);
+        if let Some(full) = self.net.burst.take() {
+            self.cut(full, self.now);
+        }
     }
 
     /// A client sends.
@@ -148,6 +201,9 @@ impl World<'_> {
 
     fn list_drain(&mut self, n: usize, id: ConnId, side: usize) {
         let Some(conn) = self.net.get(id) else { return };
+        if conn.ends[side].link == NOBODY {
+            return;
+        }
         let dir = &mut conn.dirs[side];
         if dir.draining || conn.asking || dir.to_report() == 0 {
             return;
@@ -232,7 +288,7 @@ impl World<'_> {
             let Some(conn) = self.net.get(id) else { continue };
             conn.dirs[d].stalled = false;
             let (asking, from, to) = (conn.asking, conn.ends[d].host, conn.ends[1 - d].host);
-            let delay = self.net.delay(from, to);
+            let delay = self.net.delay(from, to, self.now);
             if asking {
                 self.queue.push(self.now + delay, Plan::Syn(id));
             } else if let Some(conn) = self.net.get(id)
@@ -248,10 +304,14 @@ impl World<'_> {
         let Some(conn) = self.net.get(id) else { return };
         conn.dirs[d].armed = false;
         let (from, to, port) = (conn.ends[d].host, conn.ends[1 - d].host, conn.port);
-        if self.net.blocked(from, to, port) || self.hangs(to) {
+        if self.net.blocked(from, to, port) || self.hangs(to) || self.deaf(to) {
             if let Some(conn) = self.net.get(id) {
                 conn.dirs[d].stalled = true;
+                let unanswered = d == 1 && !conn.ends[0].opened;
                 self.net.stalls = true;
+                if unanswered {
+                    self.queue.push(self.now + SYN_TIMEOUT_US, Plan::Refuse(id));
+                }
             }
             return;
         }
@@ -284,6 +344,14 @@ impl World<'_> {
         if dir.unread {
             return false;
         }
+        if let Some(until) = self.busy(receiver.host as usize) {
+            let dir = &mut self.net.get(id).expect("it was there").dirs[d];
+            dir.armed = true;
+            self.arm(id, d, Some(until));
+            return false;
+        }
+        let Some(conn) = self.net.get(id) else { return false };
+        let dir = &mut conn.dirs[d];
         let Some((at, _)) = dir.chunks.front() else { return self.deliver_end(id, d, receiver) };
         if *at > now {
             dir.armed = true;
@@ -291,17 +359,21 @@ impl World<'_> {
             self.arm(id, d, Some(at));
             return false;
         }
-        let slow = self.nodes.get(receiver.host as usize).is_some_and(|n| n.slow_receiver);
+        let slow = self.nodes.get(receiver.host as usize).and_then(|n| n.slow_receiver);
+        let most = slow.map_or(usize::MAX, |s| ((s.value * SLOW_US / 1_000_000) as usize).max(1));
         let Some((at, mut chunk)) = self.net.get(id).and_then(|c| c.dirs[d].chunks.pop_front()) else { return false };
-        if slow && chunk.bytes().len() > SLOW_BYTES {
-            let rest = Bytes::copy_from_slice(&chunk.bytes()[SLOW_BYTES..]);
-            chunk = Chunk::Shared(Bytes::copy_from_slice(&chunk.bytes()[..SLOW_BYTES]));
+        if let Some(slow) = slow
+            && chunk.bytes().len() > most
+        {
+            self.plans.took(slow.by);
+            let rest = Bytes::copy_from_slice(&chunk.bytes()[most..]);
+            chunk = Chunk::Shared(Bytes::copy_from_slice(&chunk.bytes()[..most]));
             if let Some(conn) = self.net.get(id) {
                 conn.dirs[d].chunks.push_front((at, Chunk::Shared(rest)));
             }
         }
         let more = self.take(id, d, sender, receiver, chunk);
-        if slow
+        if slow.is_some()
             && more
             && let Some(conn) = self.net.get(id)
             && !conn.dirs[d].armed
@@ -323,7 +395,9 @@ impl World<'_> {
             self.list_drain(sender.host as usize, id, d);
         }
         let host = receiver.host as usize;
-        if host >= self.servers() {
+        if self.is_nobody(receiver) {
+            // Nobody listens there.
+        } else if host >= self.servers() {
             self.client_messages += 1;
             self.client_bytes(host - self.servers(), id, chunk.bytes());
         } else {
@@ -351,9 +425,9 @@ impl World<'_> {
         let Some(conn) = self.net.get(id) else { return };
         let had = !conn.dirs[d].chunks.is_empty() || conn.dirs[d].fin.is_some();
         conn.dirs[d].chunks.clear();
-        if sender.alive && had {
+        if sender.alive && had && !conn.silent {
             let (from, to) = (conn.ends[1 - d].host, sender.host);
-            let delay = self.net.delay(from, to);
+            let delay = self.net.delay(from, to, self.now);
             let at = self.net.end_direction(id, 1 - d, self.now + delay);
             self.arm(id, 1 - d, at);
         }
@@ -375,7 +449,7 @@ impl World<'_> {
             self.net.release(id);
         } else {
             let (from, to) = (receiver.host, conn.ends[d].host);
-            let delay = self.net.delay(from, to);
+            let delay = self.net.delay(from, to, self.now);
             let at = self.net.end_direction(id, 1 - d, self.now + delay);
             self.arm(id, 1 - d, at);
         }
@@ -390,9 +464,8 @@ impl World<'_> {
             return;
         }
         let Some(other) = self.net.get(id).map(|c| c.ends[1]) else { return };
-        if self.nodes[host].life == end.life {
-            let [_, high, mid, low] = other.host.to_be_bytes();
-            let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, high, mid, low)), node::port_number(port));
+        if !self.is_nobody(end) && self.nodes[host].life == end.life {
+            let remote = SocketAddr::new(self.address(other.host), node::port_number(port));
             self.step(host, Input::Link { link: end.link, event: LinkEvent::Opened { port, remote } });
             self.list_drain(host, id, 0);
         }

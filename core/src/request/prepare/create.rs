@@ -101,7 +101,7 @@ impl Step<'_> {
         let (parent_place, parent) = self.get(above);
         let parent = parent.ok_or(ErrorCode::NoNode)?;
         self.require(&parent, perm::CREATE)?;
-        let path = if form.sequential { Cow::Owned(self.numbered(path, &parent)) } else { Cow::Borrowed(path) };
+        let path = if form.sequential { Cow::Owned(self.numbered(path, above, &parent)) } else { Cow::Borrowed(path) };
         if !paths::is_valid(&path) {
             return Err(ErrorCode::BadArguments);
         }
@@ -131,10 +131,13 @@ impl Step<'_> {
     }
 
     /// The name with ten digits of the parent's counter of creates (5.2).
-    fn numbered(&self, prefix: &str, parent: &View<'_>) -> alloc::string::String {
+    fn numbered(&self, prefix: &str, above: &str, parent: &View<'_>) -> alloc::string::String {
         let mut counter = parent.stat().cversion;
         if self.rules.mutants.has(Mutant::K24) {
             counter = parent.children() as i32;
+        }
+        if self.rules.mutants.has(Mutant::B51) {
+            counter = self.tree.node(above).map_or(counter, |node| node.persisted().cversion);
         }
         format!("{prefix}{counter:010}")
     }

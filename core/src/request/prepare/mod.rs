@@ -17,8 +17,8 @@ use crate::config::PeerConfig;
 use crate::error::ErrorCode;
 use crate::ids::{Millis, Now, SessionId, Sid, Zxid};
 use crate::jute::Put;
-use crate::mutant::Mutants;
-use crate::session::{Origin, Tracker};
+use crate::mutant::{Mutant, Mutants};
+use crate::session::{self, Origin, Tracker};
 use crate::tree::DataTree;
 use crate::wire::client::{Request, SharedAcl, Undecodable};
 use crate::wire::records::{Id, op};
@@ -170,7 +170,7 @@ impl Preparer {
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         match incoming.op {
-            op::CREATE_SESSION => return create_session(incoming, now, tracker, out),
+            op::CREATE_SESSION => return create_session(incoming, now, self.rules.mutants, tracker, out),
             op::CLOSE_SESSION => {
                 self.close_session(header, tree, out);
                 tracker.close(incoming.session);
@@ -183,7 +183,9 @@ impl Preparer {
                 return Err(Failure::Logged(ErrorCode::Unimplemented));
             }
             // Only inside a multi.
-            op::CHECK => return Err(Failure::Refused(ErrorCode::Unimplemented)),
+            op::CHECK if !self.rules.mutants.has(Mutant::B44) => {
+                return Err(Failure::Refused(ErrorCode::Unimplemented));
+            }
             _ => {}
         }
         let request = match Request::decode(incoming.op, incoming.body) {
@@ -224,6 +226,7 @@ impl Preparer {
             Request::SetData { path, data, version } => step.set_data(path.as_deref(), *data, *version, out)?,
             Request::SetAcl { path, acl, version } => step.set_acl(path.as_deref(), acl.as_deref(), *version, out)?,
             Request::Multi(parts) => step.multi(parts, out)?,
+            Request::Check { path, version } => step.check(path.as_deref(), *version, out)?,
             // A sync needs no transaction, a read neither.
             _ => return Err(Failure::Refused(ErrorCode::Unimplemented)),
         }
@@ -247,14 +250,20 @@ impl From<ErrorCode> for Failure {
 }
 
 /// createSession: a leader refuses an id that exists.
-fn create_session(incoming: &Incoming<'_>, now: Now, tracker: &mut Tracker, out: &mut Vec<u8>) -> Result<(), Failure> {
+fn create_session(
+    incoming: &Incoming<'_>,
+    now: Now,
+    mutants: Mutants,
+    tracker: &mut Tracker,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
     let Ok(Request::CreateSession { timeout }) = Request::decode(op::CREATE_SESSION, incoming.body) else {
         return Err(Failure::Refused(ErrorCode::MarshallingError));
     };
     if incoming.session == SessionId::NONE || tracker.contains(incoming.session) {
         return Err(Failure::Refused(ErrorCode::SessionExpired));
     }
-    tracker.add(now.mono_ms, incoming.session, timeout, Some(incoming.origin));
+    tracker.add(session::clock(now, mutants), incoming.session, timeout, Some(incoming.origin));
     out.put_i32(timeout);
     Ok(())
 }

@@ -158,7 +158,8 @@ impl Leader {
         assert_eq!(ctx.disk.durable(), self.initial, "the initial history is on disk before the first promise");
         self.phase = Phase::Syncing;
         self.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
-        self.last_proposed = Zxid::new(self.epoch, 0);
+        let begin = if ctx.cfg.mutants.has(Mutant::B03) { self.initial } else { Zxid::new(self.epoch, 0) };
+        self.last_proposed = begin;
         self.newleader.add(ctx.verifier, self.me);
         let links: Vec<LinkId> =
             self.handlers.iter().filter(|(_, h)| h.stage == Stage::Waiting).map(|(l, _)| *l).collect();

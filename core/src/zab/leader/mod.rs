@@ -5,6 +5,7 @@ mod discovery;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use crate::config::PeerConfig;
 use crate::disk::ReaderId;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Health, LinkEvent, Port, SyncKind};
@@ -119,7 +120,8 @@ impl Leader {
         leader.health = health;
         leader.nothing_anywhere = nothing_anywhere;
         leader.max_accepted = ctx.disk.accepted_epoch().max(promise);
-        leader.deadline = ctx.now.mono_ms + ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        let patience = ctx.cfg.timing.tick_ms * ctx.cfg.timing.init_limit;
+        leader.deadline = if ctx.cfg.mutants.has(Mutant::B37) { i64::MAX } else { ctx.now.mono_ms + patience };
         leader.heard.add(ctx.verifier, leader.me);
         leader.fix_epoch(ctx);
         leader
@@ -384,7 +386,7 @@ impl Leader {
                     h.send_history(ctx.out, record);
                 }
             }
-            if h.sent >= ctx.history.floor() {
+            if h.sent >= ctx.history.floor() || ctx.cfg.mutants.has(Mutant::B19) {
                 ctx.disk.close_reader(reader);
                 leader.hand_over(h, ctx);
             } else if end {
@@ -402,8 +404,7 @@ impl Leader {
     /// flight, then NEWLEADER; from here on the learner is forwarded to.
     fn hand_over(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
         let end = self.history_end(ctx);
-        let from = h.sent;
-        for record in ctx.history.after(from) {
+        for record in ctx.history.after(h.sent.max(ctx.history.floor())) {
             if record.zxid <= end {
                 h.send_history(ctx.out, record);
             } else {
@@ -413,8 +414,8 @@ impl Leader {
         h.stage = Stage::Forwarding;
         // It had nothing to say while it was fed, however long that took: its time begins now.
         h.heard_ms = ctx.now.mono_ms;
-        let text = ctx.cfg.ensemble.as_ref().map(crate::config::Ensemble::text).unwrap_or_default();
-        h.send(ctx.out, kind::NEWLEADER, Zxid::new(self.epoch, 0), Some(text.as_bytes()));
+        let text = ctx.cfg.ensemble.as_ref().map(|e| e.text().clone()).unwrap_or_default();
+        h.send_shared(ctx.out, kind::NEWLEADER, Zxid::new(self.epoch, 0), &text);
     }
 
     pub(crate) fn newleader_acked(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
@@ -449,8 +450,8 @@ impl Leader {
     /// The zxid of the next proposal; `None` when the counter is used up and a new epoch is needed (Z17). A server alone has
     /// nobody to ask for one: it goes on in the next epoch by itself.
     #[must_use]
-    pub fn next_zxid(&self) -> Option<Zxid> {
-        if self.last_proposed.counter() < u32::MAX - 1 {
+    pub fn next_zxid(&self, cfg: &PeerConfig) -> Option<Zxid> {
+        if self.last_proposed.counter() < cfg.limits.epoch_len || cfg.mutants.has(Mutant::B38) {
             return Some(self.last_proposed.next());
         }
         self.alone.then(|| Zxid::new(self.last_proposed.epoch() + 1, 1))
@@ -459,7 +460,7 @@ impl Leader {
     /// Proposes what [`Leader::next_zxid`] was prepared for.
     pub fn propose(&mut self, record: Record, ctx: &mut Ctx<'_>) {
         assert!(self.established(), "only an established leader proposes");
-        assert_eq!(Some(record.zxid), self.next_zxid(), "ZAB: local primary order");
+        assert_eq!(Some(record.zxid), self.next_zxid(ctx.cfg), "ZAB: local primary order");
         self.last_proposed = record.zxid;
         self.sizes.add(record.payload.len());
         self.epoch = record.zxid.epoch();
@@ -524,7 +525,9 @@ impl Leader {
         let before = ctx.history.committed();
         ctx.history.commit_to(zxid);
         if let Some(record) = ctx.history.after(before.max(ctx.history.floor())).find(|r| r.zxid == zxid).cloned() {
-            for h in self.handlers.values_mut().filter(|h| h.forwarding()) {
+            let forgets = ctx.cfg.mutants.has(Mutant::B30);
+            let told = |h: &Handler| h.forwarding() && !(forgets && h.observer && h.stage != Stage::Up);
+            for h in self.handlers.values_mut().filter(|h| told(h)) {
                 h.decide(ctx.out, &record);
             }
         }

@@ -106,6 +106,8 @@ pub struct Learner {
     paused: bool,
     /// Newest zxid acknowledged.
     acked: Zxid,
+    /// End of the history when NEWLEADER was acknowledged.
+    moved_on: Zxid,
     /// Sessions heard of since the last PING.
     touches: TouchTable,
 }
@@ -141,6 +143,7 @@ impl Learner {
             reload: false,
             paused: false,
             acked: Zxid::ZERO,
+            moved_on: Zxid::ZERO,
             touches: TouchTable::new(),
         };
         learner.connect(ctx);
@@ -228,7 +231,8 @@ impl Learner {
             LinkEvent::Drained(n) => self.undrained = self.undrained.saturating_sub(n),
             LinkEvent::Closed => {
                 self.link = None;
-                if matches!(self.stage, Stage::Connecting { .. } | Stage::LeaderInfo) && self.tries < CONNECT_TRIES {
+                let again = self.tries < CONNECT_TRIES || ctx.cfg.mutants.has(Mutant::B36);
+                if matches!(self.stage, Stage::Connecting { .. } | Stage::LeaderInfo) && again {
                     let retry_at = ctx.now.mono_ms + ctx.cfg.timing.leader_connect_retry_ms;
                     self.stage = Stage::Connecting { retry_at: Some(retry_at) };
                 } else {
@@ -383,6 +387,9 @@ impl Learner {
                 if self.clean && ctx.history.last() != Zxid::ZERO {
                     return Err(CloseReason::Misbehaved("DIFF offered where a whole snapshot was asked for"));
                 }
+                if ctx.cfg.mutants.has(Mutant::B27) {
+                    ctx.history.commit_to(p.zxid);
+                }
                 // A leader of ours names less than what is here when the rest is not decided yet.
                 self.begin_history(p.zxid, ctx);
             }
@@ -506,7 +513,8 @@ impl Learner {
             return Err(CloseReason::Misbehaved("PROPOSAL of an epoch that this leader does not lead"));
         }
         let follows = zxid == last.next() || (zxid.epoch() > last.epoch() && zxid.counter() == 1);
-        if !follows {
+        let unchecked = ctx.cfg.mutants.has(Mutant::B30) && self.observer;
+        if !(follows || unchecked) {
             return Err(GAP);
         }
         ctx.history.push(Record { zxid, payload: Bytes::copy_from_slice(payload) });
@@ -534,7 +542,14 @@ impl Learner {
             kind::COMMIT => self.commit(p.zxid, ctx)?,
             kind::UPTODATE if matches!(self.stage, Stage::Acked) => {
                 self.stage = Stage::Up;
-                ctx.history.commit_to(self.sync_committed);
+                let everything = ctx.cfg.mutants.has(Mutant::B24);
+                ctx.history.commit_to(if everything { ctx.history.last() } else { self.sync_committed });
+                if ctx.cfg.mutants.has(Mutant::B11) {
+                    self.log_last(ctx);
+                }
+                if ctx.cfg.mutants.has(Mutant::B29) {
+                    ctx.disk.write_current(self.epoch, ctx.out);
+                }
                 self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
                 ctx.effects.push(Effect::UpToDate);
             }
@@ -593,7 +608,8 @@ impl Learner {
         if zxid <= ctx.history.committed() {
             return Ok(());
         }
-        if ctx.history.next_undecided() != Some(zxid) {
+        let gone = ctx.cfg.mutants.has(Mutant::B15) && zxid <= self.moved_on;
+        if ctx.history.next_undecided() != Some(zxid) || gone {
             return Err(CloseReason::Misbehaved("COMMIT of something that is not the next pending transaction"));
         }
         ctx.history.commit_to(zxid);
@@ -658,6 +674,7 @@ impl Learner {
     pub fn next_deadline(&self, cfg: &crate::config::PeerConfig) -> Millis {
         let timing = &cfg.timing;
         match self.stage {
+            Stage::Connecting { retry_at } if cfg.mutants.has(Mutant::B36) => retry_at.unwrap_or(i64::MAX),
             Stage::Connecting { retry_at: Some(at) } => at.min(self.deadline),
             Stage::Connecting { retry_at: None } => self.deadline,
             Stage::Acked | Stage::Up => self.heard_ms + timing.tick_ms * timing.sync_limit,
@@ -677,7 +694,7 @@ impl Learner {
         }
         if self.snap.take().is_some() {
             ctx.disk.incoming_abort(ctx.out);
-            return true;
+            return !ctx.cfg.mutants.has(Mutant::B08) || matches!(self.stage, Stage::Snapshot(..));
         }
         // A cut that is still under way ends on the disk; memory learns of it by reading again.
         if self.reload || matches!(self.stage, Stage::Cutting(_)) {
@@ -685,8 +702,11 @@ impl Learner {
         }
         // History that was received but never handed to the log is forgotten (ZOOKEEPER-5094).
         let logged = ctx.disk.last_logged();
-        if ctx.history.last() > logged {
+        if ctx.history.last() > logged && !ctx.cfg.mutants.has(Mutant::B23) {
             ctx.history.truncate(logged);
+        }
+        if ctx.cfg.mutants.has(Mutant::B07) {
+            ctx.history.reset(logged);
         }
         // A cut that the disk refused: memory has let go of what is still there. Or an observer without a log: the tree is ahead.
         ctx.history.last() < logged || ctx.history.applied() > logged

@@ -36,6 +36,9 @@ impl Learner {
         if self.snap.is_some() {
             self.stage = Stage::Persisting(Persist::Install);
             ctx.disk.incoming_finish(ctx.tree.digest(), ctx.out);
+            if ctx.cfg.mutants.has(Mutant::B14) {
+                ctx.disk.write_current(self.epoch, ctx.out);
+            }
         } else {
             self.log_history(ctx);
         }
@@ -52,14 +55,16 @@ impl Learner {
     fn log_history(&mut self, ctx: &mut Ctx<'_>) {
         let logged = ctx.disk.last_logged();
         let last = ctx.history.last();
-        if last > logged {
+        if last > logged && !ctx.cfg.mutants.has(Mutant::B11) {
             for record in ctx.history.after(logged.max(ctx.history.floor())) {
                 Self::log(record, ctx.cfg.trace, ctx.disk, ctx.out);
             }
             self.stage = Stage::Persisting(Persist::Log(last));
-        } else {
-            self.write_epoch(ctx);
+            if !ctx.cfg.mutants.has(Mutant::B12) {
+                return;
+            }
         }
+        self.write_epoch(ctx);
     }
 
     pub(super) fn log(record: &Record, trace: bool, disk: &mut crate::disk::Disk, out: &mut crate::event::Outbox) {
@@ -70,7 +75,7 @@ impl Learner {
     }
 
     fn write_epoch(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.disk.current_epoch() == self.epoch {
+        if ctx.disk.current_epoch() == self.epoch || ctx.cfg.mutants.has(Mutant::B29) {
             self.ack_newleader(ctx);
         } else {
             self.stage = Stage::Persisting(Persist::Epoch);
@@ -91,17 +96,22 @@ impl Learner {
 
     fn ack_newleader(&mut self, ctx: &mut Ctx<'_>) {
         let last_logged = ctx.history.last();
-        assert!(ctx.disk.durable() >= last_logged, "the whole history is durable before ACK(NEWLEADER)");
+        let late = ctx.cfg.mutants.has(Mutant::B11) || ctx.cfg.mutants.has(Mutant::B12);
+        assert!(ctx.disk.durable() >= last_logged || late, "the whole history is durable before ACK(NEWLEADER)");
         ctx.disk.synchronised();
         self.stage = Stage::Acked;
         ctx.out.event(Event::NewLeaderAcked { epoch: self.epoch, last_logged });
         ctx.effects.push(Effect::EpochKnown(self.epoch));
+        if ctx.cfg.mutants.has(Mutant::B16) {
+            self.ack_durable(ctx);
+        }
         self.send(ctx, kind::ACK, Zxid::new(self.epoch, 0), None);
         // What the synchronisation called committed needs no acknowledgement (quorum-protocol 5.4, step 3).
         // Planted K12 sends them all the same, as learners of another implementation may, for its leader to miscount.
         if !ctx.cfg.mutants.has(Mutant::K12) {
             self.acked = self.acked.max(self.sync_committed);
         }
+        self.moved_on = last_logged;
         self.ack_durable(ctx);
         self.unblocked(ctx);
     }

@@ -43,6 +43,13 @@ pub(super) static KEYS: &[Key] = &[
         .java("Only yes and no are accepted; Java takes every other word for yes."),
     Key::new("fsync.warningthresholdms", Named("fsync.warningthresholdms"), "ms", "1000", int(0, MAX, |s, v| s.fsync_warning_ms = v),
         "An fsync of the log that takes longer is logged and counted."),
+    Key::new("quorate.record", File, "", "", Rule::Text(|s, v| { s.record = Some(v.to_owned()); Ok(()) }),
+        "Record everything that the core is told in this file, for `quorate sim replay`; `FILE.1` and `FILE.2` follow. It holds what \
+         clients send, passwords included: only its owner may read it.")
+        .java("Unknown to Java, which warns."),
+    Key::new("quorate.recordSize", File, "MiB", "64", int(8, 1 << 20, |s, v| s.record_mib = v),
+        "Bound of `quorate.record`: half for the beginning, the rest for the newest.")
+        .java("Unknown to Java, which warns."),
     Key::new("autopurge.snapRetainCount", File, "snapshots", "3", int(i32::MIN as i64, MAX, |s, v| s.retain_count = v),
         "Snapshots that the purge keeps; fewer than 3 are raised to 3."),
     Key::new("autopurge.purgeInterval", File, "hours", "0", Rule::Text(|s, v| { s.peer.storage.purge_interval_ms = interval(v)?; Ok(()) }),
