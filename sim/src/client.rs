@@ -19,7 +19,10 @@ use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{ExplicitOp, RunSpec};
 use crate::watcher::Watcher;
-use crate::workload::{Chooser, Kind, Op};
+use crate::workload::{Chooser, Kind, Op, PEOPLE, person};
+
+/// Of a thousand handshakes for a session so many come with a wrong password first.
+const INTRUSIONS: u64 = 30;
 
 /// Where a client stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,6 +106,10 @@ pub(crate) struct Client {
     leaving: Option<bool>,
     /// closeSession is in flight.
     closing: bool,
+    /// The handshake is one with a wrong password.
+    intruding: bool,
+    /// It says nothing until then.
+    asleep: Micros,
     /// … to begin anew afterwards.
     renewing: bool,
     /// It stands still.
@@ -145,6 +152,8 @@ impl Client {
             replies: 0,
             leaving: None,
             closing: false,
+            intruding: false,
+            asleep: 0,
             renewing: false,
             paused: false,
         }
@@ -175,6 +184,9 @@ impl Client {
             State::Down(until) => until,
             State::Connecting | State::Handshake => self.heard + self.timeout / 3,
             State::Attached => {
+                if self.asleep > 0 {
+                    return self.asleep;
+                }
                 let keep = (self.heard + self.timeout * 2 / 3).min(self.spoke + self.timeout / 3);
                 let room = self.asked.len() < self.pipeline && !self.closing;
                 let op = if room && work { self.next_op } else { NEVER };
@@ -211,6 +223,12 @@ impl Client {
                 }
             }
             State::Attached => {
+                if now < self.asleep {
+                    return;
+                }
+                if self.asleep > 0 {
+                    (self.asleep, self.heard, self.spoke) = (0, now, 0);
+                }
                 if now >= self.heard + self.timeout * 2 / 3 {
                     self.give_up(lent);
                     return;
@@ -232,7 +250,7 @@ impl Client {
     }
 
     fn work(&mut self, lent: &mut Lent<'_, '_>) {
-        while self.asked.len() < self.pipeline && !self.closing && self.state == State::Attached {
+        while self.asked.len() < self.pipeline && self.asleep == 0 && !self.closing && self.state == State::Attached {
             if let Some(op) = self.explicit.pop_front() {
                 self.ask(&op, lent);
                 continue;
@@ -256,11 +274,22 @@ impl Client {
                 lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("leaves s{}", self.node + 1));
                 return self.give_up(lent);
             }
+            // Longer or shorter than the session lives: its end comes before the next word, with it, or not at all.
+            Kind::Nap => {
+                self.asleep = lent.now + self.stream.between(self.timeout * 8 / 10, self.timeout * 14 / 10);
+                return;
+            }
             Kind::Renew => (self.closing, self.renewing) = (true, true),
             _ => {}
         }
         self.next_xid += 1;
         self.send(self.next_xid, &op.request(), lent);
+        if op.kind == Kind::Renew && self.stream.permille(500) {
+            // Too late: nothing of it may remain.
+            self.next_xid += 1;
+            let late = Op { flags: "e".into(), ..Op::new(Kind::Create, "/e/late") };
+            self.send(self.next_xid, &late.request(), lent);
+        }
     }
 
     fn send(&mut self, xid: i32, request: &Request<'_>, lent: &mut Lent<'_, '_>) {
@@ -289,12 +318,15 @@ impl Client {
         self.state = State::Handshake;
         self.heard = lent.now;
         self.inbuf.clear();
+        self.intruding = self.session != SessionId::NONE && self.stream.permille(INTRUSIONS);
+        let mut password = self.password;
+        password[0] ^= u8::from(self.intruding);
         ConnectRequest {
             protocol: 0,
             last_zxid_seen: self.seen,
             timeout: self.wanted_ms,
             session: self.session,
-            password: Some(&self.password),
+            password: Some(&password),
             read_only: Some(false),
         }
         .encode(&mut lent.wants.send);
@@ -321,6 +353,7 @@ impl Client {
         }
         self.asked.clear();
         self.closing = false;
+        self.asleep = 0;
         self.renewing = false;
         self.pings = 0;
         self.conn = None;
@@ -353,6 +386,12 @@ impl Client {
     fn greeted(&mut self, frame: &[u8], lent: &mut Lent<'_, '_>) {
         let Ok(answer) = ConnectResponse::decode(frame) else { return self.give_up(lent) };
         let (client, node) = (self.number, self.node);
+        if self.intruding {
+            if answer.session != SessionId::NONE {
+                lent.watcher.tell(Obs::Intruded { client, node, session: answer.session });
+            }
+            return self.give_up(lent);
+        }
         if answer.session == SessionId::NONE {
             lent.watcher.tell(Obs::Refused { client, node, session: self.session });
             let session = self.session;
@@ -380,15 +419,24 @@ impl Client {
         let how = if fresh { "new" } else { "resumed" };
         let what = format_args!("attached to s{} as {} ({how})", node + 1, answer.session);
         lent.watcher.line(format_args!("c{}", client + 1), what);
+        self.prove(lent);
         self.restore_watches(lent);
     }
 
-    /// The session is over: the next one begins with nothing.
+    /// The session is over; the next one begins without anything of it.
     fn forget(&mut self) {
         self.session = SessionId::NONE;
         self.password = [0; 16];
         self.seen = Zxid::ZERO;
         self.watches = Default::default();
+    }
+
+    /// Says who it is, if it is somebody.
+    fn prove(&mut self, lent: &mut Lent<'_, '_>) {
+        if let Some(person) = person(self.number) {
+            let auth = Some(PEOPLE[person].0.as_bytes());
+            self.send(xid::AUTH, &Request::Auth { scheme: Some("digest".into()), auth }, lent);
+        }
     }
 
     /// Tells the new server which watches are left, as real clients do.

@@ -268,6 +268,32 @@ impl Model {
     pub fn was_granted(&self, session: SessionId) -> bool {
         self.granted.contains_key(&session.0)
     }
+    /// When this session was closed; `None`: it lives, or never did.
+    #[must_use]
+    pub fn ended(&self, session: SessionId) -> Option<Zxid> {
+        self.granted.get(&session.0).filter(|life| life.died < i64::MAX).map(|life| Zxid(life.died))
+    }
+
+    /// Whether a leader may delete this znode by itself at this time of its clock (client-protocol 11).
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_reap(&self, path: &str, time: i64) -> Result<(), String> {
+        let Some(state) = self.state(path) else { return Err(format!("there is no {path}")) };
+        if state.children > 0 {
+            return Err(format!("{path} has {} children", state.children));
+        }
+        if state.owner == CONTAINER_OWNER {
+            let used = state.created > 0;
+            return if used { Ok(()) } else { Err(format!("the container {path} never had a child")) };
+        }
+        if !self.extended_types || (state.owner as u64 >> 56) != 0xff {
+            return Err(format!("{path} is neither a container nor has it a time to live"));
+        }
+        let (idle, ttl) = (time - state.mtime, state.owner & 0xff_ffff_ffff);
+        if idle > ttl { Ok(()) } else { Err(format!("{path} was changed {idle} ms ago and may live for {ttl} ms")) }
+    }
+
     /// The timeout of a session that is alive, ms.
     #[must_use]
     pub fn timeout(&self, session: SessionId) -> Option<i32> {

@@ -132,6 +132,15 @@ pub enum Obs<'a> {
         /// The session that was asked for.
         session: SessionId,
     },
+    /// A server has given a session to somebody who did not know its password.
+    Intruded {
+        /// Whose session.
+        client: usize,
+        /// Which server.
+        node: usize,
+        /// The session.
+        session: SessionId,
+    },
     /// A client's connection is gone: what it has not answered stays unknown.
     Detached {
         /// The connection.

@@ -3,19 +3,20 @@
 //! When: at each request, reply and decision. Every reply carries the zxid it was served at, so one look at the model's history
 //! judges it: no search, O(log n).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use bytes::Bytes;
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
-use quorate_core::wire::records::op;
+use quorate_core::wire::records::{Id, op};
 use quorate_core::wire::txn::{Txn, TxnHeader};
 
 use super::watch::{Mode, Watches};
 use super::{Checked, broken};
 use crate::model::{Model, Outcome, WatchList};
+use crate::workload::PEOPLE;
 
 /// A reply, as its client reads it.
 #[derive(Clone, Copy)]
@@ -30,18 +31,24 @@ pub(super) struct Reply<'a> {
     pub(super) asked_ms: Millis,
 }
 
+/// Identities, in the order in which they were proved.
+type Proved = Rc<[Id<'static>]>;
+
 /// A request that has no reply yet.
 #[derive(Debug)]
 struct Pending {
     xid: i32,
     op: i32,
-    /// Newest write that anybody knew to be done when this was asked.
-    done_before: Zxid,
+    /// Newest zxid that anybody knew of when this was asked.
+    known_before: Zxid,
+    /// What the connection has proved by then.
+    ids: Proved,
 }
 
 #[derive(Debug)]
 struct Conn {
     session: SessionId,
+    ids: Proved,
     /// The server, where it is known for certain.
     server: Option<Sid>,
     pending: VecDeque<Pending>,
@@ -54,7 +61,8 @@ struct Conn {
 struct Write {
     op: i32,
     body: Bytes,
-    done_before: Zxid,
+    known_before: Zxid,
+    ids: Proved,
     decided: Option<(Zxid, Vec<Outcome>, bool)>,
 }
 
@@ -75,8 +83,10 @@ struct Session {
 pub(super) struct Clients {
     conns: BTreeMap<u64, Conn>,
     sessions: BTreeMap<i64, Session>,
-    /// Newest write that any client knows to be done.
-    done: Zxid,
+    /// Newest zxid that any client knows of: by an answer, an event, or the end of a session.
+    known: Zxid,
+    /// Sessions that a leader has proposed to close.
+    ending: BTreeSet<SessionId>,
     /// Reads that the model has judged.
     pub(super) reads: u64,
     /// Writes that were acknowledged.
@@ -132,8 +142,9 @@ impl Clients {
             return broken("U1", what(), "no transaction has created it".into());
         }
         self.sessions.entry(session.0).or_default();
-        self.conns
-            .insert(conn, Conn { session, server: fresh.flatten(), pending: VecDeque::new(), caught_up: Vec::new() });
+        let ids = Proved::from([]);
+        let pending = VecDeque::new();
+        self.conns.insert(conn, Conn { session, ids, server: fresh.flatten(), pending, caught_up: Vec::new() });
         Ok(())
     }
 
@@ -145,14 +156,20 @@ impl Clients {
     /// A client asks.
     pub(super) fn asked(&mut self, conn: u64, xid: i32, request: &Request<'_>) {
         let Some(c) = self.conns.get_mut(&conn) else { return };
-        let (op, done_before) = (request.op(), self.done);
-        c.pending.push_back(Pending { xid, op, done_before });
+        let (op, known_before) = (request.op(), self.known);
+        if let Request::Auth { auth: Some(auth), .. } = request {
+            // Whoever says this is known to be this; everything asked behind it counts on it.
+            let person = PEOPLE.iter().find(|(said, _)| said.as_bytes() == *auth);
+            c.ids = c.ids.iter().cloned().chain(person.map(|(_, id)| Id::new("digest", id))).collect();
+        }
+        let ids = c.ids.clone();
+        c.pending.push_back(Pending { xid, op, known_before, ids: ids.clone() });
         if is_write(op) {
             let mut body = Vec::new();
             request.encode_body(&mut body);
             let session = self.sessions.entry(c.session.0).or_default();
             session.closing |= op == op::CLOSE_SESSION;
-            session.writes.insert(xid, Write { op, body: body.into(), done_before, decided: None });
+            session.writes.insert(xid, Write { op, body: body.into(), known_before, ids, decided: None });
         }
     }
 
@@ -161,7 +178,26 @@ impl Clients {
         let Some(c) = self.conns.get(&conn) else { return unknown(conn) };
         let Some(session) = self.sessions.get_mut(&c.session.0) else { return Ok(()) };
         session.sees(c.session, zxid, model, || format!("a ping is answered at {zxid} on connection {conn}"))?;
+        self.known = self.known.max(zxid);
         watches.replied(conn, zxid)
+    }
+
+    /// A server has told a client that its session is gone: then it is, or its end has been proposed.
+    pub(super) fn refused(&mut self, session: SessionId, model: &Model) -> Checked {
+        if let Some(ended) = model.ended(session) {
+            self.known = self.known.max(ended);
+            return Ok(());
+        }
+        if self.ending.contains(&session) || !model.was_granted(session) {
+            return Ok(());
+        }
+        let second = format!("it lives at {}, and no leader has proposed to close it", model.last());
+        broken("C6", format!("a client is told that session {session} is expired"), second)
+    }
+
+    /// A leader has proposed to close this session.
+    pub(super) fn ends(&mut self, session: SessionId) {
+        self.ending.insert(session);
     }
 
     /// Since when this server must have heard of the session, if it was the last one to answer it.
@@ -177,12 +213,14 @@ impl Clients {
 
     /// A transaction is decided, the model stands right before it: it must be what its request had to become.
     pub(super) fn explain(&mut self, header: &TxnHeader, txn: &Txn<'_>, model: &Model) -> Checked {
+        if header.session == SessionId::NONE {
+            return reaped(header, txn, model);
+        }
         let own = matches!(txn, Txn::CreateSession { .. })
-            || header.session == SessionId::NONE
             || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0)
-            // What an old connection had on its way when the session moved: refused, and nobody is told (2.4).
+            // Late from a connection that was left: refused without an answer, no effect and no place in the order (2.4).
             || moved(txn)
-            // What comes late from a connection that was left, of a session that has ended since: it has no effect.
+            // The same of a session that has ended since.
             || (matches!(txn, Txn::Error(ErrorCode::SessionExpired)) && !model.is_alive(header.session));
         if own {
             return Ok(());
@@ -200,12 +238,12 @@ impl Clients {
         }
         let Some(write) = session.writes.get_mut(&header.cxid) else { return nobody() };
         session.last_cxid = header.cxid;
-        if header.zxid <= write.done_before {
-            let second = format!("a client knew {} to be done before this was asked", write.done_before);
+        if header.zxid <= write.known_before {
+            let second = format!("a client knew of {} before this was asked", write.known_before);
             return broken("C2", what(), second);
         }
         let Ok(request) = Request::decode(write.op, &write.body) else { return Ok(()) };
-        match model.explain(header.session, &[], &request, txn) {
+        match model.explain(header.session, &write.ids, &request, txn) {
             Ok(()) => Ok(()),
             Err(why) => {
                 let sequential = matches!(&request, Request::Create(c) if matches!(c.flags, 2 | 3 | 6));
@@ -241,6 +279,7 @@ impl Clients {
         watches: &mut Watches,
     ) -> Checked {
         if zxid.0 >= 0 {
+            self.known = self.known.max(zxid);
             return watches.received(conn, zxid, kind, path);
         }
         if let Some(c) = self.conns.get_mut(&conn) {
@@ -276,6 +315,10 @@ impl Clients {
             // Known to its server only: no transaction ends it.
             return Ok(None);
         }
+        if p.op == op::AUTH {
+            // Its answer speaks of no state: zxid 0.
+            return Ok(None);
+        }
         // A session that no transaction has made may read before the first one.
         let nowhere = zxid.0 < 0 || (zxid == Zxid::ZERO && !model.has_local_sessions());
         if nowhere || matches!(err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
@@ -283,24 +326,22 @@ impl Clients {
         }
         let seen = session.seen;
         session.sees(id, zxid, model, what)?;
+        self.known = self.known.max(zxid);
         watches.replied(conn, zxid)?;
         if is_write(p.op) {
             let done = judge_write(session, &p, reply, seen).or_else(|(id, why)| broken(id, what(), why))?;
-            if let Some(zxid) = done {
-                self.done = self.done.max(zxid);
-                self.writes += 1;
-            }
+            self.writes += u64::from(done.is_some());
             return Ok(done);
         }
-        if p.op == op::SYNC && zxid < p.done_before {
-            let second = format!("a client knew {} to be done before the sync was asked", p.done_before);
+        if p.op == op::SYNC && zxid < p.known_before {
+            let second = format!("a client knew of {} before the sync was asked", p.known_before);
             return broken("C8", what(), second);
         }
         if matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2) && err == ErrorCode::Ok {
             set_watches(conn, zxid, request, &caught_up, model, watches).or_else(|why| broken("C5", what(), why))?;
             return Ok(None);
         }
-        match model.check_read(zxid, id, &[], request, err, body) {
+        match model.check_read(zxid, id, &p.ids, request, err, body) {
             Ok(judged) => self.reads += u64::from(judged),
             Err(why) => return broken("C3", what(), why),
         }
@@ -320,6 +361,19 @@ impl Session {
         }
         self.seen = zxid;
         Ok(())
+    }
+}
+
+/// A leader deletes by itself what nobody uses: it is explained by the znode (D7). Initial disks hold creates of nobody, too.
+fn reaped(header: &TxnHeader, txn: &Txn<'_>, model: &Model) -> Checked {
+    let what = || format!("{} is decided for nobody's session: {txn:?}", header.zxid);
+    match txn {
+        Txn::Delete { path } if header.kind == op::DELETE_CONTAINER => {
+            model.may_reap(path, header.time).or_else(|why| broken("D7", what(), why))
+        }
+        Txn::Error(_) => Ok(()),
+        Txn::Create { path, .. } if path.starts_with("/log-") => Ok(()),
+        _ => broken("C2", what(), "no client has asked for that".into()),
     }
 }
 

@@ -96,7 +96,7 @@ impl Checks {
     #[must_use]
     pub fn new(spec: &RunSpec) -> Self {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
-        let model = Model::new(false).with_local_sessions(spec.topology.local_sessions);
+        let model = Model::new(true).with_local_sessions(spec.topology.local_sessions);
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
             model,
@@ -143,7 +143,7 @@ impl Checks {
             Event::Durable(zxid) => log::durable(g, n, *zxid),
             Event::Acked(zxid) => log::acked(g, n, *zxid),
             Event::Proposed { zxid, hash, record } => {
-                session::proposed(g, n, record, &self.clients, &self.model)?;
+                session::proposed(g, n, record, &mut self.clients, &self.model)?;
                 log::proposed(g, n, *zxid, *hash, record)
             }
             Event::Decided(zxid) => {
@@ -325,7 +325,13 @@ impl Checks {
                 self.outside = Some(outside::Outside::default());
                 Ok(())
             }
-            Obs::Started { .. } | Obs::Fault(_) | Obs::Refused { .. } | Obs::End => Ok(()),
+            Obs::Refused { session, .. } => self.clients.refused(*session, &self.model),
+            Obs::Intruded { session, .. } => broken(
+                "C10",
+                format!("a connection with a wrong password is told that session {session} is its own"),
+                "only the password that came with the session opens it".into(),
+            ),
+            Obs::Started { .. } | Obs::Fault(_) | Obs::End => Ok(()),
         }
     }
 }

@@ -43,12 +43,16 @@ pub(super) fn expired(
 }
 
 /// A leader proposes: the close of a session needs a reason.
-pub(super) fn proposed(g: &Ghost, n: usize, record: &[u8], clients: &Clients, model: &Model) -> Checked {
+pub(super) fn proposed(g: &Ghost, n: usize, record: &[u8], clients: &mut Clients, model: &Model) -> Checked {
     let Ok(header) = TxnHeader::decode(&mut Reader::new(record)) else {
         return broken("Z4", "it proposes a record".into(), "its header does not decode".into());
     };
     let s = &g.servers[n];
-    if header.kind != op::CLOSE_SESSION || s.expired.contains(&header.session) {
+    if header.kind != op::CLOSE_SESSION {
+        return Ok(());
+    }
+    clients.ends(header.session);
+    if s.expired.contains(&header.session) {
         return Ok(());
     }
     if clients.is_closing(header.session) || !model.is_alive(header.session) {

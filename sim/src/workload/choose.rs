@@ -22,7 +22,7 @@ pub(crate) struct Chooser {
     count: u64,
     /// Own sequential and ephemeral znodes.
     own: VecDeque<String>,
-    /// First of all the parents are made.
+    /// What must come next: parents of what is made later, a read behind its write.
     first: VecDeque<Op>,
 }
 
@@ -31,7 +31,19 @@ impl Chooser {
         let g = &spec.workload.generate;
         let mix = if g.mix.is_empty() { crate::draw::mix(spec.seed) } else { g.mix.clone() };
         let weights: Vec<u64> = OPS.iter().map(|op| u64::from(*mix.get(*op).unwrap_or(&0))).collect();
-        let first = if client == 0 { ["/q", "/e"].map(|p| Op::new(Kind::Create, p)).into() } else { VecDeque::new() };
+        let mut first = VecDeque::new();
+        if client == 0 {
+            let uses = |op: &str| mix.get(op).is_some_and(|weight| *weight > 0);
+            let parents = [
+                ("/q", true),
+                ("/e", true),
+                ("/c", uses("container")),
+                ("/t", uses("ttl")),
+                ("/zookeeper/quota/q", uses("quota")),
+                ("/zookeeper/quota/e", uses("quota")),
+            ];
+            first.extend(parents.into_iter().filter(|(_, there)| *there).map(|(p, _)| Op::new(Kind::Create, p)));
+        }
         Self {
             client,
             total: weights.iter().sum(),
@@ -74,7 +86,8 @@ impl Chooser {
     }
 
     fn any_path(&mut self) -> String {
-        match self.stream.below(8) {
+        match self.stream.below(9) {
+            8 => ["/a0", "/a1", "/t/x0", "/c/k0", "/c"][self.stream.index(5)].to_owned(),
             0 if !self.own.is_empty() => self.own[self.stream.index(self.own.len())].clone(),
             1 => ["/q", "/e", "/"][self.stream.index(3)].to_owned(),
             _ => self.register(),
@@ -123,6 +136,16 @@ impl Chooser {
             "sync" => Op::new(Kind::Sync, self.register()),
             "watch" => Op::new(Kind::AddWatch, self.any_path()),
             "set-acl" => Op::new(Kind::SetAcl, self.register()),
+            "acl" => return self.rights(),
+            "container" => return self.container(),
+            "ttl" => {
+                let (n, ttl) = (self.stream.below(4), self.stream.between(200, 3000) as i32);
+                let kind = [Kind::Create, Kind::Create, Kind::Set][self.stream.index(3)];
+                let (flags, version) = if kind == Kind::Create { ("t", ttl) } else { ("", -1) };
+                return Op { flags: flags.into(), version, data: self.data(), ..Op::new(kind, format!("/t/x{n}")) };
+            }
+            "quota" => return self.quota(),
+            "nap" if self.stream.permille(250) => return Op::new(Kind::Nap, ""),
             "check" => Op::new(Kind::Check, self.register()),
             "move" => Op::new(Kind::Move, ""),
             "renew" => Op::new(Kind::Renew, ""),
@@ -138,12 +161,53 @@ impl Chooser {
         if matches!(op.kind, Kind::Set | Kind::Create | Kind::Multi) {
             op.data = self.data();
         }
+        if op.kind == Kind::Set && self.stream.permille(150) {
+            self.first.push_back(Op::new(Kind::Get, op.path.clone()));
+        }
         match name {
             "create-seq" => op.flags = if self.stream.permille(300) { "es" } else { "s" }.into(),
             "create-eph" => op.flags = "e".into(),
             _ => {}
         }
         op
+    }
+
+    /// Something with znodes that not everybody may touch.
+    fn rights(&mut self) -> Op {
+        let path = format!("/a{}", self.stream.below(4));
+        let below = format!("{path}/b");
+        let flags = ["p", "o", "n", "", "r"][self.stream.index(5)];
+        let flags = if self.stream.permille(300) { "" } else { flags };
+        let op = match self.stream.below(9) {
+            0 | 1 => Op { flags: flags.into(), data: self.data(), ..Op::new(Kind::Create, path) },
+            2 => Op { flags: flags.into(), data: self.data(), ..Op::new(Kind::Create, below) },
+            3 => Op { data: self.data(), ..Op::new(Kind::Set, path) },
+            4 => Op { flags: flags.into(), ..Op::new(Kind::SetAcl, path) },
+            5 => Op::new(Kind::GetAcl, path),
+            6 => Op::new(Kind::Delete, if self.stream.permille(500) { below } else { path }),
+            7 => Op::new(Kind::Children, path),
+            _ => Op::new(Kind::Get, path),
+        };
+        Op { version: -1, ..op }
+    }
+
+    fn container(&mut self) -> Op {
+        let path = format!("/c/k{}", self.stream.below(3));
+        let child = format!("{path}/m{}", self.stream.below(2));
+        match self.stream.below(6) {
+            0 | 1 => Op { flags: "c".into(), ..Op::new(Kind::Create, path) },
+            2 | 3 => Op { data: self.data(), ..Op::new(Kind::Create, child) },
+            4 => Op::new(Kind::Delete, child),
+            _ => Op { data: self.data(), ..Op::new(Kind::Set, path) },
+        }
+    }
+
+    /// A quota begins or ends: limits and usage together.
+    fn quota(&mut self) -> Op {
+        let top = format!("/zookeeper/quota{}", ["/q", "/e"][self.stream.index(2)]);
+        let flags = if self.stream.permille(700) { "cc" } else { "dd" };
+        let paths = format!("{top}/zookeeper_limits,{top}/zookeeper_stats");
+        Op { flags: flags.into(), data: "count=1000,bytes=100000".into(), ..Op::new(Kind::Multi, paths) }
     }
 
     fn multi(&mut self) -> Op {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use quorate_core::jute::JStr;
 use quorate_core::wire::client::{Create, Request};
-use quorate_core::wire::records::{Acl, op, perm};
+use quorate_core::wire::records::{Acl, Id, op, perm};
 
+use super::PEOPLE;
 use crate::spec::{At, ExplicitOp};
 
 /// A kind of operation.
@@ -22,13 +23,16 @@ pub(crate) enum Kind {
     Sync,
     AddWatch,
     SetAcl,
+    GetAcl,
     /// A check outside a multi: nobody may ask for that.
     Check,
     /// No request: the client leaves its server for another one, whatever is in flight.
     Move,
-    /// closeSession, then a new session.
-    Renew,
     Close,
+    /// closeSession, sometimes with a create right behind it; then a new session.
+    Renew,
+    /// The client says nothing for about as long as its session lives.
+    Nap,
 }
 
 const NAMES: &[(&str, Kind, &str)] = &[
@@ -45,10 +49,16 @@ const NAMES: &[(&str, Kind, &str)] = &[
     ("sync", Kind::Sync, ""),
     ("watch", Kind::AddWatch, ""),
     ("set-acl", Kind::SetAcl, ""),
+    ("acl", Kind::SetAcl, "p"),
+    ("get-acl", Kind::GetAcl, ""),
+    ("container", Kind::Create, "c"),
+    ("ttl", Kind::Create, "t"),
+    ("quota", Kind::Multi, "cc"),
     ("check", Kind::Check, ""),
     ("move", Kind::Move, ""),
-    ("renew", Kind::Renew, ""),
     ("close", Kind::Close, ""),
+    ("renew", Kind::Renew, ""),
+    ("nap", Kind::Nap, ""),
 ];
 
 /// An operation.
@@ -58,7 +68,8 @@ pub(crate) struct Op {
     /// multi, multi-read: one path for each flag, separated by commas.
     pub(crate) path: String,
     pub(crate) data: String,
-    /// create: `e` `s` `c`; get, exists, children: `w` leaves a watch; watch: `r` recursive; multi: `c` create, `s` set, `d` delete,
+    /// create: `e` `s` `c`, `t` with a time to live of `version` ms; create, set-acl: `p` for the asker alone, `o` anybody may read,
+    /// `n` for one other alone; get, exists, children: `w` leaves a watch; watch: `r` recursive; multi: `c` create, `s` set, `d` delete,
     /// `k` check; multi-read: `g` get, `l` list; set-acl: `r` without the right to set data.
     pub(crate) flags: String,
     pub(crate) version: i32,
@@ -117,13 +128,11 @@ impl Op {
             Kind::Children => Request::GetChildren2 { path: path(), watch },
             Kind::Sync => Request::Sync { path: path() },
             Kind::AddWatch => Request::AddWatch { path: path(), mode: i32::from(self.has('r')) },
-            Kind::SetAcl => {
-                let perms = if self.has('r') { perm::ALL & !perm::WRITE } else { perm::ALL };
-                Request::SetAcl { path: path(), acl: Some(vec![Acl::world(perms)]), version: self.version }
-            }
+            Kind::SetAcl => Request::SetAcl { path: path(), acl: Some(self.acl()), version: self.version },
+            Kind::GetAcl => Request::GetAcl { path: path() },
             Kind::Check => Request::Check { path: path(), version: self.version },
-            // A move asks for nothing.
-            Kind::Close | Kind::Renew | Kind::Move => Request::CloseSession,
+            // A move and a nap ask for nothing.
+            Kind::Close | Kind::Renew | Kind::Move | Kind::Nap => Request::CloseSession,
         }
     }
 
@@ -145,16 +154,29 @@ impl Op {
     }
 
     fn create<'a>(&'a self, path: Option<JStr<'a>>, flags: i32) -> Request<'a> {
-        let container = self.kind == Kind::Create && self.has('c');
-        let (op, flags) = if container { (op::CREATE_CONTAINER, 4) } else { (op::CREATE, flags) };
-        Request::Create(Create {
-            op,
-            path,
-            data: Some(self.data.as_bytes()),
-            acl: Some(vec![Acl::world(perm::ALL)]),
-            flags,
-            ttl: -1,
-        })
+        let single = self.kind == Kind::Create;
+        let (op, flags, ttl) = if single && self.has('c') {
+            (op::CREATE_CONTAINER, 4, -1)
+        } else if single && self.has('t') {
+            (op::CREATE_TTL, 5, i64::from(self.version.max(1)))
+        } else {
+            (op::CREATE, flags, -1)
+        };
+        let acl = if single { self.acl() } else { vec![Acl::world(perm::ALL)] };
+        Request::Create(Create { op, path, data: Some(self.data.as_bytes()), acl: Some(acl), flags, ttl })
+    }
+
+    fn acl(&self) -> Vec<Acl<'static>> {
+        let entry = |perms, scheme, id| Acl { perms, id: Id::new(scheme, id) };
+        if self.has('p') {
+            vec![entry(perm::ALL, "auth", "")]
+        } else if self.has('o') {
+            vec![Acl::world(perm::READ), entry(perm::ALL, "digest", PEOPLE[0].1)]
+        } else if self.has('n') {
+            vec![entry(perm::ALL, "digest", PEOPLE[1].1), entry(perm::READ, "digest", PEOPLE[0].1)]
+        } else {
+            vec![Acl::world(if self.has('r') { perm::ALL & !perm::WRITE } else { perm::ALL })]
+        }
     }
 }
 
