@@ -4,7 +4,7 @@ use crate::error::{CloseReason, DecodeError, ErrorCode};
 use crate::front::conn::{HeaderZxid, Pending, Stage, State};
 use crate::front::handshake::First;
 use crate::front::{Front, FrontCtx, FrontEffect};
-use crate::ids::Zxid;
+use crate::ids::{SessionId, Zxid};
 use crate::jute::Reader;
 use crate::mutant::Mutant;
 use crate::request::read::is_read;
@@ -47,22 +47,31 @@ impl Front {
                     };
                     let Some(frame) = rest.get(4..4 + len) else { break };
                     at += 4 + len;
+                    let whose = self.whose(slot);
                     if !self.request(slot, frame, &mut touched, ctx) {
+                        // What ends the connection was a sign of life all the same.
+                        self.touch_if(touched, whose, ctx);
                         return None;
                     }
                 }
             }
         }
-        if touched {
-            let conn = &self.conns[slot];
-            let (session, timeout) = (conn.session, conn.timeout);
-            if conn.local {
-                self.local.touch(session, timeout, ctx.now.mono_ms);
-            } else {
-                ctx.effects.list.push(FrontEffect::Touch { session, timeout });
-            }
-        }
+        self.touch_if(touched, self.whose(slot), ctx);
         Some(at)
+    }
+
+    /// The session of a connection, its timeout, and whether it is local.
+    fn whose(&self, slot: usize) -> (SessionId, i32, bool) {
+        let conn = &self.conns[slot];
+        (conn.session, conn.timeout, conn.local)
+    }
+
+    fn touch_if(&mut self, touched: bool, (session, timeout, local): (SessionId, i32, bool), ctx: &mut FrontCtx<'_>) {
+        if touched && local {
+            self.local.touch(session, timeout, ctx.now.mono_ms);
+        } else if touched {
+            ctx.effects.list.push(FrontEffect::Touch { session, timeout });
+        }
     }
 
     /// At a bound. Who waits for fewer requests in flight is listed.
