@@ -5,7 +5,8 @@
 //! | `epochs` | Z1 Z2 Z3 Z11 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
 //! | `log` | Z4 Z10 Z13 Z14 Z15 Z17, U1 and U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
 //! | `order` | Z5 Z6 Z7 Z8 Z9 Z11 Z12 D1 | a leader is established or decides, a server applies |
-//! | `tree` | D3 D4 D5 C10, the model's digest | a transaction is decided, once each |
+//! | `tree` | D3 D4 D5 D7 C10, the model's digest | a transaction is decided, once each |
+//! | `state` | D1 D2 D5 D6 D9, whole trees against the model | a step that moved the tree, recovery, a snapshot loaded or finished |
 //! | `clients` | C1 C2 C3 C7 C8 U1 | request, reply |
 //! | `watch` | C4 C5 | change, event, reply |
 //! | `session` | C6 | expiry, proposal of a close |
