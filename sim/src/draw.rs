@@ -29,8 +29,8 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.limits = limits(seed);
     let mut s = Stream::new(seed, Purpose::Spec, 30);
     spec.disk.budget = match s.below(100) {
-        0..8 => Budget::OneGoodCopy,
-        8..11 => Budget::Unlimited,
+        0..3 => Budget::OneGoodCopy,
+        3..5 => Budget::Unlimited,
         _ => Budget::GoodQuorum,
     };
     spec.faults.hostile = s.below(100) < 3;
