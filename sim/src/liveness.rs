@@ -76,8 +76,12 @@ impl World<'_> {
     /// disk is whole comes back too. Returns whether there was one more.
     fn widen_core(&mut self) -> bool {
         let voters = self.spec.topology.voters as usize;
-        let more = (0..voters).filter(|n| !self.progress.core.contains(n) && !self.spoiled(*n));
-        let mut core: Vec<usize> = more.collect();
+        let away: Vec<usize> = (0..voters).filter(|n| !self.progress.core.contains(n)).collect();
+        let mut core: Vec<usize> = away.iter().copied().filter(|n| !self.spoiled(*n)).collect();
+        if core.is_empty() {
+            // Doubtful servers want to hear every voter, also one whose disk was spoiled.
+            core = away;
+        }
         if core.is_empty() {
             return false;
         }
