@@ -195,7 +195,7 @@ impl Peer {
         }
         if d.leader == self.cfg.sid {
             let zab = Leader::elected(self.newest_promise, d.nothing_anywhere, &mut self.zab_ctx(now, out));
-            self.state = State::Leading(Box::new(self.primary(zab, now)));
+            self.state = State::Leading(Box::new(self.primary(zab)));
             return;
         }
         let address = self.cfg.ensemble.as_ref().and_then(|e| e.member(d.leader)).map(|m| m.quorum.clone());
@@ -211,12 +211,12 @@ impl Peer {
         member.unwrap_or(self.cfg.kind) == MemberKind::Observer
     }
 
-    fn primary(&self, zab: Leader, now: Now) -> Primary {
+    fn primary(&self, zab: Leader) -> Primary {
         Primary {
             zab,
             prepare: Preparer::new(&self.cfg, &self.tree),
             tracker: Tracker::new(self.cfg.timing.tick_ms).planted(self.cfg.mutants),
-            next_reap: now.mono_ms + self.cfg.timing.container_check_ms,
+            next_reap: Millis::MAX,
         }
     }
 
@@ -230,7 +230,7 @@ impl Peer {
             return;
         }
         let zab = Leader::standalone(&mut self.zab_ctx(now, out));
-        self.state = State::Standalone(Box::new(self.primary(zab, now)));
+        self.state = State::Standalone(Box::new(self.primary(zab)));
     }
 
     /// The leader has its quorum, or the server stands alone: the initial history is applied and clients may come.
@@ -242,6 +242,8 @@ impl Peer {
         let tree = &self.tree;
         if let State::Leading(p) | State::Standalone(p) = &mut self.state {
             p.prepare = Preparer::new(&extra, tree);
+            // Not before: what a quorum holds is not yet in the tree in the step in which it is established.
+            p.next_reap = now.mono_ms + extra.timing.container_check_ms;
             p.tracker = Tracker::new(tick).planted(extra.mutants);
             for (session, timeout) in known.as_ref().unwrap_or(tree.sessions()) {
                 let late = if extra.mutants.has(Mutant::K15) { Millis::from(*timeout) } else { 0 };
