@@ -47,8 +47,8 @@ fn knobs(seed: u64, spec: &mut RunSpec) {
     if late {
         // One voter has nothing when the others have a history already.
         let (at, node) = (At::Us { us: 20_001 }, Some(format!("s{sid}")));
-        let kill = crate::fault::plain(FaultKind::Kill);
-        spec.faults.explicit.push(Explicit { id: 1, at, node, hold_ms: Some(after_ms), ..kill });
+        let hold_ms = Some(after_ms);
+        spec.faults.explicit.push(Explicit { node, hold_ms, ..Explicit::new(1, at, FaultKind::Kill) });
     }
     if s.permille(40) {
         // Slow, and busy until everybody must be back: whoever joins meets proposals in flight, each time.

@@ -314,22 +314,6 @@ impl World<'_> {
     }
 }
 
-/// A fault of this kind, with nothing said about it.
-pub(crate) fn plain(kind: FaultKind) -> Explicit {
-    Explicit {
-        id: 0,
-        at: At::Us { us: 0 },
-        kind,
-        node: None,
-        from: None,
-        to: None,
-        hold_ms: None,
-        value: None,
-        effect: None,
-        schedule: None,
-    }
-}
-
 fn describe(fault: &Explicit) -> String {
     let mut text = format!("fault {} {}", fault.id, fault.kind.name());
     let parts = [("on", &fault.node), ("from", &fault.from), ("to", &fault.to), ("effect", &fault.effect)];
