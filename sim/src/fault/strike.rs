@@ -15,10 +15,10 @@ use crate::world::World;
 /// The monotonic clock of a machine that stands still, parts per million.
 const STILL: u64 = 1;
 
-/// Faults of this kind change something in the instant in which they strike; others when something meets them.
-pub(super) const fn at_once(kind: FaultKind) -> bool {
+/// Faults of this kind lie on links between hosts for as long as they hold.
+const fn on_links(kind: FaultKind) -> bool {
     use FaultKind as K;
-    !matches!(
+    matches!(
         kind,
         K::Partition
             | K::OneWay
@@ -31,7 +31,15 @@ pub(super) const fn at_once(kind: FaultKind) -> bool {
             | K::Lose
             | K::Duplicate
             | K::Replay
-            | K::SlowReceiver
+    )
+}
+
+/// Faults of this kind change something in the instant in which they strike; others when something meets them.
+pub(super) const fn at_once(kind: FaultKind) -> bool {
+    use FaultKind as K;
+    let waits = matches!(
+        kind,
+        K::SlowReceiver
             | K::SlowDisk
             | K::SlowNode
             | K::LateTimers
@@ -40,7 +48,8 @@ pub(super) const fn at_once(kind: FaultKind) -> bool {
             | K::LyingDisk
             | K::LatentError
             | K::StaleRead
-    )
+    );
+    !waits && !on_links(kind)
 }
 
 impl World<'_> {
@@ -71,21 +80,7 @@ impl World<'_> {
                 true
             }
             (K::HalfOpen, _) => self.half_open(f),
-            (
-                K::Partition
-                | K::OneWay
-                | K::Clog
-                | K::PortBlock
-                | K::SlowLink
-                | K::NewestFirst
-                | K::Bounded
-                | K::Corrupt
-                | K::Lose
-                | K::Duplicate
-                | K::Cut
-                | K::Replay,
-                _,
-            ) => self.strike_network(f),
+            (kind, _) if kind == K::Cut || on_links(kind) => self.strike_network(f),
             (K::AddressChange | K::Garbage, Some(n)) => self.strike_address(f, n),
             (_, Some(n)) => self.strike_node(f, n),
             (_, None) => false,
