@@ -355,7 +355,7 @@ pub(crate) fn peer_config(
             ..Storage::default()
         },
         features: Features {
-            extended_types: true,
+            extended_types: spec.has_ttl(),
             read_only_mode: spec.topology.read_only,
             local_sessions: spec.topology.local_sessions,
             local_sessions_upgrading: spec.topology.local_sessions,

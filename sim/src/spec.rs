@@ -335,6 +335,11 @@ impl RunSpec {
     pub const fn servers(&self) -> usize {
         (self.topology.voters + self.topology.observers) as usize
     }
+    /// Whether znodes may have a time to live: the servers' ids must leave their mark free (client-protocol 2.2).
+    #[must_use]
+    pub const fn has_ttl(&self) -> bool {
+        self.servers() <= 254
+    }
     /// Whether server `node` (from 0) votes.
     #[must_use]
     pub const fn is_voter(&self, node: usize) -> bool {

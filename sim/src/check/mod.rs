@@ -97,7 +97,7 @@ impl Checks {
     #[must_use]
     pub fn new(spec: &RunSpec) -> Self {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
-        let model = Model::new(true).with_local_sessions(spec.topology.local_sessions);
+        let model = Model::new(spec.has_ttl()).with_local_sessions(spec.topology.local_sessions);
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
             model,

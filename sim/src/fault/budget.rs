@@ -1,6 +1,7 @@
 //! Whose durable bytes may be spoiled, so that recovery can still be demanded (simulation-catalogue 1.3, "Fault budget").
 
 use quorate_core::event::Role;
+use quorate_core::ids::Zxid;
 
 use crate::observe::{DiskFault, Obs};
 use crate::rng::{Purpose, Stream};
@@ -63,7 +64,15 @@ impl World<'_> {
         };
         match self.spec.disk.budget {
             Budget::GoodQuorum => (0..voters).filter(has).count() > voters / 2,
-            Budget::OneGoodCopy | Budget::Unlimited => true,
+            // Empty servers take each other for a new ensemble: they must stay fewer than can elect.
+            Budget::OneGoodCopy => {
+                let empty = |n: &usize| {
+                    let other = &self.nodes[*n];
+                    *n == node || other.wiped || other.durable == Zxid::ZERO
+                };
+                (0..voters).filter(empty).count() <= (voters - 1) / 2
+            }
+            Budget::Unlimited => true,
         }
     }
 

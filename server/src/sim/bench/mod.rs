@@ -133,6 +133,8 @@ mod tests {
 
     #[test]
     fn a_small_ensemble_is_measured() {
+        let many = measure::servers(&SimBench { only: Vec::new(), voters: 3, servers: 300, json: false, check: false });
+        assert!(many.unwrap()[0].name.starts_with("300 servers"), "server ids beyond a byte");
         // Enough for a configuration whose text is shared by all notifications.
         let options = SimBench { only: Vec::new(), voters: 31, servers: 50, json: false, check: false };
         let rows = measure::scale(&options).unwrap();
