@@ -63,7 +63,8 @@ impl World<'_> {
             *n != node && !other.wiped && !other.rotten && other.durable >= self.nodes[node].durable
         };
         match self.spec.disk.budget {
-            Budget::GoodQuorum => (0..voters).filter(has).count() > voters / 2,
+            // Before the first transaction an epoch may be promised, and nothing shows who has heard of it.
+            Budget::GoodQuorum => self.nodes[node].durable > Zxid::ZERO && (0..voters).filter(has).count() > voters / 2,
             // Empty servers take each other for a new ensemble: they must stay fewer than can elect.
             Budget::OneGoodCopy => {
                 let empty = |n: &usize| {
