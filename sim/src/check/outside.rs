@@ -32,7 +32,9 @@ impl Outside {
         match what {
             Obs::Server { node, event } => self.event(*node, event),
             Obs::Stopped { node, .. } => {
-                self.servers.remove(node);
+                // What was told once is told: a snapshot that is taken of such a tree does not know it after the next start.
+                let reported = self.servers.get(node).is_some_and(|s| s.reported);
+                self.servers.insert(*node, Standing { reported, ..Standing::default() });
             }
             Obs::End => return self.judge(),
             _ => {}
