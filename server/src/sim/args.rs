@@ -132,6 +132,9 @@ pub struct SimBench {
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    /// Servers get messages of each other beside their bytes, as with `fuzz --connections typed`
+    #[arg(long)]
+    pub typed: bool,
     /// Exit code 1 when a floor is broken
     #[arg(long)]
     pub check: bool,
