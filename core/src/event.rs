@@ -58,7 +58,7 @@ pub enum LinkEvent<'a> {
     },
     /// Bytes arrived, cut anywhere.
     Bytes(&'a [u8]),
-    /// Bytes arrived, and the driver knows messages in them: it has both from the [`Outbox`] of the Peer that sent them. Does
+    /// Bytes arrived, and the driver knows messages in them: it has both from the [`Outbox::messages`] of the Peer that sent them. Does
     /// what `Bytes` does, but these messages need not be decoded. Not for what another process has sent.
     Messages {
         /// As in `Bytes`.
@@ -457,6 +457,21 @@ pub enum Event {
     Warning(String),
 }
 
+/// Messages that an [`Outbox`] has kept.
+#[derive(Clone, Debug)]
+pub struct Messages<'a>(&'a [Framed]);
+
+impl<'a> Messages<'a> {
+    /// Those of the next payload, and the place that they count their own from: the payload begins there.
+    pub fn of(&mut self, payload: &Payload) -> (&'a [Framed], usize) {
+        let (false, Payload::Inline(range)) = (self.0.is_empty(), payload) else { return (&[], 0) };
+        let here = self.0.iter().take_while(|m| m.end <= range.end).count();
+        let (these, later) = self.0.split_at(here);
+        self.0 = later;
+        (these, range.start)
+    }
+}
+
 /// The buffer that carries actions out of a step; the driver keeps one for the life of its Peer and drains it after each step.
 ///
 /// Consecutive [`Outbox::send`]s to one link become one action. No allocation in the steady state.
@@ -494,13 +509,10 @@ impl Outbox {
             Payload::Shared(bytes) => bytes,
         }
     }
-    /// The messages of a payload, and the place that they count their own from: the payload begins there.
+    /// The messages that were sent, for one pass over the actions.
     #[must_use]
-    pub fn messages_of(&self, payload: &Payload) -> (&[Framed], usize) {
-        let (Some(all), Payload::Inline(range)) = (&self.messages, payload) else { return (&[], 0) };
-        let from = all.partition_point(|m| m.start < range.start);
-        let len = all[from..].partition_point(|m| m.end <= range.end);
-        (&all[from..from + len], range.start)
+    pub fn messages(&self) -> Messages<'_> {
+        Messages(self.messages.as_deref().unwrap_or_default())
     }
     /// Forgets the actions after the driver has carried them out. Counters stay.
     pub fn clear(&mut self) {

@@ -4,8 +4,6 @@
 //! the bytes ([`crate::event::LinkEvent::Messages`]), and the receiver need not decode. What has no form here (hellos, identities
 //! of a request, snapshots) is bytes alone.
 
-use core::ops::Range;
-
 use bytes::Bytes;
 
 use crate::ids::{Epoch, Sid, Zxid};
@@ -89,11 +87,6 @@ impl Framed {
     #[must_use]
     pub fn moved(&self, back: usize, on: usize) -> Self {
         Self { start: self.start - back + on, end: self.end - back + on, message: self.message.clone() }
-    }
-    /// Whether its bytes are all in there.
-    #[must_use]
-    pub fn lies_in(&self, range: &Range<usize>) -> bool {
-        range.start <= self.start && self.end <= range.end
     }
 }
 

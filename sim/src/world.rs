@@ -257,6 +257,7 @@ impl<'a> World<'a> {
     fn carry_out(&mut self, n: usize) {
         let mut out = std::mem::take(&mut self.nodes[n].out);
         let life = self.nodes[n].life;
+        let mut messages = out.messages();
         for action in out.actions() {
             let effect = match action {
                 Action::Send { link, payload } => self.nodes[n]
@@ -267,7 +268,15 @@ impl<'a> World<'a> {
             if effect.is_some_and(|e| self.effect(n, e, When::Before)) {
                 break;
             }
-            self.act(n, action, &out);
+            let sent = match action {
+                Action::Send { payload, .. } => {
+                    let shared = if let Payload::Shared(b) = payload { Some(b) } else { None };
+                    let (messages, from) = messages.of(payload);
+                    Sent { bytes: out.bytes_of(payload), shared, messages, from }
+                }
+                _ => Sent::bytes(&[]),
+            };
+            self.act(n, action, &sent);
             if self.nodes[n].life != life || effect.is_some_and(|e| self.effect(n, e, When::After)) {
                 break;
             }
@@ -346,7 +355,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn act(&mut self, n: usize, action: &Action, out: &Outbox) {
+    fn act(&mut self, n: usize, action: &Action, sent: &Sent<'_>) {
         let digest = &mut self.watcher.digest;
         digest.number(self.now ^ ((n as u64) << 48));
         match action {
@@ -356,16 +365,13 @@ impl<'a> World<'a> {
                 digest.number(link.0);
                 self.dial(n, *link, *port, address);
             }
-            Action::Send { link, payload } => {
+            Action::Send { link, .. } => {
                 digest.number(link.0);
-                let bytes = out.bytes_of(payload);
-                let shared = if let Payload::Shared(b) = payload { Some(b) } else { None };
-                match shared {
+                match sent.shared {
                     Some(b) if b.len() > LARGE => digest.number(self.nodes[n].hash_of(b)),
-                    _ => digest.bytes(bytes),
+                    _ => digest.bytes(sent.bytes),
                 }
-                let (messages, from) = out.messages_of(payload);
-                self.send(n, *link, &Sent { bytes, shared, messages, from });
+                self.send(n, *link, sent);
             }
             Action::Close { link, why } => {
                 digest.number(link.0 ^ 1);
