@@ -1,7 +1,8 @@
-//! Connections that carry messages beside their bytes: the same runs, and nothing is decoded that need not be.
+//! Connections that carry messages beside their bytes: the same runs, and little is decoded.
 
 use quorate_sim::check::Checks;
 use quorate_sim::observe::Outcome;
+use quorate_sim::spec::{FaultKind, Generator};
 use quorate_sim::{Options, RunSpec};
 
 fn run(spec: &RunSpec, typed: bool) -> Outcome {
@@ -10,6 +11,7 @@ fn run(spec: &RunSpec, typed: bool) -> Outcome {
     quorate_sim::run(&spec, &mut Checks::new(&spec), Options::default())
 }
 
+/// The outcome with typed connections, which must be that with encoded ones.
 fn same(spec: &RunSpec) -> Outcome {
     let (encoded, typed) = (run(spec, false), run(spec, true));
     let facts = |o: &Outcome| (o.digest, o.verdict, o.end_ms, o.commits, o.messages, o.packets, o.faults_effective);
@@ -19,13 +21,30 @@ fn same(spec: &RunSpec) -> Outcome {
 }
 
 #[test]
-fn a_seed_has_one_digest() {
+fn a_seed_has_one_digest_typed_and_encoded() {
     let (mut packets, mut typed) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..40 {
         let outcome = same(&RunSpec::seeded(seed));
         packets += outcome.packets;
         typed += outcome.typed;
     }
-    println!("{typed} {packets}");
     assert!(typed * 10 > packets * 8, "{typed} messages beside their bytes, {packets} packets");
+}
+
+/// What arrives damaged, in parts, twice, from strangers or not at all falls back to bytes, at the same instants.
+#[test]
+fn damaged_connections_do_the_same() {
+    use FaultKind::{Bounded, Clog, Corrupt, Cut, Duplicate, Garbage, Lose, NewestFirst, Replay, SlowReceiver};
+    for kind in [Bounded, Clog, Corrupt, Cut, Duplicate, Garbage, Lose, NewestFirst, Replay, SlowReceiver] {
+        let mut effective = 0;
+        for seed in 0..3 {
+            let mut spec = RunSpec { seed, ..RunSpec::default() };
+            spec.faults.swarm = false;
+            spec.faults.generate = vec![Generator::new(kind, 3600)];
+            let outcome = same(&spec);
+            effective += outcome.faults_effective;
+            assert!(outcome.typed > 0, "{kind:?}");
+        }
+        assert!(effective > 0, "{kind:?} struck nothing");
+    }
 }
