@@ -2,7 +2,7 @@
 
 use quorate_sim::check::Checks;
 use quorate_sim::observe::Outcome;
-use quorate_sim::spec::{FaultKind, Generator};
+use quorate_sim::spec::{Dist, FaultKind, Generator};
 use quorate_sim::{Options, RunSpec};
 
 fn run(spec: &RunSpec, typed: bool) -> Outcome {
@@ -41,6 +41,10 @@ fn damaged_connections_do_the_same() {
             let mut spec = RunSpec { seed, ..RunSpec::default() };
             spec.faults.swarm = false;
             spec.faults.generate = vec![Generator::new(kind, 3600)];
+            // Slow and busy, so that much is under way.
+            spec.network.delay = Dist::Exp { min_us: 1000, mean_us: 20_000 };
+            spec.workload.generate.rate = 200;
+            spec.workload.generate.ops = 1000;
             let outcome = same(&spec);
             effective += outcome.faults_effective;
             assert!(outcome.typed > 0, "{kind:?}");
