@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::error::{CloseReason, DiskError};
 use crate::ids::{Epoch, LinkId, Millis, SessionId, Sid, Ticket, Zxid};
+use crate::message::{Framed, Message};
 
 /// The listening ports of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -57,6 +58,14 @@ pub enum LinkEvent<'a> {
     },
     /// Bytes arrived, cut anywhere.
     Bytes(&'a [u8]),
+    /// Bytes arrived, and the driver knows messages in them: it has both from the [`Outbox::messages`] of the Peer that sent them. Does
+    /// what `Bytes` does, but these messages need not be decoded. Not for what another process has sent.
+    Messages {
+        /// As in `Bytes`.
+        bytes: &'a [u8],
+        /// In their order; not all that are there need to be known.
+        messages: &'a [Framed],
+    },
     /// The connection is gone, or could not be made. Last event of a link that the core did not close itself.
     Closed,
     /// This many bytes of what was sent have left for the network.
@@ -448,6 +457,21 @@ pub enum Event {
     Warning(String),
 }
 
+/// Messages that an [`Outbox`] has kept.
+#[derive(Clone, Debug)]
+pub struct Messages<'a>(&'a [Framed]);
+
+impl<'a> Messages<'a> {
+    /// Those of the next payload, and the place that they count their own from: the payload begins there.
+    pub fn of(&mut self, payload: &Payload) -> (&'a [Framed], usize) {
+        let (false, Payload::Inline(range)) = (self.0.is_empty(), payload) else { return (&[], 0) };
+        let here = self.0.iter().take_while(|m| m.end <= range.end).count();
+        let (these, later) = self.0.split_at(here);
+        self.0 = later;
+        (these, range.start)
+    }
+}
+
 /// The buffer that carries actions out of a step; the driver keeps one for the life of its Peer and drains it after each step.
 ///
 /// Consecutive [`Outbox::send`]s to one link become one action. No allocation in the steady state.
@@ -455,6 +479,8 @@ pub enum Event {
 pub struct Outbox {
     actions: Vec<Action>,
     arena: Vec<u8>,
+    /// What was sent as messages, by their places in the arena; `None`: nobody wants to know.
+    messages: Option<Vec<Framed>>,
     next_ticket: u64,
     next_link: u64,
 }
@@ -464,6 +490,11 @@ impl Outbox {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+    /// A buffer that keeps the messages beside their bytes, for [`LinkEvent::Messages`].
+    #[must_use]
+    pub fn with_messages() -> Self {
+        Self { messages: Some(Vec::new()), ..Self::default() }
     }
     /// The actions so far, in the order in which they must be carried out.
     #[must_use]
@@ -478,10 +509,18 @@ impl Outbox {
             Payload::Shared(bytes) => bytes,
         }
     }
+    /// The messages that were sent, for one pass over the actions.
+    #[must_use]
+    pub fn messages(&self) -> Messages<'_> {
+        Messages(self.messages.as_deref().unwrap_or_default())
+    }
     /// Forgets the actions after the driver has carried them out. Counters stay.
     pub fn clear(&mut self) {
         self.actions.clear();
         self.arena.clear();
+        if let Some(messages) = &mut self.messages {
+            messages.clear();
+        }
         if self.arena.capacity() > 1 << 20 {
             self.arena.shrink_to(1 << 20);
         }
@@ -516,6 +555,20 @@ impl Outbox {
             self.actions.push(Action::Send { link, payload: Payload::Inline(start..end) });
         }
         end - start
+    }
+    /// As [`Outbox::send_with`], where `fill` appends the bytes of this message.
+    pub fn send_message(
+        &mut self,
+        link: LinkId,
+        message: impl FnOnce() -> Message,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) -> usize {
+        let sent = self.send_with(link, fill);
+        if let Some(messages) = &mut self.messages {
+            let end = self.arena.len();
+            messages.push(Framed { start: end - sent, end, message: message() });
+        }
+        sent
     }
     /// Sends shared bytes without a copy.
     pub fn send_shared(&mut self, link: LinkId, bytes: Bytes) {

@@ -15,6 +15,7 @@ pub mod event;
 pub mod front;
 pub mod ids;
 pub mod jute;
+pub mod message;
 pub mod mutant;
 pub mod peer;
 pub mod quorum;

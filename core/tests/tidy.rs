@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, u32)] = &[
     ("ids", 0),
     ("error", 0),
+    ("message", 0),
     ("event", 0),
     ("mutant", 0),
     ("jute", 10),
@@ -25,8 +26,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("peer", 50),
 ];
 
-/// Within layer 0: ids < error < event; nothing imports mutant there.
-const BASE_ORDER: &[&str] = &["ids", "error", "event", "mutant"];
+/// Within layer 0: ids < error < message < event; nothing imports mutant there.
+const BASE_ORDER: &[&str] = &["ids", "error", "message", "event", "mutant"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("core lies in the workspace").to_path_buf()

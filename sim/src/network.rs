@@ -2,13 +2,14 @@
 //!
 //! This file keeps their state; [`crate::world`] moves it on. Nothing is lost on a connection that stays: a partition is silence.
 
+mod chunk;
 mod noise;
 
+pub(crate) use chunk::{Chunk, Sent};
 pub(crate) use noise::{Delay, Noise, NoiseKind, Path, Tap};
 
 use std::collections::{BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use quorate_core::event::Port;
 use quorate_core::ids::LinkId;
 
@@ -24,22 +25,6 @@ const WINDOW: u64 = 256 << 10;
 pub(crate) struct ConnId {
     slot: u32,
     generation: u32,
-}
-
-/// Bytes under way.
-#[derive(Debug)]
-pub(crate) enum Chunk {
-    Own(Vec<u8>),
-    Shared(Bytes),
-}
-
-impl Chunk {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own(v) => v,
-            Self::Shared(b) => b,
-        }
-    }
 }
 
 /// One end of a connection.
@@ -128,7 +113,7 @@ pub(crate) struct Slow {
 pub(crate) struct Network {
     conns: Vec<Conn>,
     free: Vec<u32>,
-    pool: Vec<Vec<u8>>,
+    spare: chunk::Spare,
     delay: Dist,
     special: Vec<(Vec<bool>, Vec<bool>, Dist)>,
     stream: Stream,
@@ -155,7 +140,7 @@ impl Network {
         Self {
             conns: Vec::new(),
             free: Vec::new(),
-            pool: Vec::new(),
+            spare: chunk::Spare::default(),
             delay: spec.delay,
             special: spec.links.iter().map(|l| (hosts(&l.from), hosts(&l.to), l.delay)).collect(),
             stream: Stream::new(seed, Purpose::Delay, 0),
@@ -257,14 +242,8 @@ impl Network {
     }
 
     /// Queues bytes. Returns when a delivery must be planned, if it must.
-    pub(crate) fn send(
-        &mut self,
-        id: ConnId,
-        dir: u8,
-        now: Micros,
-        bytes: &[u8],
-        shared: Option<&Bytes>,
-    ) -> Option<Micros> {
+    pub(crate) fn send(&mut self, id: ConnId, dir: u8, now: Micros, sent: &Sent<'_>) -> Option<Micros> {
+        let bytes = sent.bytes;
         let d = usize::from(dir);
         let conn = self.get(id)?;
         if bytes.is_empty() || !conn.ends[d].alive {
@@ -292,31 +271,23 @@ impl Network {
         if waits == Some(false)
             && let Some((at, newest)) = dir.chunks.back_mut()
         {
-            let mut both = newest.bytes().to_vec();
-            both.extend_from_slice(bytes);
-            *newest = Chunk::Own(both);
+            newest.append(sent);
             dir.last = dir.last.max(now + delay_more);
             *at = dir.last;
             return None;
         }
-        let copies = shared.is_none() || bytes.len() <= 1024;
+        let copies = sent.shared.is_none() || bytes.len() <= 1024;
         if dir.sent_at == now
             && copies
-            && let Some((_, Chunk::Own(newest))) = dir.chunks.back_mut()
+            && let Some((_, newest)) = dir.chunks.back_mut()
+            && newest.is_own()
         {
-            newest.extend_from_slice(bytes);
+            newest.append(sent);
             return None;
         }
         dir.sent_at = now;
         let delay = self.delay(from, to, now);
-        let mut chunk = match shared {
-            Some(b) => Chunk::Shared(b.clone()),
-            None => {
-                let mut own = self.pool.pop().unwrap_or_default();
-                own.extend_from_slice(bytes);
-                Chunk::Own(own)
-            }
-        };
+        let mut chunk = Chunk::new(sent, &mut self.spare);
         if rough && !self.noise.is_empty() {
             let port = self.get(id)?.port;
             let arrives = self.rough(from, to, port, &mut chunk);
@@ -338,13 +309,7 @@ impl Network {
 
     /// Takes back the memory of a delivered chunk.
     pub(crate) fn recycle(&mut self, chunk: Chunk) {
-        if let Chunk::Own(mut v) = chunk
-            && self.pool.len() < 4096
-            && v.capacity() <= 16 << 10
-        {
-            v.clear();
-            self.pool.push(v);
-        }
+        self.spare.keep(chunk);
     }
 
     /// One side closes: nothing is read there any more, what it has sent still arrives, and then the end does. Returns when a
@@ -391,10 +356,7 @@ impl Network {
         for (_, chunk) in &mut conn.dirs[side].chunks {
             let n = chunk.bytes().len().min(left);
             left -= n;
-            match chunk {
-                Chunk::Own(v) => v.truncate(n),
-                Chunk::Shared(b) => b.truncate(n),
-            }
+            chunk.truncate(n);
         }
     }
 

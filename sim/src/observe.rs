@@ -309,6 +309,8 @@ pub struct Outcome {
     pub messages: u64,
     /// Quorum packets (PROPOSAL, ACK, COMMIT, PING, …) that servers have read; elections and bytes of snapshots not among them.
     pub packets: u64,
+    /// Messages that servers were handed decoded ([`crate::spec::Network::typed`]).
+    pub typed: u64,
     /// Batches of bytes delivered from or to clients.
     pub client_messages: u64,
     /// Requests that clients saw answered.

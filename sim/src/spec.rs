@@ -169,11 +169,13 @@ pub struct Network {
     pub delay: Dist,
     /// Other delays for single directions.
     pub links: Vec<LinkDelay>,
+    /// Servers get messages of each other beside their bytes and do not decode them. Nothing else changes, nor does the digest.
+    pub typed: bool,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { delay: Dist::Exp { min_us: 100, mean_us: 1000 }, links: Vec::new() }
+        Self { delay: Dist::Exp { min_us: 100, mean_us: 1000 }, links: Vec::new(), typed: false }
     }
 }
 

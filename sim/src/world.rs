@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use quorate_core::config::Configuration;
 use quorate_core::error::DiskError;
-use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Payload, Port};
+use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Outbox, Payload, Port};
 use quorate_core::ids::{Ticket, Zxid};
 use quorate_core::peer::Peer;
 
@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::effect::Effect;
 use crate::fault::Plans;
 use crate::liveness::Progress;
-use crate::network::Network;
+use crate::network::{Network, Sent};
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
@@ -49,6 +49,8 @@ pub(crate) struct World<'a> {
     pub(crate) ops_left: u64,
     pub(crate) ops: Option<Vec<ExplicitOp>>,
     pub(crate) messages: u64,
+    /// Messages that servers got beside their bytes.
+    pub(crate) typed: u64,
     pub(crate) client_messages: u64,
     pub(crate) commits: u64,
     /// The counter of the newest epoch is used up, and when a leader last gave up for that.
@@ -99,6 +101,7 @@ impl<'a> World<'a> {
             ops_left: u64::from(spec.workload.generate.ops),
             ops: options.record_ops.then(Vec::new),
             messages: 0,
+            typed: 0,
             client_messages: 0,
             commits: 0,
             exhausted_at: 0,
@@ -195,6 +198,7 @@ impl<'a> World<'a> {
             outside: self.outside,
             messages: self.messages,
             packets: self.nodes.iter().map(Node::packets).sum(),
+            typed: self.typed,
             client_messages: self.client_messages,
             replies: self.clients.iter().map(|c| c.replies).sum(),
             end_ms: (self.now / 1000) as i64,
@@ -226,6 +230,9 @@ impl<'a> World<'a> {
         self.watcher.digest.number(self.now ^ 0xb007 ^ ((n as u64) << 48));
         self.running = Some(n);
         let mut peer = Box::new(Peer::new(cfg, now));
+        if self.spec.network.typed {
+            self.nodes[n].out = Outbox::with_messages();
+        }
         peer.start(now, &mut self.nodes[n].out);
         self.nodes[n].peer = Some(peer);
         self.running = None;
@@ -250,6 +257,7 @@ impl<'a> World<'a> {
     fn carry_out(&mut self, n: usize) {
         let mut out = std::mem::take(&mut self.nodes[n].out);
         let life = self.nodes[n].life;
+        let mut messages = out.messages();
         for action in out.actions() {
             let effect = match action {
                 Action::Send { link, payload } => self.nodes[n]
@@ -260,14 +268,15 @@ impl<'a> World<'a> {
             if effect.is_some_and(|e| self.effect(n, e, When::Before)) {
                 break;
             }
-            self.act(
-                n,
-                action,
-                match action {
-                    Action::Send { payload, .. } => out.bytes_of(payload),
-                    _ => &[],
-                },
-            );
+            let sent = match action {
+                Action::Send { payload, .. } => {
+                    let shared = if let Payload::Shared(b) = payload { Some(b) } else { None };
+                    let (messages, from) = messages.of(payload);
+                    Sent { bytes: out.bytes_of(payload), shared, messages, from }
+                }
+                _ => Sent::bytes(&[]),
+            };
+            self.act(n, action, &sent);
             if self.nodes[n].life != life || effect.is_some_and(|e| self.effect(n, e, When::After)) {
                 break;
             }
@@ -346,7 +355,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn act(&mut self, n: usize, action: &Action, bytes: &[u8]) {
+    fn act(&mut self, n: usize, action: &Action, sent: &Sent<'_>) {
         let digest = &mut self.watcher.digest;
         digest.number(self.now ^ ((n as u64) << 48));
         match action {
@@ -356,14 +365,13 @@ impl<'a> World<'a> {
                 digest.number(link.0);
                 self.dial(n, *link, *port, address);
             }
-            Action::Send { link, payload } => {
+            Action::Send { link, .. } => {
                 digest.number(link.0);
-                let shared = if let Payload::Shared(b) = payload { Some(b) } else { None };
-                match shared {
+                match sent.shared {
                     Some(b) if b.len() > LARGE => digest.number(self.nodes[n].hash_of(b)),
-                    _ => digest.bytes(bytes),
+                    _ => digest.bytes(sent.bytes),
                 }
-                self.send(n, *link, bytes, shared);
+                self.send(n, *link, sent);
             }
             Action::Close { link, why } => {
                 digest.number(link.0 ^ 1);

@@ -53,6 +53,7 @@ fn every_section_has_the_same_keys() {
     let sections = [
         ("topology", "Topology"),
         ("timing", "Timing"),
+        ("network", "Network"),
         ("disk", "DiskSpec"),
         ("limits", "Limits"),
         ("faults", "Faults"),

@@ -12,6 +12,7 @@ use crate::error::CloseReason;
 use crate::event::{Event, LinkEvent, Outbox, Port};
 use crate::ids::{LinkId, Millis, Now, Sid};
 use crate::jute::Reader;
+use crate::message::{Known, Message};
 use crate::wire::inbuf::InBuf;
 use crate::wire::notification::{FRAME_MAX, Hello, Notification, Vote, VoterState};
 
@@ -103,7 +104,9 @@ impl Text {
     /// Sends the notification; returns its length.
     fn send(&mut self, link: LinkId, what: &Announcement, out: &mut Outbox) -> usize {
         if self.config.len() <= COPY_MAX {
-            return out.send_with(link, |buf| self.encode(what, buf));
+            let Announcement { state, vote, round } = *what;
+            let message = || Message::Notification { state, vote, round };
+            return out.send_message(link, message, |buf| self.encode(what, buf));
         }
         if !self.many {
             let head = out.send_with(link, |buf| self.notification(what).encode_before_config(buf));
@@ -124,6 +127,21 @@ impl Text {
         out.send_shared(link, frame);
         sent
     }
+}
+
+/// The length of the notification at the start of `buf`, with the field that says it; `None` until all of it is there.
+fn frame_len(buf: &[u8], known: Option<(&Message, usize)>) -> Result<Option<usize>, CloseReason> {
+    if let Some((Message::Notification { .. }, len)) = known {
+        return Ok(Some(len));
+    }
+    if buf.len() < 4 {
+        return Ok(None);
+    }
+    let len = Reader::new(buf).i32().map_err(CloseReason::Undecodable)?;
+    let Some(len) = usize::try_from(len).ok().filter(|n| (1..=FRAME_MAX).contains(n)) else {
+        return Err(CloseReason::Misbehaved("notification frame of impossible length"));
+    };
+    Ok((buf.len() >= 4 + len).then_some(4 + len))
 }
 
 /// All election connections of a server.
@@ -314,7 +332,10 @@ impl Links {
                     }
                 }
             }
-            LinkEvent::Bytes(bytes) => self.on_bytes(now, link, bytes, &what, out, heard),
+            LinkEvent::Bytes(bytes) => self.on_bytes(now, link, (bytes, Known::default()), &what, out, heard),
+            LinkEvent::Messages { bytes, messages } => {
+                self.on_bytes(now, link, (bytes, Known::new(messages)), &what, out, heard);
+            }
         }
     }
 
@@ -364,17 +385,18 @@ impl Links {
         &mut self,
         now: Now,
         link: LinkId,
-        bytes: &[u8],
+        (bytes, known): (&[u8], Known<'_>),
         what: &Announcement,
         out: &mut Outbox,
         heard: &mut dyn FnMut(Sid, &Notification<'_>),
     ) {
         let Some(l) = self.links.get_mut(&link) else { return };
         let mut inbuf = core::mem::take(&mut l.inbuf);
+        let mut known = inbuf.known_in(known);
         let result = inbuf.process(bytes, |slice| {
             let mut used = 0;
             loop {
-                match self.on_frame(now, link, &slice[used..], what, out, heard) {
+                match self.on_frame(now, link, (&slice[used..], known.at(used)), what, out, heard) {
                     Ok(0) => return (used, Ok(())),
                     Ok(n) => used += n,
                     Err(why) => return (used, Err(why)),
@@ -404,7 +426,7 @@ impl Links {
         &mut self,
         now: Now,
         link: LinkId,
-        buf: &[u8],
+        (buf, known): (&[u8], Option<(&Message, usize)>),
         what: &Announcement,
         out: &mut Outbox,
         heard: &mut dyn FnMut(Sid, &Notification<'_>),
@@ -418,25 +440,15 @@ impl Links {
                 Ok(n)
             }
             Kind::Channel(sid) => {
-                if buf.len() < 4 {
-                    return Ok(0);
-                }
-                let len = Reader::new(buf).i32().map_err(CloseReason::Undecodable)?;
-                let Some(len) = usize::try_from(len).ok().filter(|n| (1..=FRAME_MAX).contains(n)) else {
-                    return Err(CloseReason::Misbehaved("notification frame of impossible length"));
-                };
-                if buf.len() < 4 + len {
-                    return Ok(0);
-                }
+                let Some(len) = frame_len(buf, known)? else { return Ok(0) };
                 if let Some(remote) = self.remotes.get_mut(&sid) {
                     remote.heard_ms = now.mono_ms;
                     remote.unreachable = false;
                 }
-                let payload = &buf[4..4 + len];
-                if let Some(n) = Notification::decode(payload).map_err(CloseReason::Undecodable)? {
+                if let Some(n) = Notification::read(&buf[4..len], known).map_err(CloseReason::Undecodable)? {
                     heard(sid, &n);
                 }
-                Ok(4 + len)
+                Ok(len)
             }
         }
     }

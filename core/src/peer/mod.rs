@@ -244,7 +244,7 @@ impl Peer {
         if self.front.owns(link) {
             let (front, mut ctx) = self.front_ctx(now, out);
             match event {
-                LinkEvent::Bytes(bytes) => front.bytes(link, bytes, &mut ctx),
+                LinkEvent::Bytes(bytes) | LinkEvent::Messages { bytes, .. } => front.bytes(link, bytes, &mut ctx),
                 LinkEvent::Closed => front.closed(link, &mut ctx),
                 LinkEvent::Drained(n) => front.drained(link, n, &mut ctx),
                 LinkEvent::Opened { .. } => {}

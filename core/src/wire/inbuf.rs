@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::message::Known;
+
 /// Bytes that arrived but do not make a whole message yet.
 #[derive(Debug, Default)]
 pub struct InBuf {
@@ -18,6 +20,12 @@ impl InBuf {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
+    }
+    /// Of the messages that are known to be in arriving bytes those that [`InBuf::process`] will show at these places: none while
+    /// something is held.
+    #[must_use]
+    pub fn known_in<'a>(&self, messages: Known<'a>) -> Known<'a> {
+        if self.held.is_empty() { messages } else { Known::default() }
     }
     /// Shows `decode` everything unconsumed, `bytes` last; it returns how much it consumed. The rest is kept.
     ///

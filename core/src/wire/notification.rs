@@ -4,8 +4,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::error::DecodeError;
-use crate::ids::{Epoch, Sid, Zxid};
+use crate::ids::{Sid, Zxid};
 use crate::jute::{Put, Reader, frame};
+use crate::message::Message;
+pub use crate::message::{Vote, VoterState};
 
 /// First bytes of an election connection, initiator to acceptor.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,35 +62,6 @@ impl Hello {
     }
 }
 
-/// Role of a notification's sender, with its wire code.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[allow(missing_docs)]
-pub enum VoterState {
-    Looking = 0,
-    Following = 1,
-    Leading = 2,
-    Observing = 3,
-}
-
-/// A vote: whom, with which history.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct Vote {
-    /// Proposed leader.
-    pub leader: Sid,
-    /// Its last logged zxid.
-    pub zxid: Zxid,
-    /// Its current epoch.
-    pub epoch: Epoch,
-}
-
-impl Vote {
-    /// The total order of votes: epoch, zxid, sid.
-    #[must_use]
-    pub fn key(&self) -> (Epoch, Zxid, Sid) {
-        (self.epoch, self.zxid, self.leader)
-    }
-}
-
 /// One notification.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notification<'a> {
@@ -104,6 +77,8 @@ pub struct Notification<'a> {
     pub config: Option<&'a [u8]>,
 }
 
+/// Bytes of a payload before the configuration text, in the form that we send.
+const CONFIG: usize = 4 + 8 + 8 + 8 + 8 + 4 + 4;
 /// Longest notification frame, in bytes (2.2).
 pub const FRAME_MAX: usize = 524_288;
 
@@ -119,7 +94,7 @@ impl<'a> Notification<'a> {
     /// Appends all of the frame that comes before the bytes of the configuration text.
     pub fn encode_before_config(&self, out: &mut Vec<u8>) {
         let config = self.config.unwrap_or_default().len();
-        out.put_len(4 + 8 + 8 + 8 + 8 + 4 + 4 + config);
+        out.put_len(CONFIG + config);
         self.encode_head(out);
         out.put_len(config);
     }
@@ -132,6 +107,13 @@ impl<'a> Notification<'a> {
         out.put_i64(self.round);
         out.put_i64(self.vote.epoch);
         out.put_i32(2);
+    }
+
+    /// As [`Notification::decode`], where what the payload says may be known.
+    pub fn read(payload: &'a [u8], known: Option<(&Message, usize)>) -> Result<Option<Self>, DecodeError> {
+        let Some((Message::Notification { state, vote, round }, _)) = known else { return Self::decode(payload) };
+        let config = payload.get(CONFIG..);
+        Ok(Some(Self { state: *state, vote: *vote, round: *round, version: 2, config }))
     }
 
     /// Reads a frame's payload. `Ok(None)`: to be skipped (too short, or an impossible configuration length).

@@ -2,9 +2,12 @@
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use crate::error::DecodeError;
 use crate::ids::{Epoch, SessionId, Sid, Zxid};
 use crate::jute::{Put, Reader};
+use crate::message::{Data, Message};
 use crate::wire::records::Id;
 
 /// Packet types.
@@ -69,10 +72,14 @@ pub struct Packet<'a> {
     pub data: Option<&'a [u8]>,
     /// Identities of the session in a REQUEST; `None` is null.
     pub auth: Option<Vec<Id<'a>>>,
+    /// The same data where it is shared already.
+    pub shared: Option<&'a Bytes>,
 }
 
 /// Bytes before `data`.
 const HEAD: usize = 16;
+/// Bytes behind it when there are no identities.
+const TAIL: usize = 4;
 /// Bounds the identities of one REQUEST.
 const AUTH_MAX: usize = 1 << 20;
 
@@ -80,7 +87,7 @@ impl<'a> Packet<'a> {
     /// A packet without identities.
     #[must_use]
     pub const fn new(kind: i32, zxid: Zxid, data: Option<&'a [u8]>) -> Self {
-        Self { kind, zxid, data, auth: None }
+        Self { kind, zxid, data, auth: None, shared: None }
     }
 
     /// Appends what comes before the bytes of its data.
@@ -109,6 +116,25 @@ impl<'a> Packet<'a> {
                 ids.iter().for_each(|id| id.encode(out));
             }
         }
+    }
+
+    /// As [`Packet::decode`], where what is at the start of `buf` may be known, with its length.
+    pub fn read(
+        buf: &'a [u8],
+        known: Option<(&'a Message, usize)>,
+        data_max: usize,
+    ) -> Result<Option<(Self, usize)>, DecodeError> {
+        if let Some((Message::Packet { kind, zxid, data }, len)) = known {
+            let (data, shared) = match data {
+                Data::None => (None, None),
+                Data::Inside => (buf.get(HEAD..len.saturating_sub(TAIL)), None),
+                Data::Shared(bytes) => (Some(&bytes[..]), Some(bytes)),
+            };
+            if data.is_none_or(|d| d.len() <= data_max) {
+                return Ok(Some((Self { kind: *kind, zxid: *zxid, data, auth: None, shared }, len)));
+            }
+        }
+        Self::decode(buf, data_max)
     }
 
     /// Reads the packet at the start of `buf`; `Ok(None)` until all of it is there. `data_max` bounds its data, in bytes.
@@ -150,7 +176,7 @@ impl<'a> Packet<'a> {
                 Some(ids)
             }
         };
-        Ok(Some((Self { kind, zxid, data, auth }, r.position())))
+        Ok(Some((Self { kind, zxid, data, auth, shared: None }, r.position())))
     }
 }
 

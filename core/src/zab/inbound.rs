@@ -6,6 +6,7 @@ use crate::error::CloseReason;
 use crate::ids::SessionId;
 use crate::ids::{LinkId, Zxid};
 use crate::jute::Reader;
+use crate::message::Known;
 use crate::mutant::Mutant;
 use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoch, decode_touches, kind};
 use crate::wire::records::{Id, op};
@@ -15,14 +16,21 @@ use crate::zab::learner::{FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
 use crate::zab::{Ctx, Effect, packet_max};
 
 impl Leader {
-    pub(crate) fn on_bytes(&mut self, h: &mut Handler, bytes: &[u8], ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
+    pub(crate) fn on_bytes(
+        &mut self,
+        h: &mut Handler,
+        bytes: &[u8],
+        known: Known<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), CloseReason> {
         h.heard_ms = ctx.now.mono_ms;
         let max = packet_max(ctx.cfg);
         let mut inbuf = core::mem::take(&mut h.inbuf);
+        let mut known = inbuf.known_in(known);
         let result = inbuf.process(bytes, |slice| {
             let mut used = 0;
             loop {
-                match Packet::decode(&slice[used..], max) {
+                match Packet::read(&slice[used..], known.at(used), max) {
                     Ok(None) => return (used, Ok(())),
                     Err(e) => return (used, Err(CloseReason::Undecodable(e))),
                     Ok(Some((packet, n))) => {

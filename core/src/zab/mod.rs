@@ -18,6 +18,7 @@ use crate::disk::Disk;
 use crate::event::{Event, Outbox};
 use crate::ids::{Epoch, LinkId, Now, SessionId, Sid, Zxid};
 use crate::jute::{Put, Reader};
+use crate::message::{Data, Message};
 use crate::mutant::Mutant;
 use crate::quorum::Verifier;
 use crate::tree::DataTree;
@@ -143,7 +144,9 @@ const COPY_MAX: usize = 4096;
 /// Sends a packet that carries a transaction. Returns the bytes queued.
 pub(crate) fn send_record(out: &mut Outbox, link: LinkId, packet_kind: i32, record: &Record) -> usize {
     if record.payload.len() <= COPY_MAX {
-        return out.send_with(link, |buf| Packet::new(packet_kind, record.zxid, Some(&record.payload)).encode(buf));
+        let (zxid, payload) = (record.zxid, &record.payload);
+        let message = || Message::Packet { kind: packet_kind, zxid, data: Data::Shared(payload.clone()) };
+        return out.send_message(link, message, |buf| Packet::new(packet_kind, zxid, Some(payload)).encode(buf));
     }
     let head = out.send_with(link, |buf| {
         buf.put_i32(packet_kind);
@@ -157,7 +160,9 @@ pub(crate) fn send_record(out: &mut Outbox, link: LinkId, packet_kind: i32, reco
 
 /// Sends a packet. Returns the bytes queued.
 pub(crate) fn send_packet(out: &mut Outbox, link: LinkId, packet_kind: i32, zxid: Zxid, data: Option<&[u8]>) -> usize {
-    out.send_with(link, |buf| Packet::new(packet_kind, zxid, data).encode(buf))
+    let inside = if data.is_some() { Data::Inside } else { Data::None };
+    let message = || Message::Packet { kind: packet_kind, zxid, data: inside };
+    out.send_message(link, message, |buf| Packet::new(packet_kind, zxid, data).encode(buf))
 }
 
 /// Sends PROPOSAL and COMMIT of one history entry. Returns the bytes queued.

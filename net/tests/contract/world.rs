@@ -53,7 +53,9 @@ impl Machine for Script {
         let seen = match input {
             Input::Tick => Seen::Tick,
             Input::Link { link, event: LinkEvent::Opened { port, remote } } => Seen::Opened(link, port, remote),
-            Input::Link { link, event: LinkEvent::Bytes(bytes) } => Seen::Bytes(link, bytes.to_vec()),
+            Input::Link { link, event: LinkEvent::Bytes(bytes) | LinkEvent::Messages { bytes, .. } } => {
+                Seen::Bytes(link, bytes.to_vec())
+            }
             Input::Link { link, event: LinkEvent::Closed } => Seen::Closed(link),
             Input::Link { link, event: LinkEvent::Drained(n) } => Seen::Drained(link, n),
             Input::Disk { ticket, result } => Seen::Disk(ticket, result),

@@ -117,7 +117,7 @@ pub fn put_call(out: &mut Vec<u8>, now: Now, call: &Call<'_>, last: &mut Last) {
         Call::Input(Input::Tick) => 3,
         Call::Input(Input::Link { event, .. }) => match event {
             LinkEvent::Opened { .. } => 4,
-            LinkEvent::Bytes(_) => 5,
+            LinkEvent::Bytes(_) | LinkEvent::Messages { .. } => 5,
             LinkEvent::Closed => 6,
             LinkEvent::Drained(_) => 7,
         },
@@ -139,7 +139,7 @@ pub fn put_call(out: &mut Vec<u8>, now: Now, call: &Call<'_>, last: &mut Last) {
                     out.push(port_number(*port));
                     put_address(out, *remote);
                 }
-                LinkEvent::Bytes(bytes) => put_bytes(out, bytes),
+                LinkEvent::Bytes(bytes) | LinkEvent::Messages { bytes, .. } => put_bytes(out, bytes),
                 LinkEvent::Closed => {}
                 LinkEvent::Drained(n) => put_number(out, *n as u64),
             }

@@ -150,7 +150,9 @@ fn call_text(call: &Call<'_>) -> String {
         Call::Flush => "flush".into(),
         Call::Input(Input::Tick) => "tick".into(),
         Call::Input(Input::Link { link, event }) => match event {
-            LinkEvent::Bytes(bytes) => format!("link {:#x}: {} bytes arrive", link.0, bytes.len()),
+            LinkEvent::Bytes(bytes) | LinkEvent::Messages { bytes, .. } => {
+                format!("link {:#x}: {} bytes arrive", link.0, bytes.len())
+            }
             LinkEvent::Drained(n) => format!("link {:#x}: {n} bytes have left", link.0),
             LinkEvent::Closed => format!("link {:#x}: closed", link.0),
             LinkEvent::Opened { port, remote } => format!("link {:#x}: opened, {port:?} port, {remote}", link.0),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::campaign::Shard;
+use super::one::Connections;
 
 const EXAMPLES: &str = "Examples:
   quorate sim run --seed 7                       one run, everything in it drawn from the seed
@@ -22,6 +23,7 @@ const FUZZ_HELP: &str = "Examples:
   quorate sim fuzz --seeds 0..2000 --jobs 4
   quorate sim fuzz --for 120s --jobs 2                     fresh seeds; the first one is printed and can be given with --base
   quorate sim fuzz --seeds 0..200 --twice                  each seed twice: the digests must be equal
+  quorate sim fuzz --seeds 0..200 --connections both       each seed with and without decoding: the digests must be equal
   quorate sim fuzz --seeds 0..200 --digests a.txt          one digest a seed, to compare two builds with diff
   quorate sim fuzz --seeds 0..100000 --shard 3/16 --report 3.json
   quorate sim merge *.json                                 the sixteen reports as one
@@ -38,8 +40,8 @@ seed behind the last line printed is it.
 
 --json writes an object for each seed as its run ends, and last of all the summary, the only line with the key `kind`; --report
 writes the summary alone:
-  kind (campaign), schema (1), settings {version, mutant, twice, floors, whole}, shard {index, of}, ended (complete, time, first,
-  stopped), seeds [{from, to}] that ran (to not included), seconds, exit (the exit code);
+  kind (campaign), schema (1), settings {version, mutant, connections, twice, floors, whole}, shard {index, of}, ended (complete,
+  time, first, stopped), seeds [{from, to}] that ran (to not included), seconds, exit (the exit code);
   runs, pass, violations, liveness_failures, excused, panics, nondeterministic, worked (runs with 100 commits);
   commits, leader_changes, faults_effective, messages, virtual_ms, reads, writes: each {sum, min, mean} over the runs;
   faults {KIND: {drawn (runs whose swarm had it), effective (times it struck something), runs (in which it did)}};
@@ -132,12 +134,15 @@ pub struct SimBench {
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    /// Servers get messages of each other beside their bytes, as with `fuzz --connections typed`
+    #[arg(long)]
+    pub typed: bool,
     /// Exit code 1 when a floor is broken
     #[arg(long)]
     pub check: bool,
 }
 
-/// What `run`, `fuzz` and `mutants` share.
+/// What `run` and `fuzz` share.
 #[derive(Debug, Args)]
 pub struct Common {
     /// One JSON object a seed on standard output
@@ -146,6 +151,9 @@ pub struct Common {
     /// Plant this bug (needs a build with the feature `mutants`)
     #[arg(long, value_name = "ID")]
     pub mutant: Option<String>,
+    /// How servers hear each other; the digest of a seed does not depend on it
+    #[arg(long, value_enum, default_value_t)]
+    pub connections: Connections,
     /// Where failing seeds write their scenario files
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,

@@ -8,7 +8,7 @@ use quorate_sim::spec::FaultKind;
 use serde::{Deserialize, Serialize};
 
 use super::SimExit;
-use super::one::Ran;
+use super::one::{Connections, Ran};
 use crate::version;
 
 /// Of the summary's JSON; a change that a reader could trip over makes a new number.
@@ -121,6 +121,9 @@ pub struct Settings {
     pub version: String,
     /// Planted bug.
     pub mutant: Option<String>,
+    /// How servers heard each other.
+    #[serde(default)]
+    pub connections: Connections,
     /// Each seed ran twice.
     pub twice: bool,
     /// Whether the floors are demanded.
@@ -347,7 +350,7 @@ impl Summary {
             self.liveness_failures,
             self.panics
         );
-        if self.settings.twice {
+        if self.settings.twice || self.settings.connections == Connections::Both {
             let _ = write!(out, ", {} not the same twice", self.nondeterministic);
         }
         let _ = writeln!(out, "\n  {:<18} {:>14} {:>10} {:>12}", "", "all runs", "least", "mean");

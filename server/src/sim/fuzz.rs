@@ -10,12 +10,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use quorate_sim::Violation;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::Fuzz;
 use super::campaign::{Ended, Settings, Span, Summary};
-use super::one::{self, Ran};
+use super::one::{self, Connections, Ran};
 use super::{SimExit, replay, report};
 use crate::serve::print;
 
@@ -56,6 +55,8 @@ pub struct Plan<'a> {
     pub mutant: Option<&'a str>,
     /// On so many threads.
     pub jobs: u16,
+    /// How servers hear each other.
+    pub connections: Connections,
     /// Each twice: the digests must be equal.
     pub twice: bool,
     /// No seed begins after this.
@@ -105,25 +106,7 @@ fn run_seed(seed: u64, plan: &Plan<'_>) -> Ran {
         // The first seed has shown that this build can plant the bug.
         Err(e) => unreachable!("{e}"),
     };
-    let mut ran = one::run(&spec, None, false);
-    if plan.twice {
-        compare(&mut ran, &one::run(&spec, None, false));
-    }
-    ran
-}
-
-/// A seed that does not do the same twice proves nothing: that goes before whatever else was found.
-fn compare(ran: &mut Ran, again: &Ran) {
-    let text = |r: &Ran| match &r.outcome {
-        Some(o) => format!("{}, digest {:#018x}", r.verdict, o.digest),
-        None => format!("{} ({})", r.verdict, r.violation.as_ref().map_or("", |v| &v.text)),
-    };
-    let (first, second) = (text(ran), text(again));
-    if first != second {
-        let text = format!("the first run: {first}; but the second run of this seed: {second}");
-        ran.verdict = "determinism";
-        ran.violation = Some(Violation { invariant: "determinism", at_ms: 0, node: None, text });
-    }
+    one::run_ways(&spec, plan.connections, plan.twice, None)
 }
 
 /// A first seed that nobody has run yet: ms of the wall clock.
@@ -182,14 +165,21 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
         eprintln!("seeds from {}", seeds.from);
     }
     let floors = !options.no_floors && mutant.is_none();
-    let settings =
-        Settings { mutant: options.common.mutant.clone(), twice: options.twice, floors, whole, ..Settings::default() };
+    let connections = options.common.connections;
+    let settings = Settings {
+        mutant: options.common.mutant.clone(),
+        connections,
+        twice: options.twice,
+        floors,
+        whole,
+        ..Settings::default()
+    };
     let mut totals = Summary::new(settings, options.shard);
     let mut digests = options.digests.as_ref().map(|_| BTreeMap::new());
     let count = whole.map(|_| seeds.to - seeds.from);
     let mut progress = Progress { began, told: began, count, until };
     let mut first = false;
-    let plan = Plan { seeds, mutant, jobs: options.jobs, twice: options.twice, until };
+    let plan = Plan { seeds, mutant, jobs: options.jobs, connections, twice: options.twice, until };
     let result = run_plan(&plan, &stop, |ran| {
         if let Some(ran) = ran {
             first |= options.first && ran.failed();
@@ -227,7 +217,8 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
 /// Reports one run and counts it.
 fn take(ran: &Ran, options: &Fuzz, totals: &mut Summary) {
     let mutant = options.common.mutant.as_deref();
-    let Ok(spec) = one::spec_of(ran.seed, mutant) else { return };
+    let Ok(mut spec) = one::spec_of(ran.seed, mutant) else { return };
+    spec.network.typed = options.common.connections == Connections::Typed;
     let file = replay::save_failure(ran, &spec, &options.common.out);
     totals.add(ran, &spec, file.as_ref().map(|f| f.display().to_string()));
     if options.common.json {
@@ -268,22 +259,4 @@ fn write_digests(file: Option<&Path>, digests: &BTreeMap<u64, Option<u64>>) -> b
         return false;
     }
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_runs_that_differ_are_a_failure() {
-        let spec = one::spec_of(3, None).unwrap();
-        let mut ran = one::run(&spec, None, false);
-        let same = one::run(&spec, None, false);
-        compare(&mut ran, &same);
-        assert_eq!(ran.verdict, "pass");
-        let other = one::run(&one::spec_of(4, None).unwrap(), None, false);
-        compare(&mut ran, &other);
-        assert_eq!((ran.verdict, ran.failed()), ("determinism", true));
-        assert_eq!(SimExit::of(ran.verdict), SimExit::Determinism);
-    }
 }

@@ -87,6 +87,7 @@ fn join(parts: Vec<(String, Summary)>) -> Result<(Summary, Vec<String>), String>
                 let differs = [
                     ("version", a.version != b.version),
                     ("mutant", a.mutant != b.mutant),
+                    ("connections", a.connections != b.connections),
                     ("twice", a.twice != b.twice),
                     ("floors", a.floors != b.floors),
                     ("whole", a.whole != b.whole && !(shards.is_empty())),

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use quorate_core::mutant::Mutant;
 use quorate_sim::check::Checks;
 use quorate_sim::observe::NoCheck;
 use quorate_sim::scenario::{DETERMINISM, Expect, Scenario, VERSION, verdict_of};
 use quorate_sim::{Check, Options, Outcome, RunSpec, Verdict, Violation};
+use serde::{Deserialize, Serialize};
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -19,6 +21,34 @@ pub fn quiet_panics() {
     panic::set_hook(Box::new(|info| {
         LAST_PANIC.with(|last| *last.borrow_mut() = Some(info.to_string()));
     }));
+}
+
+/// How servers hear each other. Nothing that a run does depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connections {
+    /// Bytes, which they decode
+    #[default]
+    Encoded,
+    /// Messages beside the bytes, which they need not decode
+    Typed,
+    /// Encoded, then typed: the digests must be equal
+    Both,
+}
+
+impl Connections {
+    /// Each way that a seed runs, as [`quorate_sim::spec::Network::typed`] says it.
+    const fn ways(self) -> &'static [bool] {
+        match self {
+            Self::Encoded => &[false],
+            Self::Typed => &[true],
+            Self::Both => &[false, true],
+        }
+    }
+}
+
+const fn way(spec: &RunSpec) -> &'static str {
+    if spec.network.typed { "typed" } else { "encoded" }
 }
 
 /// What came out of a run that may have panicked.
@@ -58,18 +88,25 @@ impl Ran {
     }
 }
 
-/// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, and must be the same.
+/// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, with connections of the
+/// other kind, and must be the same.
 pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
     let mut ran = once(spec, trace, record_ops);
     if !spec.checks.twice || ran.failed() {
         return ran;
     }
-    let again = once(spec, None, false);
+    let mut other = spec.clone();
+    other.network.typed = !spec.network.typed;
+    let again = once(&other, None, false);
     let digest = |ran: &Ran| ran.outcome.as_ref().map_or(0, |o| o.digest);
     let (first, second) = (digest(&ran), digest(&again));
     ran.took += again.took;
     if first != second {
-        let text = format!("the same run again has digest {second:#018x}; but the first time it was {first:#018x}");
+        let (way, before) = (way(&other), way(spec));
+        let text = format!(
+            "the same run again, connections {way}, has digest {second:#018x}; but the first time, connections {before}, it was \
+             {first:#018x}"
+        );
         let at_ms = ran.outcome.as_ref().map_or(0, |o| o.end_ms);
         let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text };
         if let Some(outcome) = &mut ran.outcome {
@@ -79,6 +116,36 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool
         (ran.verdict, ran.violation) = (Verdict::Violation.name(), Some(violation));
     }
     ran
+}
+
+/// Runs this spec with these connections, each way twice if asked for: what came out first, unless another run differs from it.
+pub fn run_ways(spec: &RunSpec, connections: Connections, twice: bool, trace: Option<&mut dyn FnMut(&str)>) -> Ran {
+    let times = if twice { 2 } else { 1 };
+    let mut ways = connections.ways().iter().flat_map(|typed| std::iter::repeat_n(*typed, times));
+    let mut spec = spec.clone();
+    spec.network.typed = ways.next().unwrap_or_default();
+    let mut ran = run(&spec, trace, false);
+    for typed in ways {
+        spec.network.typed = typed;
+        if ran.verdict != DETERMINISM {
+            compare(&mut ran, &run(&spec, None, false), way(&spec));
+        }
+    }
+    ran
+}
+
+/// A seed that does not do the same twice proves nothing: that goes before whatever else was found.
+fn compare(ran: &mut Ran, again: &Ran, way: &str) {
+    let text = |r: &Ran| match &r.outcome {
+        Some(o) => format!("{}, digest {:#018x}", r.verdict, o.digest),
+        None => format!("{} ({})", r.verdict, r.violation.as_ref().map_or("", |v| &v.text)),
+    };
+    let (first, second) = (text(ran), text(again));
+    if first != second {
+        let text = format!("the first run: {first}; but another run of this seed, connections {way}: {second}");
+        ran.verdict = DETERMINISM;
+        ran.violation = Some(Violation { invariant: DETERMINISM, at_ms: 0, node: None, text });
+    }
 }
 
 fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
@@ -138,4 +205,22 @@ pub fn can_plant(id: &str) -> Result<(), String> {
         return Err("this binary cannot plant bugs: build it with `--features mutants`".into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SimExit;
+    use super::*;
+
+    #[test]
+    fn two_runs_that_differ_are_a_failure() {
+        let spec = spec_of(3, None).unwrap();
+        let mut ran = run_ways(&spec, Connections::Both, true, None);
+        assert_eq!(ran.verdict, "pass");
+        let other = run(&spec_of(4, None).unwrap(), None, false);
+        compare(&mut ran, &other, "typed");
+        assert_eq!((ran.verdict, ran.failed()), ("determinism", true));
+        assert!(ran.violation.unwrap().text.contains("connections typed: pass"));
+        assert_eq!(SimExit::of(ran.verdict), SimExit::Determinism);
+    }
 }

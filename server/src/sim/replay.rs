@@ -6,7 +6,7 @@ use quorate_sim::RunSpec;
 use quorate_sim::scenario::Scenario;
 
 use super::args::{Replay, Run};
-use super::one::{self, Ran};
+use super::one::{self, Connections, Ran};
 use super::{SimExit, report};
 use crate::recording;
 use crate::serve::print;
@@ -15,11 +15,6 @@ use crate::serve::print;
 pub(super) fn usage(what: &str) -> SimExit {
     eprintln!("error: {what}");
     SimExit::Usage
-}
-
-fn traced(spec: &RunSpec, trace: bool, record_ops: bool) -> Ran {
-    let mut line = |text: &str| println!("{text}");
-    one::run(spec, trace.then_some(&mut line as &mut dyn FnMut(&str)), record_ops)
 }
 
 /// The file of a failing seed.
@@ -46,11 +41,15 @@ pub fn save_failure(ran: &Ran, spec: &RunSpec, out: &Path) -> Option<PathBuf> {
 #[must_use]
 pub fn run(options: &Run) -> SimExit {
     let mutant = options.common.mutant.as_deref();
-    let spec = match one::spec_of(options.seed, mutant) {
+    let mut spec = match one::spec_of(options.seed, mutant) {
         Ok(spec) => spec,
         Err(e) => return usage(&e),
     };
-    let ran = traced(&spec, options.trace, false);
+    let connections = options.common.connections;
+    let mut line = |text: &str| println!("{text}");
+    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let ran = one::run_ways(&spec, connections, false, trace);
+    spec.network.typed = connections == Connections::Typed;
     let file = save_failure(&ran, &spec, &options.common.out);
     if let Some(save) = &options.save {
         report::save(&ran.scenario(&format!("seed-{}", options.seed), &spec), save);
@@ -90,7 +89,9 @@ pub fn replay(options: &Replay) -> SimExit {
         }
         scenario.spec.mutant = Some(id.clone());
     }
-    let ran = traced(&scenario.spec, options.trace, options.freeze.is_some());
+    let mut line = |text: &str| println!("{text}");
+    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let ran = one::run(&scenario.spec, trace, options.freeze.is_some());
     let differences = differences(&scenario, &ran);
     if let (Some(file), Some(outcome)) = (&options.freeze, &ran.outcome) {
         let mut frozen = scenario.clone();

@@ -128,7 +128,7 @@ impl Network {
             if bytes.is_empty() {
                 return false;
             }
-            *chunk = Chunk::Own(bytes);
+            chunk.replace(bytes);
         }
         true
     }

@@ -1,12 +1,11 @@
 //! Connections move on: asked for, accepted, delivered, drained, closed.
 
-use bytes::Bytes;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use quorate_core::event::{Input, LinkEvent, Port};
 use quorate_core::ids::LinkId;
 
 use super::World;
-use crate::network::{Chunk, ConnId, End};
+use crate::network::{Chunk, ConnId, End, Sent};
 use crate::node;
 use crate::queue::{Micros, Plan};
 
@@ -70,7 +69,7 @@ impl World<'_> {
     pub(crate) fn say(&mut self, from: usize, to: usize, port: Port, bytes: &[u8]) {
         let end = End { host: from as u32, life: u32::MAX, link: NOBODY, alive: true, opened: true };
         let id = self.net.open(port, end, to as u32);
-        self.net.send(id, 0, self.now, bytes, None);
+        self.net.send(id, 0, self.now, &Sent::bytes(bytes));
         let delay = self.net.delay(from as u32, to as u32, self.now);
         self.queue.push(self.now + delay, Plan::Syn(id));
         // Whoever it was goes again, if it is not sent away before.
@@ -183,9 +182,9 @@ impl World<'_> {
     }
 
     /// A server sends.
-    pub(super) fn send(&mut self, n: usize, link: LinkId, bytes: &[u8], shared: Option<&Bytes>) {
+    pub(super) fn send(&mut self, n: usize, link: LinkId, sent: &Sent<'_>) {
         let Some((id, side)) = self.nodes[n].find(link) else { return };
-        let at = self.net.send(id, side as u8, self.now, bytes, shared);
+        let at = self.net.send(id, side as u8, self.now, sent);
         self.arm(id, side, at);
         self.list_drain(n, id, side);
         if let Some(full) = self.net.burst.take() {
@@ -195,7 +194,7 @@ impl World<'_> {
 
     /// A client sends.
     pub(super) fn send_as_client(&mut self, id: ConnId, bytes: &[u8]) {
-        let at = self.net.send(id, 0, self.now, bytes, None);
+        let at = self.net.send(id, 0, self.now, &Sent::bytes(bytes));
         self.arm(id, 0, at);
     }
 
@@ -366,10 +365,10 @@ impl World<'_> {
             && chunk.bytes().len() > most
         {
             self.plans.took(slow.by);
-            let rest = Bytes::copy_from_slice(&chunk.bytes()[most..]);
-            chunk = Chunk::Shared(Bytes::copy_from_slice(&chunk.bytes()[..most]));
+            let (first, rest) = chunk.split(most);
+            chunk = first;
             if let Some(conn) = self.net.get(id) {
-                conn.dirs[d].chunks.push_front((at, Chunk::Shared(rest)));
+                conn.dirs[d].chunks.push_front((at, rest));
             }
         }
         let more = self.take(id, d, sender, receiver, chunk);
@@ -408,16 +407,32 @@ impl World<'_> {
             }
             let bytes = chunk.bytes();
             let cut = if bytes.len() > 1 && self.net.chance(SPLIT_PERMILLE) { bytes.len() / 2 } else { 0 };
-            let (first, second) = bytes.split_at(cut);
-            for part in [first, second] {
-                let same = self.nodes[host].life == receiver.life;
-                if !part.is_empty() && same && self.net.get(id).is_some_and(|c| c.ends[1 - d].alive) {
-                    self.step(host, Input::Link { link: receiver.link, event: LinkEvent::Bytes(part) });
-                }
+            if cut > 0 {
+                let (first, rest) = chunk.split(cut);
+                self.hand_over(id, d, receiver, &first);
+                self.hand_over(id, d, receiver, &rest);
+            } else {
+                self.hand_over(id, d, receiver, &chunk);
             }
         }
         self.net.recycle(chunk);
         true
+    }
+
+    /// A server gets bytes, if it still wants any.
+    fn hand_over(&mut self, id: ConnId, d: usize, receiver: End, chunk: &Chunk) {
+        let host = receiver.host as usize;
+        let same = self.nodes[host].life == receiver.life;
+        let (bytes, messages) = (chunk.bytes(), chunk.messages());
+        if bytes.is_empty() || !same || !self.net.get(id).is_some_and(|c| c.ends[1 - d].alive) {
+            return;
+        }
+        self.typed += messages.len() as u64;
+        let event = match messages {
+            [] => LinkEvent::Bytes(bytes),
+            _ => LinkEvent::Messages { bytes, messages },
+        };
+        self.step(host, Input::Link { link: receiver.link, event });
     }
 
     /// Bytes for a process that does not hold the connection any more: the sender is told.

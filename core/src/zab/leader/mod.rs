@@ -11,6 +11,7 @@ use crate::error::CloseReason;
 use crate::event::{Action, Event, Health, LinkEvent, Port, SyncKind};
 use crate::ids::{Epoch, LinkId, Millis, Sid, Zxid};
 use crate::jute::Put;
+use crate::message::Known;
 use crate::mutant::{Mutant, coin};
 use crate::quorum::Tally;
 use crate::wire::packet::kind;
@@ -624,10 +625,8 @@ impl Leader {
             LinkEvent::Opened { remote, .. } => {
                 self.handlers.insert(link, Handler::new(link, remote, ctx.now.mono_ms));
             }
-            LinkEvent::Bytes(bytes) => {
-                self.with_handler(link, ctx, |leader, h, ctx| leader.on_bytes(h, bytes, ctx));
-                self.after_bytes(link, ctx);
-            }
+            LinkEvent::Bytes(bytes) => self.arrived(link, bytes, Known::default(), ctx),
+            LinkEvent::Messages { bytes, messages } => self.arrived(link, bytes, Known::new(messages), ctx),
             LinkEvent::Closed => {
                 if let Some(mut h) = self.handlers.remove(&link)
                     && let Stage::Feeding(Feed::Probe(r) | Feed::Snapshot(r, _) | Feed::Log(r)) = h.stage
@@ -650,6 +649,11 @@ impl Leader {
                 }
             }
         }
+    }
+
+    fn arrived(&mut self, link: LinkId, bytes: &[u8], known: Known<'_>, ctx: &mut Ctx<'_>) {
+        self.with_handler(link, ctx, |leader, h, ctx| leader.on_bytes(h, bytes, known, ctx));
+        self.after_bytes(link, ctx);
     }
 
     /// What a packet of one learner may have changed: for all, and for itself, as it was not in the map while it was read.

@@ -11,6 +11,7 @@ use crate::error::CloseReason;
 use crate::event::{Action, Event, Health, LinkEvent, Port};
 use crate::ids::{Epoch, LinkId, Millis, SessionId, Sid, Zxid};
 use crate::jute::{Put, Reader};
+use crate::message::Known;
 use crate::mutant::Mutant;
 use crate::session::TouchTable;
 use crate::wire::inbuf::InBuf;
@@ -226,7 +227,11 @@ impl Learner {
             LinkEvent::Opened { .. } => self.introduce(ctx),
             LinkEvent::Bytes(bytes) => {
                 self.heard_ms = ctx.now.mono_ms;
-                self.on_bytes(bytes, ctx);
+                self.on_bytes(bytes, Known::default(), ctx);
+            }
+            LinkEvent::Messages { bytes, messages } => {
+                self.heard_ms = ctx.now.mono_ms;
+                self.on_bytes(bytes, Known::new(messages), ctx);
             }
             LinkEvent::Drained(n) => self.undrained = self.undrained.saturating_sub(n),
             LinkEvent::Closed => {
@@ -264,9 +269,10 @@ impl Learner {
         matches!(self.stage, Stage::Connecting { .. } | Stage::Accepting | Stage::Cutting(_) | Stage::Persisting(_))
     }
 
-    fn on_bytes(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    fn on_bytes(&mut self, bytes: &[u8], known: Known<'_>, ctx: &mut Ctx<'_>) {
         let max = packet_max(ctx.cfg);
         let mut inbuf = core::mem::take(&mut self.inbuf);
+        let mut known = inbuf.known_in(known);
         let result = inbuf.process(bytes, |slice| {
             let mut used = 0;
             while used < slice.len() && !self.blocked() && self.link.is_some() {
@@ -277,7 +283,7 @@ impl Learner {
                     }
                     continue;
                 }
-                match Packet::decode(&slice[used..], max) {
+                match Packet::read(&slice[used..], known.at(used), max) {
                     Ok(None) => break,
                     Err(e) => return (used, Err(CloseReason::Undecodable(e))),
                     Ok(Some((packet, n))) => {
@@ -318,7 +324,7 @@ impl Learner {
     fn unblocked(&mut self, ctx: &mut Ctx<'_>) {
         // The own disk took its time: the leader's begins now.
         self.heard_ms = ctx.now.mono_ms;
-        self.on_bytes(&[], ctx);
+        self.on_bytes(&[], Known::default(), ctx);
     }
 
     // ----- packets -----------------------------------------------------------------------------------------------
@@ -461,7 +467,7 @@ impl Learner {
     /// Everything between the start of synchronisation and NEWLEADER.
     fn on_history(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
         match p.kind {
-            kind::PROPOSAL | kind::INFORM => match self.take(p.zxid, p.data, ctx) {
+            kind::PROPOSAL | kind::INFORM => match self.take(p, ctx) {
                 Ok(new) => {
                     if new && p.kind == kind::INFORM {
                         self.sync_committed = p.zxid;
@@ -490,8 +496,8 @@ impl Learner {
     }
 
     /// Takes a proposal into the history. `Ok(false)`: known already, or an artefact to be ignored.
-    fn take(&mut self, zxid: Zxid, data: Option<&[u8]>, ctx: &mut Ctx<'_>) -> Result<bool, CloseReason> {
-        let payload = data.unwrap_or_default();
+    fn take(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<bool, CloseReason> {
+        let (zxid, payload) = (p.zxid, p.data.unwrap_or_default());
         let (header, txn, _) = decode_record(payload).map_err(CloseReason::Undecodable)?;
         if header.zxid != zxid {
             return Err(CloseReason::Misbehaved("PROPOSAL whose packet and transaction differ in zxid"));
@@ -518,7 +524,8 @@ impl Learner {
         if !(follows || unchecked) {
             return Err(GAP);
         }
-        ctx.history.push(Record { zxid, payload: Bytes::copy_from_slice(payload) });
+        let payload = p.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(payload));
+        ctx.history.push(Record { zxid, payload });
         Ok(true)
     }
 
@@ -575,7 +582,7 @@ impl Learner {
     }
 
     fn on_proposal(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
-        if self.take(p.zxid, p.data, ctx)? {
+        if self.take(p, ctx)? {
             self.log_last(ctx);
             if ctx.cfg.mutants.has(Mutant::K01) && !self.observer {
                 self.ack_up_to(p.zxid, ctx);
@@ -585,7 +592,7 @@ impl Learner {
     }
 
     fn on_inform(&mut self, p: &Packet<'_>, ctx: &mut Ctx<'_>) -> Result<(), CloseReason> {
-        if self.take(p.zxid, p.data, ctx)? {
+        if self.take(p, ctx)? {
             self.log_last(ctx);
             self.commit(p.zxid, ctx)?;
         }

@@ -60,7 +60,9 @@ struct Timed {
     resident: u64,
 }
 
-fn timed(name: &str, spec: &RunSpec) -> Result<Timed, String> {
+fn timed(options: &SimBench, name: &str, mut spec: RunSpec) -> Result<Timed, String> {
+    spec.network.typed = options.typed;
+    let spec = &spec;
     let (began, cpu) = (Instant::now(), process::thread_cpu());
     let mut checks = Checks::new(spec);
     let mut progress = Progress { inner: &mut checks, name, began, told: began, resident: 0 };
@@ -88,11 +90,11 @@ struct Sum {
 }
 
 /// Runs seeds from 1 on until they have taken long enough.
-fn campaign(name: &str, spec_of: impl Fn(u64) -> RunSpec) -> Result<Sum, String> {
+fn campaign(options: &SimBench, name: &str, spec_of: impl Fn(u64) -> RunSpec) -> Result<Sum, String> {
     let mut sum = Sum::default();
     eprintln!("{name}");
     for seed in 1.. {
-        let run = timed(name, &spec_of(seed))?;
+        let run = timed(options, name, spec_of(seed))?;
         let o = &run.outcome;
         sum.runs += 1;
         sum.cpu += run.cpu;
@@ -144,8 +146,8 @@ fn mix(weights: &[(&str, u32)]) -> BTreeMap<String, u32> {
 }
 
 /// Virtual time against CPU time, 100 operations a second, half of them writes.
-pub(super) fn ratio(_: &SimBench) -> Result<Vec<Row>, String> {
-    let sum = campaign("ratio", |seed| usual(seed, 600, 60_000))?;
+pub(super) fn ratio(options: &SimBench) -> Result<Vec<Row>, String> {
+    let sum = campaign(options, "ratio", |seed| usual(seed, 600, 60_000))?;
     Ok(vec![
         Row::new("simulated : real, 5 servers, 100 op/s", sum.per_cpu(sum.virtual_s), "x")
             .floor(Floor::AtLeast(1000.0)),
@@ -157,8 +159,8 @@ pub(super) fn ratio(_: &SimBench) -> Result<Vec<Row>, String> {
 }
 
 /// The same without operations.
-pub(super) fn idle(_: &SimBench) -> Result<Vec<Row>, String> {
-    let sum = campaign("idle", |seed| usual(seed, 3600, 0))?;
+pub(super) fn idle(options: &SimBench) -> Result<Vec<Row>, String> {
+    let sum = campaign(options, "idle", |seed| usual(seed, 3600, 0))?;
     Ok(vec![
         Row::new("simulated : real, 5 servers, no operations", sum.per_cpu(sum.virtual_s), "x")
             .floor(Floor::AtLeast(5000.0)),
@@ -189,10 +191,10 @@ fn busy(voters: u32, clients: u32, ops: u32) -> RunSpec {
 }
 
 /// Runs `spec` with so many operations that it takes long enough to be measured.
-fn long_run(name: &str, mut spec: RunSpec) -> Result<Timed, String> {
+fn long_run(options: &SimBench, name: &str, mut spec: RunSpec) -> Result<Timed, String> {
     eprintln!("{name}");
     loop {
-        let run = timed(name, &spec)?;
+        let run = timed(options, name, spec.clone())?;
         if run.cpu >= LEAST_CPU {
             return Ok(run);
         }
@@ -222,27 +224,27 @@ fn rates(what: &str, run: &Timed, messages: f64, commits: Option<f64>) -> Vec<Ro
 /// A message is a quorum packet (PROPOSAL, ACK, COMMIT, PING, REQUEST, …) that the server it was sent to has decoded; batches are
 /// what the simulated network delivers between servers at once, a read of a socket as it were. The fewer clients, the fewer
 /// packets are in a batch and the more a packet costs.
-pub(super) fn rate(_: &SimBench) -> Result<Vec<Row>, String> {
+pub(super) fn rate(options: &SimBench) -> Result<Vec<Row>, String> {
     let mut many = busy(5, 20, 50_000);
     many.workload.generate.pipeline = 16;
     let mut few = busy(5, 5, 50_000);
     few.workload.generate.pipeline = 1;
-    let mut rows = rates("5 servers, 20 clients", &long_run("rate", many)?, 800_000.0, Some(60_000.0));
-    rows.extend(rates("5 clients, 1 request each", &long_run("rate", few)?, 300_000.0, None));
+    let mut rows = rates("5 servers, 20 clients", &long_run(options, "rate", many)?, 800_000.0, Some(60_000.0));
+    rows.extend(rates("5 clients, 1 request each", &long_run(options, "rate", few)?, 300_000.0, None));
     Ok(rows)
 }
 
 /// The same with 1,000 servers, of which five vote.
-pub(super) fn observers(_: &SimBench) -> Result<Vec<Row>, String> {
+pub(super) fn observers(options: &SimBench) -> Result<Vec<Row>, String> {
     let mut spec = busy(5, 20, 2000);
     spec.topology.observers = 995;
     spec.workload.generate.pipeline = 16;
-    Ok(rates("1,000 servers (995 observers)", &long_run("observers", spec)?, 300_000.0, None))
+    Ok(rates("1,000 servers (995 observers)", &long_run(options, "observers", spec)?, 300_000.0, None))
 }
 
 /// What a run costs in which five servers elect a leader and one client writes once.
-pub(super) fn start(_: &SimBench) -> Result<Vec<Row>, String> {
-    let sum = campaign("start", |seed| {
+pub(super) fn start(options: &SimBench) -> Result<Vec<Row>, String> {
+    let sum = campaign(options, "start", |seed| {
         let mut spec = busy(5, 1, 1);
         spec.seed = seed;
         spec
@@ -261,7 +263,7 @@ pub(super) fn servers(options: &SimBench) -> Result<Vec<Row>, String> {
     let mut spec = busy(5, 1, 3);
     spec.topology.observers = options.servers - 5;
     eprintln!("servers: {}", options.servers);
-    let run = timed("servers", &spec)?;
+    let run = timed(options, "servers", spec)?;
     let each = run.resident.saturating_sub(before) as f64 / f64::from(options.servers) / 1024.0;
     Ok(vec![
         Row::new(
@@ -278,7 +280,7 @@ pub(super) fn servers(options: &SimBench) -> Result<Vec<Row>, String> {
 pub(super) fn scale(options: &SimBench) -> Result<Vec<Row>, String> {
     let voters = options.voters;
     eprintln!("scale: {voters} voters");
-    let run = timed("scale", &busy(voters, 3, 150))?;
+    let run = timed(options, "scale", busy(voters, 3, 150))?;
     if run.outcome.commits < WRITES {
         return Err(format!("scale: only {} transactions were committed", run.outcome.commits));
     }

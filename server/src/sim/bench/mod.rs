@@ -133,10 +133,17 @@ mod tests {
 
     #[test]
     fn a_small_ensemble_is_measured() {
-        let many = measure::servers(&SimBench { only: Vec::new(), voters: 3, servers: 300, json: false, check: false });
+        let many = measure::servers(&SimBench {
+            only: Vec::new(),
+            voters: 3,
+            servers: 300,
+            json: false,
+            typed: false,
+            check: false,
+        });
         assert!(many.unwrap()[0].name.starts_with("300 servers"), "server ids beyond a byte");
         // Enough for a configuration whose text is shared by all notifications.
-        let options = SimBench { only: Vec::new(), voters: 31, servers: 50, json: false, check: false };
+        let options = SimBench { only: Vec::new(), voters: 31, servers: 50, json: false, typed: false, check: false };
         let rows = measure::scale(&options).unwrap();
         assert!(rows[0].name.starts_with("31 voters"), "{rows:?}");
         assert!(rows.iter().all(|r| r.value > 0.0 && r.held != Some(false)), "{rows:?}");
