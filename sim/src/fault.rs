@@ -242,7 +242,9 @@ impl World<'_> {
             self.queue.push(self.now + hold.max(0) as u64 * 1000, Plan::Release(fault.id));
         }
         self.plans.active.push(fault.clone());
-        self.plans.struck.push(fault);
+        // What it came after need not be in the list that is made of what struck.
+        let at = if matches!(fault.at, At::After { .. }) { At::Us { us: self.now } } else { fault.at.clone() };
+        self.plans.struck.push(Explicit { at, ..fault });
     }
 
     /// What was to come after this fault is planned.

@@ -18,6 +18,14 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 clean; 1 a safety violation; 2 usage, or a scenario file that is not valid; 3 a liveness failure; 4 a panic in a run;
 5 a campaign below its floors; 6 a seed that did not do the same twice; 130 ended by a signal, nothing wrong so far.";
 
+const FREEZE_HELP: &str = "Examples:
+  quorate sim freeze 7 -o seed-7.json
+  quorate sim freeze scenarios/election/paused-leader.json -o paused-leader-frozen.json
+
+The file that is written draws no fault and no operation: each one that took place is an entry with its instant, target and size, and
+every default and every size that the seed had drawn is a number. Its run has the same digest as the one that it was made of; it is
+made at once to see that (exit code 6 when not).";
+
 const FUZZ_HELP: &str = "Examples:
   quorate sim fuzz --seeds 0..2000 --jobs 4
   quorate sim fuzz --for 120s --jobs 2                     fresh seeds; the first one is printed and can be given with --base
@@ -88,6 +96,9 @@ pub enum SimCommand {
     /// Run a scenario file, or what a real server has recorded, and compare
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
+    /// Turn a seed or a file into a scenario that says everything itself
+    #[command(after_help = FREEZE_HELP)]
+    Freeze(Freeze),
     /// Run many seeds on several threads
     #[command(after_help = FUZZ_HELP)]
     Fuzz(Fuzz),
@@ -166,9 +177,23 @@ pub struct Replay {
     /// Print every step
     #[arg(long)]
     pub trace: bool,
-    /// Write the file again with every default and, in place of generators, every fault and operation that took place
-    #[arg(long, value_name = "FILE")]
-    pub freeze: Option<PathBuf>,
+}
+
+/// `quorate sim freeze`.
+#[derive(Debug, Args)]
+pub struct Freeze {
+    /// A seed, decimal or 0x…, or a scenario file
+    #[arg(value_name = "SEED|FILE")]
+    pub source: String,
+    /// Where the scenario is written
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: PathBuf,
+    /// Plant this bug (needs a build with the feature `mutants`)
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
+    /// A JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `quorate sim fuzz`.
@@ -277,7 +302,7 @@ impl Mutants {
     }
 }
 
-fn seed(text: &str) -> Result<u64, String> {
+pub(super) fn seed(text: &str) -> Result<u64, String> {
     let parsed = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
     parsed.map_err(|_| "not a 64-bit number".into())
 }
