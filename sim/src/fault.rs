@@ -50,6 +50,8 @@ pub(crate) struct Plans {
     triggers: Vec<Trigger>,
     /// What was injected, in order.
     pub(crate) struck: Vec<Explicit>,
+    /// How many effects of each kind each server had had then, by fault; only where the run is recorded.
+    pub(crate) effects_at: BTreeMap<u32, Vec<[u64; Effect::COUNT]>>,
     /// Which of that changed something that would have happened.
     took: BTreeSet<u32>,
     /// Schedules that began, by name.
@@ -94,6 +96,7 @@ impl Plans {
             sources,
             triggers: triggers.collect(),
             struck: Vec::new(),
+            effects_at: BTreeMap::new(),
             took: BTreeSet::new(),
             begun: BTreeMap::new(),
             active: Vec::new(),
@@ -226,6 +229,9 @@ impl World<'_> {
         }
         if self.is_aimed(&fault) {
             return self.follow(fault.id);
+        }
+        if self.ops.is_some() {
+            self.plans.effects_at.insert(fault.id, self.nodes.iter().map(|node| node.effects).collect());
         }
         if !self.apply_fault(&fault) {
             return;

@@ -5,7 +5,7 @@ use crate::observe::Outcome;
 use crate::spec::RunSpec;
 
 /// The spec in which every fault and every operation of this run is an explicit entry, and every size that the seed had drawn is a
-/// number. `outcome` must come from a run of `spec` with [`crate::Options::record_ops`].
+/// number. `outcome` must come from a run of `spec` with [`crate::Options::record`].
 ///
 /// The digest of the frozen spec is that of the run: faults keep targets, durations and values, operations are due at the instants
 /// that were drawn for them, and what stays with the seed (delays, sectors that survive a power cut, elections) has streams of its

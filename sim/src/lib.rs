@@ -25,6 +25,7 @@ pub mod model;
 pub mod observe;
 pub mod rng;
 pub mod scenario;
+pub mod shrink;
 pub mod spec;
 pub mod workload;
 
@@ -37,8 +38,8 @@ pub use world::run;
 pub struct Options<'a> {
     /// Gets each line of the trace.
     pub trace: Option<&'a mut dyn FnMut(&str)>,
-    /// Keep the clients' operations in [`Outcome::ops`].
-    pub record_ops: bool,
+    /// Keep what it takes to make the run explicit: [`Outcome::ops`] and [`Outcome::effects_at`].
+    pub record: bool,
     /// Keep so many last lines of the trace in [`Outcome::tail`].
     pub tail: usize,
 }

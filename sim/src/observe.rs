@@ -8,6 +8,7 @@ use quorate_core::ids::{Millis, SessionId, Zxid};
 use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{EventKind, Request, Response};
 
+use crate::effect::Effect;
 use crate::spec::Explicit;
 
 /// One thing that happened, in the order in which it happened.
@@ -319,7 +320,10 @@ pub struct Outcome {
     pub violation: Option<Violation>,
     /// Every fault that was injected, as an explicit list: the same run without generators.
     pub faults: Vec<Explicit>,
-    /// Every operation that clients began, as an explicit list; only where [`crate::Options::record_ops`] asks for it.
+    /// How many effects of each kind (by number of [`Effect`]) each server had had when a fault struck, by its id; only where
+    /// [`crate::Options::record`] asks for it.
+    pub effects_at: BTreeMap<u32, Vec<[u64; Effect::COUNT]>>,
+    /// Every operation that clients began, as an explicit list; only where [`crate::Options::record`] asks for it.
     pub ops: Vec<crate::spec::ExplicitOp>,
     /// The last lines of the trace.
     pub tail: Vec<String>,

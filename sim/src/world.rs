@@ -100,7 +100,7 @@ impl<'a> World<'a> {
             attachable: (0..spec.servers().min(spec.topology.attachable as usize)).collect(),
             ops_left: u64::from(spec.workload.generate.ops),
             refilled: (0, 0),
-            ops: options.record_ops.then(Vec::new),
+            ops: options.record.then(Vec::new),
             messages: 0,
             client_messages: 0,
             commits: 0,
@@ -205,6 +205,7 @@ impl<'a> World<'a> {
             end_ms: (self.now / 1000) as i64,
             violation,
             faults: self.plans.struck,
+            effects_at: self.plans.effects_at,
             ops: self.ops.unwrap_or_default(),
             tail: self.watcher.take_tail(),
         }

@@ -26,6 +26,17 @@ The file that is written draws no fault and no operation: each one that took pla
 every default and every size that the seed had drawn is a number. Its run has the same digest as the one that it was made of; it is
 made at once to see that (exit code 6 when not).";
 
+const MINIMISE_HELP: &str = "Examples:
+  quorate sim minimise 1000008 --mutant B01 -o B01.json
+  quorate sim minimise quorate-seed-7.json --budget 120s --jobs 2
+
+The run is frozen (`quorate sim freeze`); then faults, operations, clients and servers are left out, delays and sizes become those of
+the defaults, waits become short, as long as the same property is broken. With a planted bug a run without it must pass, and the file
+says in `expect.mutants` what breaks with it. The result does not depend on --jobs unless the time runs out. Ctrl-C ends the search
+with the smallest run so far (exit code 130).
+
+Exit codes: 0 written; 2 usage, or a run that does not fail; 6 the file does not do the same again; 130 stopped.";
+
 const FUZZ_HELP: &str = "Examples:
   quorate sim fuzz --seeds 0..2000 --jobs 4
   quorate sim fuzz --for 120s --jobs 2                     fresh seeds; the first one is printed and can be given with --base
@@ -99,6 +110,9 @@ pub enum SimCommand {
     /// Turn a seed or a file into a scenario that says everything itself
     #[command(after_help = FREEZE_HELP)]
     Freeze(Freeze),
+    /// Make a failing seed or file small
+    #[command(after_help = MINIMISE_HELP)]
+    Minimise(Minimise),
     /// Run many seeds on several threads
     #[command(after_help = FUZZ_HELP)]
     Fuzz(Fuzz),
@@ -191,6 +205,29 @@ pub struct Freeze {
     /// Plant this bug (needs a build with the feature `mutants`)
     #[arg(long, value_name = "ID")]
     pub mutant: Option<String>,
+    /// A JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `quorate sim minimise`.
+#[derive(Debug, Args)]
+pub struct Minimise {
+    /// A failing seed, decimal or 0x…, or a failing scenario file
+    #[arg(value_name = "SEED|FILE")]
+    pub source: String,
+    /// Plant this bug (needs a build with the feature `mutants`)
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
+    /// Real time at most: 60s, 5m; what is smallest then is written
+    #[arg(long, value_name = "TIME", value_parser = budget, default_value = "60s")]
+    pub budget: Duration,
+    /// Worker threads
+    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: u16,
+    /// Where the scenario is written; NAME-min.json otherwise
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@ pub mod campaign;
 pub mod freeze;
 pub mod fuzz;
 pub mod merge;
+pub mod minimise;
 pub mod mutants;
 pub mod one;
 pub mod replay;
@@ -75,6 +76,7 @@ pub fn sim(options: &Sim) -> ExitCode {
         SimCommand::Run(o) => replay::run(o),
         SimCommand::Replay(o) => replay::replay(o),
         SimCommand::Freeze(o) => freeze::run(o),
+        SimCommand::Minimise(o) => minimise::run(o),
         SimCommand::Fuzz(o) => fuzz::fuzz(o),
         SimCommand::Merge(o) => merge::merge(o),
         SimCommand::Mutants(o) => mutants::mutants(o),

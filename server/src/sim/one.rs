@@ -59,8 +59,8 @@ impl Ran {
 }
 
 /// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, and must be the same.
-pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
-    let mut ran = once(spec, trace, record_ops);
+pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
+    let mut ran = once(spec, trace, record);
     if !spec.checks.twice || ran.failed() {
         return ran;
     }
@@ -81,7 +81,7 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool
     ran
 }
 
-fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
+fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -94,7 +94,7 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: boo
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        let outcome = quorate_sim::run(spec, check, Options { trace, record_ops, tail: 0 });
+        let outcome = quorate_sim::run(spec, check, Options { trace, record, tail: 0 });
         (outcome, checks.tally())
     }));
     let took = began.elapsed();
