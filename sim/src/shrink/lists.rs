@@ -19,9 +19,6 @@ pub(super) fn mend(spec: &mut RunSpec) {
     }
 }
 
-/// So many sets of faults are tried.
-const FEW: usize = 400;
-
 impl Shrinker<'_> {
     pub(super) fn faults(&mut self) {
         let kinds: BTreeSet<FaultKind> = self.best.faults.explicit.iter().map(|f| f.kind).collect();
@@ -36,40 +33,6 @@ impl Shrinker<'_> {
                 spec.faults.explicit.drain(range);
             },
         );
-    }
-
-    /// One or two of the faults are often all that it takes.
-    pub(super) fn few_faults(&mut self) {
-        let count = self.best.faults.explicit.len();
-        let mut sets: Vec<Vec<usize>> = vec![Vec::new()];
-        sets.extend((0..count).map(|a| vec![a]));
-        sets.extend((0..count).flat_map(|a| (a + 1..count).map(move |b| vec![a, b])));
-        sets.truncate(FEW);
-        let candidates = sets.into_iter().map(|set| {
-            self.with(|spec| {
-                let mut i = 0..;
-                spec.faults.explicit.retain(|_| i.next().is_some_and(|i| set.contains(&i)));
-                mend(spec);
-            })
-        });
-        let candidates = candidates.collect();
-        self.attempt(candidates);
-    }
-
-    /// A few operations in a row, and where clients are.
-    pub(super) fn few_operations(&mut self) {
-        let count = self.best.workload.explicit.len();
-        let mut candidates = vec![self.with(|spec| spec.workload.explicit.retain(|op| op.op == "attach"))];
-        for part in [2, 4, 8, 16, 32, 64] {
-            for from in (0..count).step_by(part).filter(|_| part < count) {
-                candidates.push(self.with(|spec| {
-                    let mut i = 0..;
-                    let within = |i: usize| (from..from + part).contains(&i);
-                    spec.workload.explicit.retain(|op| i.next().is_some_and(within) || op.op == "attach");
-                }));
-            }
-        }
-        self.attempt(candidates);
     }
 
     fn only_faults(&mut self, keep: impl Fn(usize, &Explicit) -> bool) {
@@ -124,28 +87,6 @@ impl Shrinker<'_> {
                 }
             }
             part /= 2;
-        }
-        if self.seeds > 0 && length(&self.best) <= 24 {
-            self.pairs(length, drain);
-        }
-    }
-
-    /// Two that need each other.
-    fn pairs(&mut self, length: fn(&RunSpec) -> usize, drain: fn(&mut RunSpec, std::ops::Range<usize>)) {
-        loop {
-            let end = length(&self.best);
-            let pairs = (0..end).flat_map(|a| (a + 2..end).map(move |b| (a, b)));
-            let candidates = pairs.map(|(a, b)| {
-                self.with(|spec| {
-                    drain(spec, b..b + 1);
-                    drain(spec, a..a + 1);
-                    mend(spec);
-                })
-            });
-            let candidates = candidates.collect();
-            if self.attempt(candidates).is_none() {
-                return;
-            }
         }
     }
 }

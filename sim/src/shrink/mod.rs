@@ -5,6 +5,7 @@
 //! out of one changes little of the rest; where that is not enough, the same is tried with other seeds.
 
 mod lists;
+mod lottery;
 mod servers;
 mod settings;
 mod size;
@@ -18,10 +19,11 @@ pub use size::Size;
 use crate::observe::{Outcome, Verdict};
 use crate::spec::RunSpec;
 
-/// So many seeds are tried beside a run's own, once nothing else helps; each number after the one before it.
-const SEEDS: &[u64] = &[0, 4, 24, 120, 600];
+/// So many seeds are tried beside a run's own, and so many draws of the lottery, once nothing else helps; each pair after the one
+/// before it.
+const EFFORT: &[(u64, u64)] = &[(0, 2_000), (4, 5_000), (24, 20_000), (120, 50_000), (600, 200_000)];
 
-/// So many for a run that is small already.
+/// So many seeds for a run that is small already.
 const SEEDS_IF_SMALL: u64 = 24;
 
 /// Runs candidates.
@@ -41,18 +43,20 @@ pub fn shrink(spec: &RunSpec, outcome: &Outcome, trial: &mut dyn Trial) -> (RunS
         outcome: outcome.clone(),
         safety: outcome.verdict == Verdict::Violation,
         seeds: 0,
+        draws: 0,
         tried: BTreeSet::new(),
         trial,
     };
     shrinker.best.checks.twice = false;
     shrinker.tidy();
     shrinker.leap();
-    for seeds in SEEDS {
-        if *seeds > SEEDS_IF_SMALL && Size::of(&shrinker.best, &shrinker.outcome).is_small() {
+    for (seeds, draws) in EFFORT {
+        if *seeds > SEEDS_IF_SMALL && shrinker.is_small() {
             break;
         }
         shrinker.seeds = *seeds;
         while !shrinker.trial.is_over() && shrinker.round() {}
+        shrinker.lottery(*draws);
     }
     shrinker.finish();
     (shrinker.best, shrinker.outcome)
@@ -66,6 +70,8 @@ struct Shrinker<'a> {
     safety: bool,
     /// So many other seeds are tried with each candidate.
     seeds: u64,
+    /// So many random candidates have been drawn.
+    draws: u64,
     /// Digests of candidates that do not fail.
     tried: BTreeSet<u64>,
     trial: &'a mut dyn Trial,
@@ -76,15 +82,15 @@ impl Shrinker<'_> {
     /// of the rest.
     fn leap(&mut self) {
         self.checks();
-        for (seeds, step) in [
-            (40, Self::settings as fn(&mut Self)),
-            (8, Self::servers),
-            (2, Self::few_faults),
-            (2, Self::few_operations),
-        ] {
-            self.seeds = seeds;
-            step(self);
-        }
+        self.seeds = 40;
+        self.settings();
+        self.seeds = 8;
+        self.servers();
+        self.lottery(500);
+    }
+
+    fn is_small(&self) -> bool {
+        Size::of(&self.best, &self.outcome).is_small()
     }
 
     /// Everything once, large parts first. Whether something became smaller.

@@ -1,6 +1,7 @@
 //! Leaving out servers and clients; those behind them move up and get their names.
 
 use super::{Shrinker, lists};
+use crate::rng::Stream;
 use crate::spec::{At, Explicit, RunSpec};
 
 /// What becomes of names.
@@ -92,6 +93,15 @@ impl Shrinker<'_> {
         let mut names = Names::of(&self.best);
         change(&mut names);
         names.apply(&self.best)
+    }
+
+    /// With three of the voters, whichever, and no observers.
+    pub(super) fn three_voters(&self, s: &mut Stream) -> RunSpec {
+        let mut voters: Vec<usize> = (0..self.best.topology.voters as usize).collect();
+        s.shuffle(&mut voters);
+        voters.truncate(3);
+        let out: Vec<usize> = (0..self.best.servers()).filter(|n| !voters.contains(n)).collect();
+        self.renamed(|names| leave_out(&mut names.servers, &out))
     }
 
     pub(super) fn servers(&mut self) {

@@ -2,6 +2,7 @@
 
 use super::Shrinker;
 use crate::effect::Effect;
+use crate::rng::Stream;
 use crate::spec::{At, RunSpec, When};
 
 /// Holds that are tried, ms, before halves of what there is.
@@ -42,6 +43,24 @@ fn sooner(spec: &mut RunSpec, from: u64, by: u64) {
     let ticks = (by / 1000) as i64 / tick.max(1);
     if from / 1000 < (spec.timing.fault_ticks * tick) as u64 {
         spec.timing.fault_ticks = (spec.timing.fault_ticks - ticks).max(1);
+    }
+}
+
+/// One thing happens at another time.
+pub(super) fn moved(spec: &mut RunSpec, s: &mut Stream) {
+    let tick = spec.timing.tick_ms;
+    let count = instants(spec).count();
+    let (by, sooner) = (s.log_between(500, 1_000_000), s.permille(500));
+    if count > 0
+        && let Some(at) = instants(spec).nth(s.index(count))
+        && let Some(us) = start_us(at, tick)
+    {
+        *at = At::Us { us: if sooner { us.saturating_sub(by) } else { us + by } };
+    }
+    let holds = &mut spec.faults.explicit;
+    if !holds.is_empty() && s.permille(300) {
+        let i = s.index(holds.len());
+        holds[i].hold_ms = holds[i].hold_ms.map(|_| s.log_between(100, 5000) as i64);
     }
 }
 

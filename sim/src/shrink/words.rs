@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Shrinker;
 use crate::spec::{ExplicitOp, RunSpec};
+use crate::workload::is_write;
 
 /// Digits of a sequential znode's suffix.
 const SUFFIX: usize = 10;
@@ -32,7 +33,14 @@ impl Shrinker<'_> {
         self.attempt(vec![all]);
         for i in 0..self.best.workload.explicit.len() {
             let candidate = self.with(|spec| plain(&mut spec.workload.explicit[i]));
-            self.attempt(vec![candidate]);
+            let simple = self.with(|spec| {
+                let op = &mut spec.workload.explicit[i];
+                if is_write(&op.op) && op.op != "create" {
+                    plain(op);
+                    (op.op, op.path, op.flags) = ("create".into(), "/a".into(), String::new());
+                }
+            });
+            self.attempt(vec![simple, candidate]);
         }
         self.fault_words();
         self.paths();
