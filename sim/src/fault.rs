@@ -16,7 +16,7 @@ use quorate_core::error::DiskError;
 use quorate_core::event::DiskOp;
 
 use crate::effect::Effect;
-use crate::observe::{DiskFault, Obs};
+use crate::observe::{DiskFault, Obs, Struck};
 use crate::queue::{Micros, Plan};
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Explicit, FaultKind, Generator, RunSpec, When};
@@ -50,8 +50,8 @@ pub(crate) struct Plans {
     triggers: Vec<Trigger>,
     /// What was injected, in order.
     pub(crate) struck: Vec<Explicit>,
-    /// How many effects of each kind each server had had then, by fault; only where the run is recorded.
-    pub(crate) effects_at: BTreeMap<u32, Vec<[u64; Effect::COUNT]>>,
+    /// When, by id; only where the run is recorded.
+    pub(crate) struck_at: BTreeMap<u32, Struck>,
     /// Which of that changed something that would have happened.
     took: BTreeSet<u32>,
     /// Schedules that began, by name.
@@ -96,7 +96,7 @@ impl Plans {
             sources,
             triggers: triggers.collect(),
             struck: Vec::new(),
-            effects_at: BTreeMap::new(),
+            struck_at: BTreeMap::new(),
             took: BTreeSet::new(),
             begun: BTreeMap::new(),
             active: Vec::new(),
@@ -231,7 +231,8 @@ impl World<'_> {
             return self.follow(fault.id);
         }
         if self.ops.is_some() {
-            self.plans.effects_at.insert(fault.id, self.nodes.iter().map(|node| node.effects).collect());
+            let effects = self.nodes.iter().map(|node| node.effects).collect();
+            self.plans.struck_at.insert(fault.id, Struck { us: self.now, effects });
         }
         if !self.apply_fault(&fault) {
             return;

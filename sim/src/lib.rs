@@ -38,7 +38,7 @@ pub use world::run;
 pub struct Options<'a> {
     /// Gets each line of the trace.
     pub trace: Option<&'a mut dyn FnMut(&str)>,
-    /// Keep what it takes to make the run explicit: [`Outcome::ops`] and [`Outcome::effects_at`].
+    /// Keep what it takes to make the run explicit: [`Outcome::ops`] and [`Outcome::struck`].
     pub record: bool,
     /// Keep so many last lines of the trace in [`Outcome::tail`].
     pub tail: usize,

@@ -205,7 +205,7 @@ impl<'a> World<'a> {
             end_ms: (self.now / 1000) as i64,
             violation,
             faults: self.plans.struck,
-            effects_at: self.plans.effects_at,
+            struck: self.plans.struck_at,
             ops: self.ops.unwrap_or_default(),
             tail: self.watcher.take_tail(),
         }

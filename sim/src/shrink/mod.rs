@@ -85,6 +85,7 @@ impl Shrinker<'_> {
         self.seeds = 40;
         self.settings();
         self.seeds = 8;
+        self.by_clock();
         self.servers();
         self.lottery(500);
     }

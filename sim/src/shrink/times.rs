@@ -49,6 +49,9 @@ fn sooner(spec: &mut RunSpec, from: u64, by: u64) {
 /// One thing happens at another time.
 pub(super) fn moved(spec: &mut RunSpec, s: &mut Stream) {
     let tick = spec.timing.tick_ms;
+    if s.permille(250) {
+        return aimed(spec, s);
+    }
     let count = instants(spec).count();
     let (by, sooner) = (s.log_between(500, 1_000_000), s.permille(500));
     if count > 0
@@ -62,6 +65,21 @@ pub(super) fn moved(spec: &mut RunSpec, s: &mut Stream) {
         let i = s.index(holds.len());
         holds[i].hold_ms = holds[i].hold_ms.map(|_| s.log_between(100, 5000) as i64);
     }
+}
+
+/// One fault strikes at an early effect of some kind.
+fn aimed(spec: &mut RunSpec, s: &mut Stream) {
+    let servers = spec.servers();
+    let faults = &mut spec.faults.explicit;
+    if faults.is_empty() {
+        return;
+    }
+    let i = s.index(faults.len());
+    let any = crate::node::host_name(s.index(servers));
+    let node = faults[i].node.clone().filter(|node| node.starts_with('s')).unwrap_or(any);
+    let effect = MILESTONES[s.index(MILESTONES.len())].name().into();
+    let when = if s.permille(700) { When::After } else { When::Before };
+    faults[i].at = At::Effect { node, effect, n: s.log_between(1, 16), when };
 }
 
 impl Shrinker<'_> {
@@ -129,9 +147,9 @@ impl Shrinker<'_> {
             if matches!(&fault.at, At::Effect { effect, .. } if effect != Effect::Any.name()) {
                 continue;
             }
-            let counts = self.outcome.effects_at.get(&fault.id).cloned().unwrap_or_default();
+            let Some(struck) = self.outcome.struck.get(&fault.id) else { continue };
             let mut candidates = Vec::new();
-            for (server, counts) in counts.iter().enumerate() {
+            for (server, counts) in struck.effects.iter().enumerate() {
                 let node = crate::node::host_name(server);
                 if fault.node.as_ref().is_some_and(|own| *own != node) {
                     continue;
@@ -145,6 +163,22 @@ impl Shrinker<'_> {
                 }
             }
             self.attempt(candidates);
+        }
+    }
+
+    /// Numbers of effects of any kind change with everything that is left out: faults that wait for one strike at the instant of
+    /// the clock, where that is enough.
+    pub(super) fn by_clock(&mut self) {
+        for i in 0..self.best.faults.explicit.len() {
+            let Some(fault) = self.best.faults.explicit.get(i) else { break };
+            if let At::Effect { .. } = &fault.at
+                && let Some(struck) = self.outcome.struck.get(&fault.id)
+            {
+                let us = struck.us;
+                let candidates =
+                    [us, us + 1, us + 1000].map(|us| self.with(|spec| spec.faults.explicit[i].at = At::Us { us }));
+                self.attempt(candidates.into());
+            }
         }
     }
 
