@@ -42,6 +42,7 @@ const FUZZ_HELP: &str = "Examples:
   quorate sim fuzz --for 120s --jobs 2                     fresh seeds; the first one is printed and can be given with --base
   quorate sim fuzz --seeds 0..200 --twice                  each seed twice: the digests must be equal
   quorate sim fuzz --seeds 0..200 --digests a.txt          one digest a seed, to compare two builds with diff
+  quorate sim fuzz --for 120s --jobs 2 --minimise          and a small scenario of what was found
   quorate sim fuzz --seeds 0..100000 --shard 3/16 --report 3.json
   quorate sim merge *.json                                 the sixteen reports as one
 
@@ -269,6 +270,10 @@ pub struct Fuzz {
     /// End at the first failing seed
     #[arg(long)]
     pub first: bool,
+    /// Afterwards make a small scenario (NAME-min.json) for each property that was broken, of the first seed that broke it, in at most
+    /// 60 s each
+    #[arg(long)]
+    pub minimise: bool,
 }
 
 /// `quorate sim merge`.

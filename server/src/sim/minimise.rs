@@ -14,7 +14,8 @@ use quorate_sim::{Outcome, RunSpec};
 use serde::Serialize;
 
 use super::args::Minimise;
-use super::freeze::{Frozen, name_of};
+use super::freeze::Frozen;
+pub(super) use super::freeze::name_of;
 use super::fuzz::Stop;
 use super::one::{self, Ran};
 use super::replay::usage;
@@ -180,13 +181,12 @@ pub struct Bounds {
     pub tell: bool,
 }
 
-/// Makes a failing scenario small.
+/// Makes a failing scenario small, under this name.
 ///
 /// # Errors
 /// Why there is nothing to make small.
-pub fn minimise(from: &Scenario, bounds: &Bounds, stop: &Stop) -> Result<Minimised, String> {
+pub fn minimise(from: &Scenario, name: &str, bounds: &Bounds, stop: &Stop) -> Result<Minimised, String> {
     let began = Instant::now();
-    let name = &from.name;
     let frozen = Frozen::new(from).ok_or("its run ends in a panic that leaves nothing to work with")?;
     let (ran, spec) = (&frozen.again, &frozen.scenario.spec);
     if ran.verdict == DETERMINISM {
@@ -206,29 +206,29 @@ pub fn minimise(from: &Scenario, bounds: &Bounds, stop: &Stop) -> Result<Minimis
         runs: AtomicU64::new(0),
         began,
         told: began,
-        name: bounds.tell.then_some(name.as_str()),
+        name: bounds.tell.then_some(name),
         size: before,
     };
     let (small, outcome) = shrink(spec, outcome, &mut search);
     let runs = search.runs.into_inner();
     let after = Size::of(&small, &outcome);
-    let scenario = scenario(name, &goal, small, &outcome);
+    let scenario = scenario(&from.name, name, &goal, small, &outcome);
     let replays = replays(&scenario, &goal);
     let Goal { invariant, bug, .. } = goal;
     Ok(Minimised { scenario, invariant, bug, before, after, runs, took: began.elapsed(), replays })
 }
 
 /// The file: with a planted bug it names it as one that it finds, and passes by itself.
-fn scenario(name: &str, goal: &Goal, mut spec: RunSpec, outcome: &Outcome) -> Scenario {
+fn scenario(from: &str, name: &str, goal: &Goal, mut spec: RunSpec, outcome: &Outcome) -> Scenario {
     let violation = outcome.violation.as_ref();
     let what = violation.map_or_else(String::new, |v| format!("{} at {} ms: {}", v.invariant, v.at_ms, v.text));
     let mut expect = Expect { verdict: goal.verdict.into(), ..Expect::default() };
-    let mut note = format!("{name}, minimised: {what}");
+    let mut note = format!("{from} minimised: {what}");
     if let Some(bug) = &goal.bug {
         spec.mutant = None;
         expect.verdict = "pass".into();
         expect.mutants = BTreeMap::from([(bug.clone(), vec![goal.invariant.clone()])]);
-        note = format!("{name}, minimised. With {bug} planted: {what}");
+        note = format!("{from} minimised. With {bug} planted: {what}");
     } else {
         expect.invariant = Some(goal.invariant.clone());
     }
@@ -302,18 +302,23 @@ impl Minimised {
     }
 }
 
+/// Where the small scenario of a file is written.
+#[must_use]
+pub fn file_beside(file: &Path) -> PathBuf {
+    file.with_file_name(format!("{}-min.json", name_of(file)))
+}
+
 /// `quorate sim minimise`.
 #[must_use]
 pub fn run(options: &Minimise) -> SimExit {
     let stop = Stop::on_signals();
-    let mut from = match source::seed_or_file(&options.source, options.mutant.as_deref()) {
+    let from = match source::seed_or_file(&options.source, options.mutant.as_deref()) {
         Ok(from) => from,
         Err(e) => return usage(&e),
     };
-    let file = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-min.json", from.name)));
-    from.name = name_of(&file);
+    let file = options.out.clone().unwrap_or_else(|| file_beside(Path::new(&from.name)));
     let bounds = Bounds { budget: options.budget, jobs: options.jobs, tell: true };
-    let small = match minimise(&from, &bounds, &stop) {
+    let small = match minimise(&from, &name_of(&file), &bounds, &stop) {
         Ok(small) => small,
         Err(e) => return usage(&format!("{}: {e}", options.source)),
     };

@@ -124,9 +124,12 @@ impl Shrinker<'_> {
         let mut places = Vec::new();
         for (place, candidate) in candidates.into_iter().enumerate() {
             let own = candidate.seed;
+            if candidate == self.best {
+                continue;
+            }
             for seed in std::iter::once(own).chain((0..self.seeds).filter(|seed| *seed != own)) {
                 let candidate = RunSpec { seed, ..candidate.clone() };
-                if candidate != self.best && !self.tried.contains(&digest(&candidate)) {
+                if !self.tried.contains(&digest(&candidate)) {
                     list.push(candidate);
                     places.push(place);
                 }

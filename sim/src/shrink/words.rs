@@ -52,10 +52,12 @@ impl Shrinker<'_> {
         for i in 0..self.best.faults.explicit.len() {
             let Some(fault) = self.best.faults.explicit.get(i).cloned() else { break };
             let mut candidates = Vec::new();
-            if fault.value.is_some() {
-                candidates
-                    .extend([None, Some(0), Some(1)].map(|value| self.with(|s| s.faults.explicit[i].value = value)));
-            }
+            let simpler = fault.value.into_iter().flat_map(|old| {
+                [None, Some(0), Some(1)]
+                    .into_iter()
+                    .filter(move |new| new.is_none_or(|new: i64| new.unsigned_abs() < old.unsigned_abs()))
+            });
+            candidates.extend(simpler.map(|value| self.with(|s| s.faults.explicit[i].value = value)));
             let servers_only = |text: &Option<String>| {
                 let list: Vec<&str> = text.as_deref()?.split(',').filter(|name| !name.starts_with('c')).collect();
                 (!list.is_empty()).then(|| list.join(","))
