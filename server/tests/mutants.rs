@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate_server::sim::fuzz::Stop;
+use quorate_server::sim::minimise::{Bounds, minimise};
 use quorate_server::sim::mutants::{Hunt, hunt, replays};
-use quorate_server::sim::{one, replay};
+use quorate_server::sim::{one, replay, source};
 use quorate_sim::catalogue;
 use quorate_sim::scenario::Scenario;
 
@@ -62,4 +63,27 @@ fn files_find_the_bugs_that_they_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A seed becomes a small file that finds its bug, the same one on any number of threads.
+#[test]
+fn failing_seeds_become_small() {
+    one::quiet_panics();
+    for (seed, id, servers) in [(1_000_000, "K06", 3), (1_000_037, "B52", 3)] {
+        let from = source::seed_or_file(&seed.to_string(), Some(id)).expect("this build can plant bugs");
+        let small = |jobs| {
+            let bounds = Bounds { budget: Duration::from_secs(600), jobs, tell: false };
+            minimise(&from, "small", &bounds, &Stop::default()).expect("it fails")
+        };
+        let (one, two) = (small(1), small(2));
+        assert_eq!(one.scenario, two.scenario, "{id}: one thread and two");
+        assert!(one.replays, "{id}: {}", one.scenario.to_brief_json());
+        let after = one.after;
+        assert!(after.servers <= servers && after.cuts <= 3 && after.writes <= 3, "{id}: {after:?}");
+        assert_eq!(one.scenario.expect.mutants.keys().collect::<Vec<_>>(), [id]);
+    }
+    let clean = source::seed_or_file("7", None).expect("a seed");
+    let bounds = Bounds { budget: Duration::from_secs(1), jobs: 1, tell: false };
+    let why = minimise(&clean, "small", &bounds, &Stop::default()).expect_err("it passes");
+    assert!(why.contains("does not fail"), "{why}");
 }

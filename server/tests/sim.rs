@@ -70,6 +70,24 @@ fn a_saved_run_replays() {
     std::fs::remove_file(file).expect("it was written");
 }
 
+#[test]
+fn a_frozen_seed_has_its_digest() {
+    let dir = scratch("frozen");
+    let file = dir.join("five.json").display().to_string();
+    let frozen = quorate(&["freeze", "5", "-o", &file, "--json"]);
+    assert_eq!(frozen.status.code(), Some(0), "{frozen:?}");
+    let seed = &lines(&quorate(&["run", "--seed", "5", "--json"]))[0];
+    let replayed = quorate(&["replay", &file, "--json"]);
+    assert_eq!(replayed.status.code(), Some(0), "{replayed:?}");
+    assert_eq!(lines(&replayed)[0]["digest"], seed["digest"]);
+    assert_eq!(lines(&frozen)[0]["digest"], seed["digest"]);
+    assert_eq!(lines(&replayed)[0]["differences"], Value::Array(Vec::new()));
+    let small = quorate(&["minimise", &file]);
+    assert_eq!(small.status.code(), Some(2), "{small:?}");
+    assert!(String::from_utf8_lossy(&small.stderr).contains("does not fail"), "{small:?}");
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
 fn scratch(name: &str) -> std::path::PathBuf {
     let dir = std::env::temp_dir().join(format!("quorate-campaign-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("writable");

@@ -13,11 +13,11 @@ use quorate_core::wire::client::{
 };
 
 use crate::network::ConnId;
-use crate::node::NEVER;
+use crate::node::{NEVER, host_name};
 use crate::observe::Obs;
 use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
-use crate::spec::{ExplicitOp, RunSpec};
+use crate::spec::{At, ExplicitOp, RunSpec};
 use crate::watcher::Watcher;
 use crate::workload::{Chooser, Kind, Op, PEOPLE, person};
 
@@ -65,6 +65,8 @@ pub(crate) struct Lent<'a, 'w> {
     pub(crate) servers: &'a [usize],
     /// Generated operations left for all clients.
     pub(crate) left: &'a mut u64,
+    /// When that number was raised last, and in which tick.
+    pub(crate) refilled: (Micros, i64),
     /// Where operations are recorded.
     pub(crate) ops: Option<&'a mut Vec<ExplicitOp>>,
 }
@@ -91,7 +93,14 @@ pub(crate) struct Client {
     heard: Micros,
     spoke: Micros,
     next_op: Micros,
-    explicit: VecDeque<Op>,
+    /// Operations of the scenario that are to be asked as soon as can be …
+    given: VecDeque<(At, Op)>,
+    /// … and those that are due at an instant, ascending.
+    listed: VecDeque<(Micros, Op)>,
+    /// From when on it attaches to which server, ascending.
+    homes: VecDeque<(Micros, usize)>,
+    home: Option<usize>,
+    recorded_home: Option<usize>,
     gap: Micros,
     pipeline: usize,
     /// One-shot watches by kind (data, exist, child), then persistent and recursive ones.
@@ -141,7 +150,11 @@ impl Client {
             heard: 0,
             spoke: 0,
             next_op: 0,
-            explicit: VecDeque::new(),
+            given: VecDeque::new(),
+            listed: VecDeque::new(),
+            homes: VecDeque::new(),
+            home: None,
+            recorded_home: None,
             gap,
             pipeline: g.pipeline.max(1) as usize,
             watches: Default::default(),
@@ -159,9 +172,9 @@ impl Client {
         }
     }
 
-    /// Nothing asked that is not answered.
+    /// Nothing to ask, nothing asked that is not answered.
     pub(crate) fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.explicit.is_empty()
+        self.is_gone() || (self.asked.is_empty() && self.given.is_empty() && self.listed.is_empty())
     }
     /// It does nothing any more.
     pub(crate) fn is_gone(&self) -> bool {
@@ -171,9 +184,22 @@ impl Client {
     pub(crate) fn leave(&mut self, with_close: bool) {
         self.leaving = Some(with_close);
     }
-    /// An operation of the scenario.
-    pub(crate) fn give(&mut self, op: Op) {
-        self.explicit.push_back(op);
+    /// An operation of the scenario, to be asked as soon as can be.
+    pub(crate) fn give(&mut self, at: At, op: Op) {
+        match op.kind {
+            Kind::Attach => self.home = op.server(),
+            _ => self.given.push_back((at, op)),
+        }
+    }
+    /// An operation of the scenario that is due at this instant.
+    pub(crate) fn list(&mut self, at: Micros, op: Op) {
+        if op.kind == Kind::Attach {
+            let behind = self.homes.partition_point(|(other, _)| *other <= at);
+            op.server().into_iter().for_each(|server| self.homes.insert(behind, (at, server)));
+        } else {
+            let behind = self.listed.partition_point(|(other, _)| *other <= at);
+            self.listed.insert(behind, (at, op));
+        }
     }
 
     /// When it has something to do if nothing arrives.
@@ -189,8 +215,10 @@ impl Client {
                 }
                 let keep = (self.heard + self.timeout * 2 / 3).min(self.spoke + self.timeout / 3);
                 let room = self.asked.len() < self.pipeline && !self.closing;
-                let op = if room && work { self.next_op } else { NEVER };
-                if (room && !self.explicit.is_empty()) || (self.leaving.is_some() && !self.closing) {
+                let drawn = if work { self.next_op } else { NEVER };
+                let listed = self.listed.front().map_or(NEVER, |(at, _)| *at);
+                let op = if room { drawn.min(listed) } else { NEVER };
+                if (room && !self.given.is_empty()) || (self.leaving.is_some() && !self.closing) {
                     0
                 } else {
                     keep.min(op)
@@ -251,7 +279,10 @@ impl Client {
 
     fn work(&mut self, lent: &mut Lent<'_, '_>) {
         while self.asked.len() < self.pipeline && self.asleep == 0 && !self.closing && self.state == State::Attached {
-            if let Some(op) = self.explicit.pop_front() {
+            if let Some((at, op)) = self.next_of_scenario(lent.now) {
+                // Drawn here too: what else this client draws must not depend on whether its operations are drawn or read.
+                self.stream.any();
+                self.record(&op, at, lent);
                 self.ask(&op, lent);
                 continue;
             }
@@ -259,16 +290,32 @@ impl Client {
                 break;
             }
             *lent.left -= 1;
+            let (refilled, tick) = lent.refilled;
+            let due = if self.next_op > refilled { At::Us { us: self.next_op } } else { At::Tick { tick } };
             self.next_op = lent.now + self.stream.exponential(self.gap).max(1);
             let op = self.chooser.next();
+            self.record(&op, due, lent);
             self.ask(&op, lent);
         }
     }
 
-    fn ask(&mut self, op: &Op, lent: &mut Lent<'_, '_>) {
-        if let Some(ops) = &mut lent.ops {
-            ops.push(op.explicit(self.number, lent.now));
+    /// What the scenario wants to be asked now, and when it was due.
+    fn next_of_scenario(&mut self, now: Micros) -> Option<(At, Op)> {
+        if let Some(given) = self.given.pop_front() {
+            return Some(given);
         }
+        self.listed.front().filter(|(at, _)| *at <= now)?;
+        self.listed.pop_front().map(|(us, op)| (At::Us { us }, op))
+    }
+
+    /// Keeps an operation for the list that makes the same run without a generator.
+    fn record(&self, op: &Op, due: At, lent: &mut Lent<'_, '_>) {
+        if let Some(ops) = &mut lent.ops {
+            ops.push(op.explicit(self.number, due));
+        }
+    }
+
+    fn ask(&mut self, op: &Op, lent: &mut Lent<'_, '_>) {
         match op.kind {
             Kind::Move => {
                 lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("leaves s{}", self.node + 1));
@@ -305,7 +352,15 @@ impl Client {
     }
 
     fn connect(&mut self, lent: &mut Lent<'_, '_>) {
-        let Some(node) = self.stream.pick(lent.servers) else { return };
+        while let Some((_, server)) = self.homes.front().filter(|(at, _)| *at <= lent.now) {
+            self.home = Some(*server);
+            self.homes.pop_front();
+        }
+        let Some(any) = self.stream.pick(lent.servers) else { return };
+        let node = self.home.filter(|home| lent.servers.contains(home)).unwrap_or(any);
+        if self.recorded_home.replace(node) != Some(node) {
+            self.record(&Op::new(Kind::Attach, host_name(node)), At::Us { us: lent.now }, lent);
+        }
         self.node = node;
         self.heard = lent.now;
         self.state = State::Connecting;

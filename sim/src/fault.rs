@@ -16,7 +16,7 @@ use quorate_core::error::DiskError;
 use quorate_core::event::DiskOp;
 
 use crate::effect::Effect;
-use crate::observe::{DiskFault, Obs};
+use crate::observe::{DiskFault, Obs, Struck};
 use crate::queue::{Micros, Plan};
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Explicit, FaultKind, Generator, RunSpec, When};
@@ -50,6 +50,8 @@ pub(crate) struct Plans {
     triggers: Vec<Trigger>,
     /// What was injected, in order.
     pub(crate) struck: Vec<Explicit>,
+    /// When, by id; only where the run is recorded.
+    pub(crate) struck_at: BTreeMap<u32, Struck>,
     /// Which of that changed something that would have happened.
     took: BTreeSet<u32>,
     /// Schedules that began, by name.
@@ -94,6 +96,7 @@ impl Plans {
             sources,
             triggers: triggers.collect(),
             struck: Vec::new(),
+            struck_at: BTreeMap::new(),
             took: BTreeSet::new(),
             begun: BTreeMap::new(),
             active: Vec::new(),
@@ -227,6 +230,10 @@ impl World<'_> {
         if self.is_aimed(&fault) {
             return self.follow(fault.id);
         }
+        if self.ops.is_some() {
+            let effects = self.nodes.iter().map(|node| node.effects).collect();
+            self.plans.struck_at.insert(fault.id, Struck { us: self.now, effects });
+        }
         if !self.apply_fault(&fault) {
             return;
         }
@@ -242,7 +249,9 @@ impl World<'_> {
             self.queue.push(self.now + hold.max(0) as u64 * 1000, Plan::Release(fault.id));
         }
         self.plans.active.push(fault.clone());
-        self.plans.struck.push(fault);
+        // What it came after need not be in the list that is made of what struck.
+        let at = if matches!(fault.at, At::After { .. }) { At::Us { us: self.now } } else { fault.at.clone() };
+        self.plans.struck.push(Explicit { at, ..fault });
     }
 
     /// What was to come after this fault is planned.

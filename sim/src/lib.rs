@@ -18,12 +18,14 @@ pub mod check;
 pub mod disk;
 pub mod draw;
 pub mod effect;
+pub mod freeze;
 pub mod initial;
 pub mod json_position;
 pub mod model;
 pub mod observe;
 pub mod rng;
 pub mod scenario;
+pub mod shrink;
 pub mod spec;
 pub mod workload;
 
@@ -36,8 +38,8 @@ pub use world::run;
 pub struct Options<'a> {
     /// Gets each line of the trace.
     pub trace: Option<&'a mut dyn FnMut(&str)>,
-    /// Keep the clients' operations in [`Outcome::ops`].
-    pub record_ops: bool,
+    /// Keep what it takes to make the run explicit: [`Outcome::ops`] and [`Outcome::struck`].
+    pub record: bool,
     /// Keep so many last lines of the trace in [`Outcome::tail`].
     pub tail: usize,
 }

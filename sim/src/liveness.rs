@@ -166,6 +166,7 @@ impl World<'_> {
     pub(crate) fn judge(&mut self) {
         if self.ops_left == 0 && self.commits < self.spec.workload.generate.min_commits && !self.clients.is_empty() {
             self.ops_left += 16;
+            self.refilled = (self.now, (self.now / 1000) as i64 / self.spec.timing.tick_ms.max(1));
             (0..self.clients.len()).for_each(|c| self.plan_client(c));
         }
         let working = !self.done_working();

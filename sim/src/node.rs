@@ -306,7 +306,6 @@ pub(crate) fn peer_config(
     let t = &spec.timing;
     let l = &spec.limits;
     let tick = t.tick_ms;
-    let or_drawn = |given: u64, drawn: fn(u64) -> u64| if given > 0 { given } else { drawn(spec.seed) };
     PeerConfig {
         sid: Sid(node as i64 + 1),
         ensemble: Some(ensemble.clone()),
@@ -328,7 +327,7 @@ pub(crate) fn peer_config(
             container_max_per_minute: 10_000,
         },
         limits: Limits {
-            window_count: or_drawn(t.window, crate::draw::window) as usize,
+            window_count: window(spec) as usize,
             window_bytes: l.window_bytes,
             max_client_cnxns: 0,
             epoch_len: epoch_len(spec),
@@ -342,7 +341,7 @@ pub(crate) fn peer_config(
             ..Limits::default()
         },
         storage: Storage {
-            snap_count: or_drawn(t.snap_count, crate::draw::snap_count),
+            snap_count: snap_count(spec),
             // A thousand of them have to fit into memory.
             prealloc_bytes: if spec.servers() > 100 { l.prealloc.min(2 << 10) } else { l.prealloc },
             log_size_limit: l.log_size,
@@ -365,6 +364,16 @@ pub(crate) fn peer_config(
         trace: true,
         mutants: mutants(spec),
     }
+}
+
+/// Transactions between two snapshots of a server.
+pub(crate) fn snap_count(spec: &RunSpec) -> u64 {
+    if spec.timing.snap_count > 0 { spec.timing.snap_count } else { crate::draw::snap_count(spec.seed) }
+}
+
+/// Committed proposals that are kept in memory.
+pub(crate) fn window(spec: &RunSpec) -> u64 {
+    if spec.timing.window > 0 { spec.timing.window } else { crate::draw::window(spec.seed) }
 }
 
 /// Transactions of one epoch at most.

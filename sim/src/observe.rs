@@ -8,6 +8,7 @@ use quorate_core::ids::{Millis, SessionId, Zxid};
 use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{EventKind, Request, Response};
 
+use crate::effect::Effect;
 use crate::spec::Explicit;
 
 /// One thing that happened, in the order in which it happened.
@@ -286,6 +287,15 @@ impl Verdict {
     }
 }
 
+/// When a fault struck.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Struck {
+    /// Virtual time, us.
+    pub us: u64,
+    /// How many effects of each kind (by number of [`Effect`]) each server had had.
+    pub effects: Vec<[u64; Effect::COUNT]>,
+}
+
 /// What came out of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
@@ -321,7 +331,9 @@ pub struct Outcome {
     pub violation: Option<Violation>,
     /// Every fault that was injected, as an explicit list: the same run without generators.
     pub faults: Vec<Explicit>,
-    /// Every operation that clients began, as an explicit list; only where [`crate::Options::record_ops`] asks for it.
+    /// When each fault struck, by its id; only where [`crate::Options::record`] asks for it.
+    pub struck: BTreeMap<u32, Struck>,
+    /// Every operation that clients began, as an explicit list; only where [`crate::Options::record`] asks for it.
     pub ops: Vec<crate::spec::ExplicitOp>,
     /// The last lines of the trace.
     pub tail: Vec<String>,

@@ -3,6 +3,7 @@
 //! A file holds a whole [`RunSpec`], who it is and what must come out. What a run cannot honour is an error that names file,
 //! line, column and field, never ignored; what is left out has the value that [`RunSpec::default`] gives it.
 
+mod brief;
 mod strict;
 mod validate;
 
@@ -177,9 +178,29 @@ impl Scenario {
     /// The text of a file with every default written out.
     #[must_use]
     pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(&self.to_file()).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// The text of a file with nothing but what is not as by default.
+    #[must_use]
+    pub fn to_brief_json(&self) -> String {
+        let silent = Self {
+            name: String::new(),
+            note: String::new(),
+            version: String::new(),
+            spec: RunSpec::default(),
+            expect: Expect::default(),
+        };
+        let value = |s: &Self| serde_json::to_value(s.to_file()).unwrap_or_default();
+        brief::text(&value(self), &value(&silent))
+    }
+
+    fn to_file(&self) -> File {
         let spec = self.spec.clone();
         let features = if spec.mutant.is_some() { vec!["mutants".to_string()] } else { Vec::new() };
-        let file = File {
+        File {
             schema: SCHEMA.into(),
             name: self.name.clone(),
             note: self.note.clone(),
@@ -194,10 +215,7 @@ impl Scenario {
             workload: spec.workload,
             checks: spec.checks,
             expect: self.expect.clone(),
-        };
-        let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
-        text.push('\n');
-        text
+        }
     }
 
     /// The scenario of a run that was made, expecting what came out.

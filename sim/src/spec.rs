@@ -271,17 +271,19 @@ impl Default for Generate {
 pub struct ExplicitOp {
     /// From 1.
     pub client: u32,
-    /// [`At::Tick`], [`At::Us`] or [`At::After`] a fault.
+    /// [`At::Tick`], [`At::Us`] or [`At::After`] a fault. It is asked then, or as soon as its client can ask.
     pub at: At,
-    /// One of [`crate::workload::OPS`], or `close`.
+    /// One of [`crate::workload::OPS`], or `get-acl`, `close`, or `attach`: from now on to the server that `path` names, if it may.
     pub op: String,
-    /// Path.
+    /// Path; multi, multi-read: one for each flag, separated by commas.
     #[serde(default)]
     pub path: String,
     /// Payload.
     #[serde(default)]
     pub data: String,
-    /// create: any of `e` (ephemeral), `s` (sequential), `c` (container).
+    /// create: any of `e` (ephemeral), `s` (sequential), `c` (container), `t` (lives for `version` ms); create, set-acl: `p` for the
+    /// asker alone, `o` anybody may read, `n` for one other alone, `r` nobody may set; get, exists, children: `w` leaves a watch;
+    /// watch: `r` recursive; multi: `c` create, `s` set, `d` delete, `k` check; multi-read: `g` get, `l` list.
     #[serde(default)]
     pub flags: String,
     /// Expected version.

@@ -22,7 +22,7 @@ use crate::network::{Network, Sent};
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
-use crate::spec::{ExplicitOp, RunSpec, When};
+use crate::spec::{At, ExplicitOp, RunSpec, When};
 use crate::watcher::Watcher;
 
 /// A server that ended by itself is started again after this.
@@ -47,6 +47,8 @@ pub(crate) struct World<'a> {
     pub(crate) attachable: Vec<usize>,
     /// Generated operations left.
     pub(crate) ops_left: u64,
+    /// When there were more of them again, and in which tick.
+    pub(crate) refilled: (Micros, i64),
     pub(crate) ops: Option<Vec<ExplicitOp>>,
     pub(crate) messages: u64,
     /// Messages that servers got beside their bytes.
@@ -99,7 +101,8 @@ impl<'a> World<'a> {
             progress: Progress::default(),
             attachable: (0..spec.servers().min(spec.topology.attachable as usize)).collect(),
             ops_left: u64::from(spec.workload.generate.ops),
-            ops: options.record_ops.then(Vec::new),
+            refilled: (0, 0),
+            ops: options.record.then(Vec::new),
             messages: 0,
             typed: 0,
             client_messages: 0,
@@ -127,9 +130,11 @@ impl<'a> World<'a> {
         for c in 0..self.clients.len() {
             self.plan_client(c);
         }
-        for i in 0..self.spec.workload.explicit.len() {
-            if let Some(at) = self.instant(&self.spec.workload.explicit[i].at) {
-                self.queue.push(at, Plan::Operation(i as u32));
+        for (i, op) in self.spec.workload.explicit.iter().enumerate() {
+            match op.at {
+                At::Us { us } => self.list_operation(us, op),
+                At::Tick { tick } => self.queue.push(self.ticks(tick), Plan::Operation(i as u32)),
+                At::Effect { .. } | At::After { .. } => {}
             }
         }
         self.queue.push(self.ticks(self.spec.timing.fault_ticks), Plan::Heal);
@@ -204,6 +209,7 @@ impl<'a> World<'a> {
             end_ms: (self.now / 1000) as i64,
             violation,
             faults: self.plans.struck,
+            struck: self.plans.struck_at,
             ops: self.ops.unwrap_or_default(),
             tail: self.watcher.take_tail(),
         }
@@ -550,17 +556,6 @@ impl<'a> World<'a> {
         self.begin_disk(n, lane);
         self.watcher.digest.number(self.now ^ ticket.0 ^ ((n as u64) << 48));
         self.step(n, Input::Disk { ticket, result });
-    }
-
-    fn operation(&mut self, i: usize) {
-        let explicit = &self.spec.workload.explicit[i];
-        let client = (explicit.client as usize).wrapping_sub(1);
-        if client < self.clients.len()
-            && let Some(op) = crate::workload::Op::from_explicit(explicit)
-        {
-            self.clients[client].give(op);
-            self.plan_client(client);
-        }
     }
 
     /// Ends the run with what is owed.

@@ -19,12 +19,32 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 clean; 1 a safety violation; 2 usage, or a scenario file that is not valid; 3 a liveness failure; 4 a panic in a run;
 5 a campaign below its floors; 6 a seed that did not do the same twice; 130 ended by a signal, nothing wrong so far.";
 
+const FREEZE_HELP: &str = "Examples:
+  quorate sim freeze 7 -o seed-7.json
+  quorate sim freeze scenarios/election/paused-leader.json -o paused-leader-frozen.json
+
+The file that is written draws no fault and no operation: each one that took place is an entry with its instant, target and size, and
+every default and every size that the seed had drawn is a number. Its run has the same digest as the one that it was made of; it is
+made at once to see that (exit code 6 when not).";
+
+const MINIMISE_HELP: &str = "Examples:
+  quorate sim minimise 1000008 --mutant B01 -o B01.json
+  quorate sim minimise quorate-seed-7.json --budget 120s --jobs 2
+
+The run is frozen (`quorate sim freeze`); then faults, operations, clients and servers are left out, delays and sizes become those of
+the defaults, waits become short, as long as the same property is broken. With a planted bug a run without it must pass, and the file
+says in `expect.mutants` what breaks with it. The result does not depend on --jobs unless the time runs out. Ctrl-C ends the search
+with the smallest run so far (exit code 130).
+
+Exit codes: 0 written; 2 usage, or a run that does not fail; 6 the file does not do the same again; 130 stopped.";
+
 const FUZZ_HELP: &str = "Examples:
   quorate sim fuzz --seeds 0..2000 --jobs 4
   quorate sim fuzz --for 120s --jobs 2                     fresh seeds; the first one is printed and can be given with --base
   quorate sim fuzz --seeds 0..200 --twice                  each seed twice: the digests must be equal
   quorate sim fuzz --seeds 0..200 --connections both       each seed with and without decoding: the digests must be equal
   quorate sim fuzz --seeds 0..200 --digests a.txt          one digest a seed, to compare two builds with diff
+  quorate sim fuzz --for 120s --jobs 2 --minimise          and a small scenario of what was found
   quorate sim fuzz --seeds 0..100000 --shard 3/16 --report 3.json
   quorate sim merge *.json                                 the sixteen reports as one
 
@@ -90,6 +110,12 @@ pub enum SimCommand {
     /// Run a scenario file, or what a real server has recorded, and compare
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
+    /// Turn a seed or a file into a scenario that says everything itself
+    #[command(after_help = FREEZE_HELP)]
+    Freeze(Freeze),
+    /// Make a failing seed or file small
+    #[command(after_help = MINIMISE_HELP)]
+    Minimise(Minimise),
     /// Run many seeds on several threads
     #[command(after_help = FUZZ_HELP)]
     Fuzz(Fuzz),
@@ -174,9 +200,46 @@ pub struct Replay {
     /// Print every step
     #[arg(long)]
     pub trace: bool,
-    /// Write the file again with every default and, in place of generators, every fault and operation that took place
-    #[arg(long, value_name = "FILE")]
-    pub freeze: Option<PathBuf>,
+}
+
+/// `quorate sim freeze`.
+#[derive(Debug, Args)]
+pub struct Freeze {
+    /// A seed, decimal or 0x…, or a scenario file
+    #[arg(value_name = "SEED|FILE")]
+    pub source: String,
+    /// Where the scenario is written
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: PathBuf,
+    /// Plant this bug (needs a build with the feature `mutants`)
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
+    /// A JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `quorate sim minimise`.
+#[derive(Debug, Args)]
+pub struct Minimise {
+    /// A failing seed, decimal or 0x…, or a failing scenario file
+    #[arg(value_name = "SEED|FILE")]
+    pub source: String,
+    /// Plant this bug (needs a build with the feature `mutants`)
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
+    /// Real time at most: 60s, 5m; what is smallest then is written
+    #[arg(long, value_name = "TIME", value_parser = budget, default_value = "60s")]
+    pub budget: Duration,
+    /// Worker threads
+    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: u16,
+    /// Where the scenario is written; NAME-min.json otherwise
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// A JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `quorate sim fuzz`.
@@ -215,6 +278,10 @@ pub struct Fuzz {
     /// End at the first failing seed
     #[arg(long)]
     pub first: bool,
+    /// Afterwards make a small scenario (NAME-min.json) for each property that was broken, of the first seed that broke it, in at most
+    /// 60 s each
+    #[arg(long)]
+    pub minimise: bool,
 }
 
 /// `quorate sim merge`.
@@ -285,7 +352,7 @@ impl Mutants {
     }
 }
 
-fn seed(text: &str) -> Result<u64, String> {
+pub(super) fn seed(text: &str) -> Result<u64, String> {
     let parsed = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
     parsed.map_err(|_| "not a 64-bit number".into())
 }

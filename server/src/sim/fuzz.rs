@@ -1,6 +1,6 @@
 //! `quorate sim fuzz`: many seeds on several threads, progress, totals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -10,16 +10,21 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use quorate_sim::scenario::DETERMINISM;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::Fuzz;
 use super::campaign::{Ended, Settings, Span, Summary};
+use super::minimise::{self, Bounds};
 use super::one::{self, Connections, Ran};
-use super::{SimExit, replay, report};
+use super::{SimExit, replay, report, source};
 use crate::serve::print;
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(2);
+
+/// Real time for one finding that is minimised.
+const MINIMISE: Duration = Duration::from_secs(60);
 
 /// What ends a fuzz early.
 #[derive(Clone, Debug, Default)]
@@ -203,6 +208,9 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
     };
     totals.seeds = Vec::from([span]);
     totals.seconds = began.elapsed().as_secs_f64();
+    if options.minimise {
+        minimise_findings(&totals, options, &stop);
+    }
     let written = digests.is_none_or(|d| write_digests(options.digests.as_deref(), &d));
     let exit = conclude(&mut totals, options.common.json, options.report.as_deref());
     if totals.ended != Ended::Complete {
@@ -212,6 +220,32 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
         );
     }
     if written { exit } else { exit.worse(SimExit::Usage) }
+}
+
+/// A small scenario for each property that was broken, made of the first seed that broke it.
+fn minimise_findings(totals: &Summary, options: &Fuzz, stop: &Stop) {
+    let mut seen = BTreeSet::new();
+    let mut failures: Vec<_> = totals.failures.iter().collect();
+    failures.sort_by_key(|f| f.seed);
+    for failure in failures.into_iter().filter(|f| f.verdict != DETERMINISM) {
+        if stop.is_set() || !seen.insert(&failure.invariant) {
+            continue;
+        }
+        let mutant = options.common.mutant.as_deref();
+        let file = replay::file_of(&options.common.out, failure.seed, mutant);
+        let bounds = Bounds { budget: MINIMISE, jobs: options.jobs, tell: true };
+        let small_file = minimise::file_beside(&file);
+        let name = minimise::name_of(&small_file);
+        let small = source::file(&file, None).and_then(|from| minimise::minimise(&from, &name, &bounds, stop));
+        match small {
+            Ok(small) => {
+                if report::save_text(&small.scenario.to_brief_json(), &small_file) {
+                    eprint!("{}", small.words(&small_file));
+                }
+            }
+            Err(e) => eprintln!("{}: {e}", file.display()),
+        }
+    }
 }
 
 /// Reports one run and counts it.

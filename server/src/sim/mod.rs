@@ -3,12 +3,15 @@
 pub mod args;
 pub mod bench;
 pub mod campaign;
+pub mod freeze;
 pub mod fuzz;
 pub mod merge;
+pub mod minimise;
 pub mod mutants;
 pub mod one;
 pub mod replay;
 pub mod report;
+pub mod source;
 
 use std::process::ExitCode;
 
@@ -72,6 +75,8 @@ pub fn sim(options: &Sim) -> ExitCode {
     let exit = match &options.command {
         SimCommand::Run(o) => replay::run(o),
         SimCommand::Replay(o) => replay::replay(o),
+        SimCommand::Freeze(o) => freeze::run(o),
+        SimCommand::Minimise(o) => minimise::run(o),
         SimCommand::Fuzz(o) => fuzz::fuzz(o),
         SimCommand::Merge(o) => merge::merge(o),
         SimCommand::Mutants(o) => mutants::mutants(o),

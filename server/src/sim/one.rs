@@ -90,8 +90,8 @@ impl Ran {
 
 /// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, with connections of the
 /// other kind, and must be the same.
-pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
-    let mut ran = once(spec, trace, record_ops);
+pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
+    let mut ran = once(spec, trace, record);
     if !spec.checks.twice || ran.failed() {
         return ran;
     }
@@ -148,7 +148,7 @@ fn compare(ran: &mut Ran, again: &Ran, way: &str) {
     }
 }
 
-fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
+fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -161,7 +161,7 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: boo
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        let outcome = quorate_sim::run(spec, check, Options { trace, record_ops, tail: 0 });
+        let outcome = quorate_sim::run(spec, check, Options { trace, record, tail: 0 });
         (outcome, checks.tally())
     }));
     let took = began.elapsed();

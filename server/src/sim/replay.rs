@@ -7,7 +7,7 @@ use quorate_sim::scenario::Scenario;
 
 use super::args::{Replay, Run};
 use super::one::{self, Connections, Ran};
-use super::{SimExit, report};
+use super::{SimExit, report, source};
 use crate::recording;
 use crate::serve::print;
 
@@ -65,44 +65,18 @@ pub fn run(options: &Run) -> SimExit {
 /// `quorate sim replay`.
 #[must_use]
 pub fn replay(options: &Replay) -> SimExit {
-    let name = options.file.display().to_string();
     match std::fs::read(&options.file) {
         Ok(bytes) if recording::replay::is_recording(&bytes) => return recorded(options, &bytes),
         _ => {}
     }
-    let text = match std::fs::read_to_string(&options.file) {
-        Ok(text) => text,
-        Err(e) => return usage(&format!("{name}: {e}")),
-    };
-    let mut scenario = match Scenario::parse(&name, &text) {
+    let scenario = match source::file(&options.file, options.mutant.as_deref()) {
         Ok(scenario) => scenario,
-        Err(problem) => return usage(&problem.to_string()),
+        Err(e) => return usage(&e),
     };
-    if let Some(id) = &scenario.spec.mutant
-        && let Err(e) = one::can_plant(id)
-    {
-        return usage(&format!("{name}: build.mutant: {e}"));
-    }
-    if let Some(id) = &options.mutant {
-        if let Err(e) = one::can_plant(id) {
-            return usage(&e);
-        }
-        scenario.spec.mutant = Some(id.clone());
-    }
     let mut line = |text: &str| println!("{text}");
     let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
-    let ran = one::run(&scenario.spec, trace, options.freeze.is_some());
+    let ran = one::run(&scenario.spec, trace, false);
     let differences = differences(&scenario, &ran);
-    if let (Some(file), Some(outcome)) = (&options.freeze, &ran.outcome) {
-        let mut frozen = scenario.clone();
-        frozen.spec.faults.swarm = false;
-        frozen.spec.faults.generate.clear();
-        frozen.spec.faults.explicit = outcome.faults.clone();
-        frozen.spec.workload.generate.ops = 0;
-        frozen.spec.workload.explicit = outcome.ops.clone();
-        frozen.expect.trace_hash = None;
-        report::save(&frozen, file);
-    }
     if options.json {
         print(&report::json(&ran, scenario.spec.mutant.as_deref(), Some(&options.file), Some(differences)));
     } else {
@@ -117,9 +91,6 @@ pub fn replay(options: &Replay) -> SimExit {
 /// A recording of `quorate serve`.
 fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
     let name = options.file.display();
-    if options.freeze.is_some() {
-        return usage(&format!("{name}: a recording has no scenario to freeze"));
-    }
     let mut line = |text: &str| println!("{text}");
     let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
     let replayed = match recording::replay::replay(bytes, recording::build(), trace) {

@@ -100,8 +100,13 @@ pub fn words(ran: &Ran, file: Option<&Path>) -> String {
 
 /// Writes a scenario file; says so on standard error when it cannot.
 pub fn save(scenario: &Scenario, file: &Path) -> bool {
+    save_text(&scenario.to_json(), file)
+}
+
+/// Writes a file; says so on standard error when it cannot.
+pub fn save_text(text: &str, file: &Path) -> bool {
     let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
-    match made.and_then(|()| std::fs::write(file, scenario.to_json())) {
+    match made.and_then(|()| std::fs::write(file, text)) {
         Ok(()) => true,
         Err(e) => {
             eprintln!("{}: {e}", file.display());

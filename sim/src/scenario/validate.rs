@@ -353,11 +353,16 @@ fn workload(spec: &RunSpec, ids: &BTreeSet<u32>) -> Result<(), Wrong> {
         if op.client == 0 || op.client > spec.topology.clients {
             return wrong(format!("{field}.client"), format!("there are clients 1 to {}", spec.topology.clients));
         }
-        if !OPS.contains(&op.op.as_str()) && op.op != "close" {
-            return wrong(format!("{field}.op"), format!("{:?} is none of {}, close", op.op, OPS.join(", ")));
+        let Some(flags) = crate::workload::flags_of(&op.op) else {
+            let known: Vec<&str> = crate::workload::names().collect();
+            return wrong(format!("{field}.op"), format!("{:?} is none of {}", op.op, known.join(", ")));
+        };
+        if let Some(flag) = op.flags.chars().find(|c| !flags.contains(*c)) {
+            let what = format!("{flag:?} means nothing to {:?}, which knows {flags:?}", op.op);
+            return wrong(format!("{field}.flags"), what);
         }
-        if let Some(flag) = op.flags.chars().find(|c| !"esc".contains(*c)) {
-            return wrong(format!("{field}.flags"), format!("{flag:?} is none of e, s, c"));
+        if op.op == "attach" {
+            server(spec, &op.path, &format!("{field}.path"))?;
         }
         if matches!(op.at, At::Effect { .. }) {
             return wrong(format!("{field}.at"), "operations are timed by tick, us or after");

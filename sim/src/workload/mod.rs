@@ -4,7 +4,8 @@ mod choose;
 mod op;
 
 pub(crate) use choose::Chooser;
-pub(crate) use op::{Kind, Op};
+pub use op::is_write;
+pub(crate) use op::{Kind, Op, flags_of, names};
 
 /// Names of operations in a mix.
 pub const OPS: &[&str] = &[

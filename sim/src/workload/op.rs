@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Renew,
     /// The client says nothing for about as long as its session lives.
     Nap,
+    /// No request: the server of this name is the one that the client attaches to from now on, if it may.
+    Attach,
 }
 
 const NAMES: &[(&str, Kind, &str)] = &[
@@ -59,7 +61,34 @@ const NAMES: &[(&str, Kind, &str)] = &[
     ("close", Kind::Close, ""),
     ("renew", Kind::Renew, ""),
     ("nap", Kind::Nap, ""),
+    ("attach", Kind::Attach, ""),
 ];
+
+/// Every name of an operation in the list of a scenario.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, ..)| *name)
+}
+
+/// The flags that mean something for the operation of this name; `None`: there is none.
+pub(crate) fn flags_of(name: &str) -> Option<&'static str> {
+    let (_, kind, _) = NAMES.iter().find(|(other, ..)| *other == name)?;
+    Some(match kind {
+        Kind::Create => "esctponr",
+        Kind::SetAcl => "ponr",
+        Kind::Get | Kind::Exists | Kind::Children => "w",
+        Kind::AddWatch => "r",
+        Kind::Multi => "csdk",
+        Kind::MultiRead => "gl",
+        _ => "",
+    })
+}
+
+/// Whether the operation of this name asks for a transaction.
+#[must_use]
+pub fn is_write(name: &str) -> bool {
+    let kind = NAMES.iter().find(|(other, ..)| *other == name).map(|(_, kind, _)| *kind);
+    matches!(kind, Some(Kind::Set | Kind::Create | Kind::Delete | Kind::Multi | Kind::SetAcl))
+}
 
 /// An operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,17 +122,22 @@ impl Op {
     }
 
     /// For a scenario file.
-    pub(crate) fn explicit(&self, client: usize, us: u64) -> ExplicitOp {
+    pub(crate) fn explicit(&self, client: usize, at: At) -> ExplicitOp {
         let name = NAMES.iter().find(|(_, kind, _)| *kind == self.kind).map_or("sync", |(name, ..)| name);
         ExplicitOp {
             client: client as u32 + 1,
-            at: At::Us { us },
+            at,
             op: (*name).to_owned(),
             path: self.path.clone(),
             data: self.data.clone(),
             flags: self.flags.clone(),
             version: self.version,
         }
+    }
+
+    /// The server that it names.
+    pub(crate) fn server(&self) -> Option<usize> {
+        crate::fault::server(&self.path)
     }
 
     fn has(&self, flag: char) -> bool {
@@ -131,8 +165,8 @@ impl Op {
             Kind::SetAcl => Request::SetAcl { path: path(), acl: Some(self.acl()), version: self.version },
             Kind::GetAcl => Request::GetAcl { path: path() },
             Kind::Check => Request::Check { path: path(), version: self.version },
-            // A move and a nap ask for nothing.
-            Kind::Close | Kind::Renew | Kind::Move | Kind::Nap => Request::CloseSession,
+            // A move, a nap and an attachment ask for nothing.
+            Kind::Close | Kind::Renew | Kind::Move | Kind::Nap | Kind::Attach => Request::CloseSession,
         }
     }
 
@@ -187,7 +221,7 @@ mod tests {
     #[test]
     fn an_operation_survives_the_scenario_file() {
         let op = Op { kind: Kind::Multi, path: "/a,/b".into(), data: "x".into(), flags: "cs".into(), version: 3 };
-        assert_eq!(Op::from_explicit(&op.explicit(2, 77)), Some(op.clone()));
+        assert_eq!(Op::from_explicit(&op.explicit(2, At::Us { us: 77 })), Some(op.clone()));
         let Request::Multi(parts) = op.request() else { panic!("a multi") };
         assert!(matches!(&parts[0], Request::Create(c) if c.path.as_deref() == Some("/a")));
         assert!(matches!(&parts[1], Request::SetData { version: 3, .. }));

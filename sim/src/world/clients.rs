@@ -1,13 +1,15 @@
 //! The clients' side of the loop: what they want is carried out, when they are due is planned.
 
 use super::World;
-use crate::client::{Lent, Wants};
+use crate::client::{Client, Lent, Wants};
 use crate::network::ConnId;
 use crate::node::NEVER;
-use crate::queue::Plan;
+use crate::queue::{Micros, Plan};
+use crate::spec::{At, ExplicitOp};
+use crate::workload::Op;
 
 impl World<'_> {
-    fn with_client(&mut self, c: usize, f: impl FnOnce(&mut crate::client::Client, &mut Lent<'_, '_>)) {
+    fn with_client(&mut self, c: usize, f: impl FnOnce(&mut Client, &mut Lent<'_, '_>)) {
         let mut wants = Wants::default();
         let client = &mut self.clients[c];
         let conn = client.conn;
@@ -17,6 +19,7 @@ impl World<'_> {
             wants: &mut wants,
             servers: &self.attachable,
             left: &mut self.ops_left,
+            refilled: self.refilled,
             ops: self.ops.as_mut(),
         };
         f(client, &mut lent);
@@ -33,6 +36,31 @@ impl World<'_> {
             self.clients[c].conn = Some(id);
         }
         self.plan_client(c);
+    }
+
+    /// An operation that a client is told of beforehand.
+    pub(super) fn list_operation(&mut self, at: Micros, explicit: &ExplicitOp) {
+        if let Some((client, op)) = self.named_operation(explicit) {
+            client.list(at, op);
+        }
+    }
+
+    /// An explicit operation is to be asked.
+    pub(super) fn operation(&mut self, i: usize) {
+        let explicit = &self.spec.workload.explicit[i];
+        let at = match explicit.at {
+            At::Tick { tick } => At::Tick { tick },
+            _ => At::Us { us: self.now },
+        };
+        if let Some((client, op)) = self.named_operation(explicit) {
+            client.give(at, op);
+            self.plan_client(explicit.client as usize - 1);
+        }
+    }
+
+    fn named_operation(&mut self, explicit: &ExplicitOp) -> Option<(&mut Client, Op)> {
+        let client = self.clients.get_mut((explicit.client as usize).checked_sub(1)?)?;
+        Some((client, Op::from_explicit(explicit)?))
     }
 
     /// Plans a client's next turn.
