@@ -54,7 +54,7 @@ struct Seen {
 }
 
 /// The election of one server. `Vote.leader == NOBODY` is the vote of a server that does not vote.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fle {
     me: Sid,
     verifier: Verifier,

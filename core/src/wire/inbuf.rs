@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 /// Bytes that arrived but do not make a whole message yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct InBuf {
     held: Vec<u8>,
 }

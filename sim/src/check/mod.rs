@@ -75,7 +75,7 @@ pub struct Tally {
 }
 
 /// All checks of one run. The world reports what it sees; the first contradiction ends the run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checks {
     ghost: Ghost,
     model: Model,
