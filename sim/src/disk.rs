@@ -11,7 +11,7 @@ use bytes::Bytes;
 use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
 
-use crate::rng::Stream;
+use crate::rng::{Purpose, Stream};
 
 /// A change of a file that is not synced.
 #[derive(Clone, Debug)]
@@ -263,9 +263,7 @@ impl SimDisk {
 
     /// Whether the power would take what an fsync has vouched for.
     pub(crate) fn has_lied(&self) -> bool {
-        self.lied
-            && (self.files.values().any(|f| !f.unsynced.is_empty())
-                || self.directories.iter().any(|d| !d.unsynced.is_empty()))
+        self.lied && self.has_unsynced()
     }
 
     /// Carries out one operation in the page cache; fsyncs make durable what they cover.
@@ -393,9 +391,26 @@ impl SimDisk {
 
     /// The power goes: what was not synced survives in part. Returns how many unsynced changes there were.
     pub fn power_cut(&mut self, stream: &mut Stream) -> usize {
+        self.cut(Luck::draw, stream)
+    }
+
+    /// The power goes, and takes all that was not synced, or nothing of it.
+    pub fn power_cut_whole(&mut self, survives: bool) {
+        let luck = if survives { Luck::Everything } else { Luck::Nothing };
+        // Nothing is drawn: such luck needs no chance.
+        self.cut(|_| luck, &mut Stream::new(0, Purpose::Crash, 0));
+    }
+
+    /// Whether a power cut would have something to take.
+    #[must_use]
+    pub fn has_unsynced(&self) -> bool {
+        self.files.values().any(|f| !f.unsynced.is_empty()) || self.directories.iter().any(|d| !d.unsynced.is_empty())
+    }
+
+    fn cut(&mut self, draw: impl Fn(&mut Stream) -> Luck, stream: &mut Stream) -> usize {
         let mut changes = 0;
         for dir in &mut self.directories {
-            let luck = Luck::draw(stream);
+            let luck = draw(stream);
             changes += dir.unsynced.len();
             for binding in std::mem::take(&mut dir.unsynced) {
                 if luck.keeps(stream) {
@@ -404,7 +419,7 @@ impl SimDisk {
             }
             dir.cache.clone_from(&dir.platter);
         }
-        let luck = Luck::draw(stream);
+        let luck = draw(stream);
         let sector = self.sector;
         for file in self.files.values_mut() {
             changes += file.unsynced.len();
