@@ -14,7 +14,7 @@ use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
 use crate::rng::{Purpose, Stream};
 
 /// A change of a file that is not synced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 enum Change {
     Write(u64, Bytes),
     /// Longer (zeros) or shorter.
@@ -22,7 +22,7 @@ enum Change {
 }
 
 /// A file's bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 struct File {
     cache: Vec<u8>,
     platter: Vec<u8>,
@@ -169,7 +169,7 @@ type Inode = u32;
 /// A change of a directory that is not synced: names and what they stand for afterwards, all or nothing.
 type Binding = Vec<(Box<str>, Option<Inode>)>;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 struct Directory {
     cache: BTreeMap<Box<str>, Inode>,
     platter: BTreeMap<Box<str>, Inode>,
@@ -209,7 +209,7 @@ impl Directory {
 }
 
 /// The disk of one server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct SimDisk {
     directories: [Directory; 4],
     files: BTreeMap<Inode, File>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Write as _};
-use std::hash::Hasher;
+use std::hash::{Hash as _, Hasher};
 
 use bytes::Bytes;
 use quorate_core::event::{DiskOp, Event, Input, Lane, LinkEvent, Outbox, Port, Role};
@@ -127,7 +127,10 @@ impl Machine {
         let told = self.told.finish() ^ u64::from(self.is_up());
         let Self { peer, disk, lanes, listening, life, accepted, role, serves, .. } = self;
         *known.0.entry(told).or_insert_with(|| {
-            digest_of(&(peer, disk, lanes, listening, life, accepted, role, serves))
+            let mut mark = Mark::default();
+            disk.hash(&mut mark);
+            mark.write_u64(digest_of(&(peer, lanes, listening, life, accepted, role, serves)));
+            mark.finish()
         })
     }
 
@@ -163,7 +166,7 @@ impl Machine {
         self.serves = false;
         self.moved = None;
         self.told = Mark::default();
-        self.told.write_u64(digest_of(&self.disk));
+        self.disk.hash(&mut self.told);
     }
 
     /// Whether the head of this lane is an fsync: when that ends is a choice, everything else is done at once.
@@ -191,6 +194,7 @@ impl Machine {
 /// The marks of servers, by what they have been told. One for each thread.
 #[derive(Debug, Default)]
 pub struct Marks(BTreeMap<u64, u64>);
+impl Marks { pub fn len(&self) -> usize { self.0.len() } }
 
 /// Position of a port in a list.
 pub(super) const fn number(port: Port) -> usize {

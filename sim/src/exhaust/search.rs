@@ -85,9 +85,11 @@ pub fn search(start: &State, path: &[Choice], weight: f64, seen: &dyn Seen) -> O
             done.covered += weight;
         }
         if done.steps >= ASK && !seen.go_on(&std::mem::take(&mut done)) {
+            eprintln!("marks {}", marks.len());
             return None;
         }
     }
+    eprintln!("marks {}", marks.len());
     seen.go_on(&done);
     None
 }
