@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use quorate_sim::RunSpec;
+use quorate_sim::exhaust::Choices;
 use quorate_sim::scenario::Scenario;
 
 use super::args::{Replay, Run};
 use super::one::{self, Ran};
-use super::{SimExit, report};
+use super::{SimExit, exhaust, report};
 use crate::recording;
 use crate::serve::print;
 
@@ -75,6 +76,9 @@ pub fn replay(options: &Replay) -> SimExit {
         Ok(text) => text,
         Err(e) => return usage(&format!("{name}: {e}")),
     };
+    if Choices::claims(&text) {
+        return exhaust::replay(options, &text);
+    }
     let mut scenario = match Scenario::parse(&name, &text) {
         Ok(scenario) => scenario,
         Err(problem) => return usage(&problem.to_string()),

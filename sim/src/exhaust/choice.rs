@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// One thing that may happen next. Servers are numbered from 0; written, `s1` is the first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Choice {
     /// The oldest thing under way on the connection between leader and learner arrives: bytes, or its end.
     Deliver {
@@ -59,6 +62,20 @@ impl fmt::Display for Choice {
             Self::Cut { a, b } => write!(f, "cut s{} s{}", a + 1, b + 1),
             Self::Time => f.write_str("time"),
         }
+    }
+}
+
+impl From<Choice> for String {
+    fn from(choice: Choice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl TryFrom<String> for Choice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

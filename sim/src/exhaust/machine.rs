@@ -194,7 +194,6 @@ impl Machine {
 /// The marks of servers, by what they have been told. One for each thread.
 #[derive(Debug, Default)]
 pub struct Marks(BTreeMap<u64, u64>);
-impl Marks { pub fn len(&self) -> usize { self.0.len() } }
 
 /// Position of a port in a list.
 pub(super) const fn number(port: Port) -> usize {

@@ -12,18 +12,21 @@
 
 mod choice;
 mod client;
+mod file;
 mod machine;
 mod search;
 mod state;
 
 pub use choice::Choice;
-pub use search::{Found, Progress, Seen, search, shorten};
+pub use file::{Choices, Replayed, SCHEMA};
+pub use machine::Marks;
+pub use search::{Found, Progress, Root, Seen, roots, search, shorten};
 pub use state::State;
 
 use serde::{Deserialize, Serialize};
 
 /// How much may happen.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// Servers, all of them voters.
@@ -36,4 +39,17 @@ pub struct Bounds {
     pub cuts: u32,
     /// Times that time passes although something is under way.
     pub lapses: u32,
+}
+
+impl Bounds {
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=9).contains(&self.servers) {
+            return Err(format!("servers: {} is not from 1 to 9", self.servers));
+        }
+        Ok(())
+    }
 }

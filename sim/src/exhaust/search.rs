@@ -1,5 +1,7 @@
 //! Depth first through all choices, each state once.
 
+use std::collections::VecDeque;
+
 use super::machine::Marks;
 use super::{Bounds, Choice, State};
 use crate::observe::Violation;
@@ -12,7 +14,7 @@ pub trait Seen {
     fn go_on(&self, done: &Progress) -> bool;
 }
 
-/// How far a search has come.
+/// What was done since the last time.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Progress {
     /// States that were new.
@@ -27,6 +29,20 @@ pub struct Progress {
     pub covered: f64,
 }
 
+impl Progress {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            states: self.states + other.states,
+            steps: self.steps + other.steps,
+            ends: self.ends + other.ends,
+            depth: self.depth.max(other.depth),
+            covered: self.covered + other.covered,
+        }
+    }
+}
+
 /// What a search has found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -39,6 +55,55 @@ pub struct Found {
 /// How many states lie between two questions whether to go on.
 const ASK: u64 = 256;
 
+/// Where a part of the space begins.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Root {
+    /// From the start.
+    pub path: Vec<Choice>,
+    /// What is below it, of the whole.
+    pub weight: f64,
+}
+
+impl Root {
+    /// The whole space.
+    #[must_use]
+    pub const fn whole() -> Self {
+        Self { path: Vec::new(), weight: 1.0 }
+    }
+}
+
+/// Parts of the space, at least so many if there are: what is above them was tried, breadth first.
+///
+/// # Errors
+/// What was found on the way.
+pub fn roots(start: &State, least: usize, seen: &dyn Seen, marks: &mut Marks) -> Result<Vec<Root>, Found> {
+    let mut done = Progress::default();
+    let mut queue = VecDeque::from([(start.clone(), Root::whole())]);
+    while queue.len() < least
+        && let Some((state, Root { path, weight })) = queue.pop_front()
+    {
+        let mut level = level(state, weight, &mut done);
+        while let Some(choice) = level.left.pop() {
+            let (mut next, mut path) = (level.state.clone(), path.clone());
+            path.push(choice);
+            done.steps += 1;
+            if let Err(violation) = next.take(choice) {
+                seen.go_on(&done);
+                return Err(Found { choices: path, violation });
+            }
+            if seen.is_new(next.digest(marks)) {
+                done.states += 1;
+                done.depth = done.depth.max(path.len() as u64);
+                queue.push_back((next, Root { path, weight: level.weight }));
+            } else {
+                done.covered += level.weight;
+            }
+        }
+    }
+    seen.go_on(&done);
+    Ok(queue.into_iter().map(|(_, root)| root).collect())
+}
+
 struct Level {
     state: State,
     left: Vec<Choice>,
@@ -46,29 +111,26 @@ struct Level {
     weight: f64,
 }
 
-/// Everything that can follow `path` from `start`; `weight`: what that is of the whole. `None`: nothing is broken, or it was
-/// told to stop.
-pub fn search(start: &State, path: &[Choice], weight: f64, seen: &dyn Seen) -> Option<Found> {
+/// Everything that can follow this root. `None`: nothing is broken, or it was told to stop.
+pub fn search(start: &State, root: &Root, seen: &dyn Seen, marks: &mut Marks) -> Option<Found> {
     let mut state = start.clone();
-    for (i, choice) in path.iter().enumerate() {
+    for (i, choice) in root.path.iter().enumerate() {
         if let Err(violation) = state.take(*choice) {
-            return Some(Found { choices: path[..=i].to_vec(), violation });
+            return Some(Found { choices: root.path[..=i].to_vec(), violation });
         }
     }
-    let mut made = path.to_vec();
-    let mut marks = Marks::default();
+    let mut made = root.path.clone();
     let mut done = Progress::default();
-    let mut levels = vec![level(state, weight, &mut done)];
+    let mut levels = vec![level(state, root.weight, &mut done)];
     while let Some(top) = levels.last_mut() {
         let Some(choice) = top.left.pop() else {
             levels.pop();
-            if levels.len() >= 1 {
+            if !levels.is_empty() {
                 made.pop();
             }
             continue;
         };
         let weight = top.weight;
-        // The last choice needs no copy.
         let mut next = top.state.clone();
         made.push(choice);
         done.steps += 1;
@@ -76,7 +138,7 @@ pub fn search(start: &State, path: &[Choice], weight: f64, seen: &dyn Seen) -> O
             seen.go_on(&done);
             return Some(Found { choices: made, violation });
         }
-        if seen.is_new(next.digest(&mut marks)) {
+        if seen.is_new(next.digest(marks)) {
             done.states += 1;
             done.depth = done.depth.max(made.len() as u64);
             levels.push(level(next, weight, &mut done));
@@ -85,11 +147,9 @@ pub fn search(start: &State, path: &[Choice], weight: f64, seen: &dyn Seen) -> O
             done.covered += weight;
         }
         if done.steps >= ASK && !seen.go_on(&std::mem::take(&mut done)) {
-            eprintln!("marks {}", marks.len());
             return None;
         }
     }
-    eprintln!("marks {}", marks.len());
     seen.go_on(&done);
     None
 }

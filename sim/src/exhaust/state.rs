@@ -76,7 +76,7 @@ impl State {
         let machines = (0..spec.servers()).map(|_| Rc::new(Machine::new(spec.disk.sector as usize)));
         let mut state = Self {
             ensemble: node::ensemble(&spec),
-            left: bounds.clone(),
+            left: *bounds,
             now: 1_000,
             machines: machines.collect(),
             conns: Vec::new(),
