@@ -106,16 +106,8 @@ fn name(bounds: &Bounds) -> String {
 }
 
 /// Searches within these bounds on so many threads.
-///
-/// # Errors
-/// What is broken before anything was chosen.
-pub fn round(
-    bounds: Bounds,
-    mutant: Option<&str>,
-    jobs: usize,
-    until: Option<Instant>,
-    stop: &Stop,
-) -> Result<Round, String> {
+#[must_use]
+pub fn round(bounds: Bounds, mutant: Option<&str>, jobs: usize, until: Option<Instant>, stop: &Stop) -> Round {
     let began = Instant::now();
     let shared = Shared {
         seen: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -125,9 +117,10 @@ pub fn round(
         found: AtomicBool::new(false),
         name: name(&bounds),
     };
-    let begin = || State::start(&bounds, mutant, false).map_err(|v| format!("{}: {}", v.invariant, v.text));
+    // What is broken on the way there needs no choice.
+    let begin = || State::start(&bounds, mutant, false).map_err(|violation| Found { choices: Vec::new(), violation });
     let cpu_before = process::thread_cpu();
-    let first = exhaust::roots(&begin()?, ROOTS * jobs, &shared, &mut Marks::default());
+    let first = begin().and_then(|start| exhaust::roots(&start, ROOTS * jobs, &shared, &mut Marks::default()));
     let cpu = Mutex::new(process::thread_cpu().saturating_sub(cpu_before));
     let next = AtomicUsize::new(0);
     let found: Mutex<Option<Found>> = Mutex::default();
@@ -152,7 +145,7 @@ pub fn round(
     if let Some(long) = found.take() {
         found = Some(exhaust::shorten(&bounds, mutant, long));
     }
-    Ok(Round {
+    Round {
         bounds,
         mutant: mutant.map(str::to_owned),
         complete,
@@ -168,12 +161,12 @@ pub fn round(
         text: found.as_ref().map(|f| f.violation.text.clone()),
         file: None,
         found,
-    })
+    }
 }
 
 /// One thread: root after root.
 fn work(
-    begin: &(impl Fn() -> Result<State, String> + Sync),
+    begin: &(impl Fn() -> Result<State, Found> + Sync),
     roots: &[Root],
     next: &AtomicUsize,
     shared: &Shared<'_>,
@@ -203,7 +196,8 @@ impl Round {
             self.states_per_cpu_s
         );
         if let Some(found) = &self.found {
-            let _ = writeln!(out, "  {}: {}", found.violation.invariant, found.violation.text);
+            let before = if found.choices.is_empty() { " before the first choice" } else { "" };
+            let _ = writeln!(out, "  {}{before}: {}", found.violation.invariant, found.violation.text);
             for choice in &found.choices {
                 let _ = writeln!(out, "    {choice}");
             }
@@ -248,10 +242,7 @@ pub fn exhaust(options: &Exhaust) -> SimExit {
     // With few crashes first: those spaces are small, and what is broken in them is easily seen.
     for crashes in 0..=crashes {
         let bounds = Bounds { servers, writes, crashes, cuts, lapses };
-        let mut round = match round(bounds, mutant, usize::from(options.jobs), until, &stop) {
-            Ok(round) => round,
-            Err(e) => return usage(&format!("{}: {e}", name(&bounds))),
-        };
+        let mut round = round(bounds, mutant, usize::from(options.jobs), until, &stop);
         round.save(&options.common.out);
         if options.common.json {
             print(&format!("{}\n", serde_json::to_string(&round).unwrap_or_default()));
