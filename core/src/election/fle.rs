@@ -401,3 +401,6 @@ impl Fle {
         Some(quiet.map_or(self.resend_at, |q| q.min(self.resend_at)))
     }
 }
+
+#[cfg(test)]
+mod narrow;
