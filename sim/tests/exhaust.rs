@@ -44,10 +44,10 @@ fn two_writes_in_every_order() {
 
 #[test]
 fn a_crash_and_a_cut_anywhere() {
-    for bounds in [bounds(0, 1), Bounds { cuts: 1, ..bounds(0, 0) }] {
+    for (bounds, least) in [(bounds(0, 1), 1_000), (Bounds { cuts: 1, ..bounds(1, 0) }, 100)] {
         let (found, done) = everything(&bounds, None);
         assert!(found.is_none(), "{bounds:?}: {found:?}");
-        assert!((done.covered - 1.0).abs() < 1e-9 && done.states > 500, "{bounds:?}: {done:?}");
+        assert!((done.covered - 1.0).abs() < 1e-9 && done.states > least, "{bounds:?}: {done:?}");
     }
 }
 
@@ -102,10 +102,11 @@ fn a_list_of_choices_survives_its_file() {
 #[cfg(feature = "mutants")]
 fn planted_bugs_are_found() {
     for (mutant, crashes, invariants) in
-        [("K01", 0, &["Z13"][..]), ("K06", 0, &["Z3", "Z13", "Z2"]), ("B11", 1, &["Z13"]), ("B13", 1, &["Z13"])]
+        [("K01", 0, &["Z13", "U1"][..]), ("K06", 0, &["Z3", "Z13", "Z2"]), ("B11", 1, &["Z13"]), ("B13", 1, &["Z13"])]
     {
         let bounds = bounds(1, crashes);
-        let (found, _) = everything(&bounds, Some(mutant));
+        let (found, done) = everything(&bounds, Some(mutant));
+        assert!(done.states < 100_000, "{mutant}: {done:?}");
         let found = found.unwrap_or_else(|| panic!("{mutant} is not found"));
         let found = quorate_sim::exhaust::shorten(&bounds, Some(mutant), found);
         assert!(invariants.contains(&found.violation.invariant), "{mutant}: {found:?}");
