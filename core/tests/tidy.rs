@@ -140,7 +140,9 @@ fn the_pure_crates_know_nothing_of_the_outside() {
 fn debug_hides_nothing() {
     let mut own = Vec::new();
     for (path, text) in crate_sources("core") {
-        for line in code(&text).lines().filter(|line| line.trim_start().starts_with("impl") && line.contains("Debug for")) {
+        for line in
+            code(&text).lines().filter(|line| line.trim_start().starts_with("impl") && line.contains("Debug for"))
+        {
             let name = line.split("Debug for ").nth(1).unwrap_or_default();
             own.push((name.trim_end_matches([' ', '{']).to_owned(), path.display().to_string()));
         }

@@ -93,7 +93,8 @@ fn a_list_of_choices_survives_its_file() {
         let e = Choices::parse("f", &bad).expect_err(what);
         assert!(e.starts_with("f: ") && e.contains(what), "{e}");
     }
-    let stuck = Choices { choices: list.choices[1..].to_vec(), ..list }.replay(None).stuck.expect("nothing was written");
+    let stuck =
+        Choices { choices: list.choices[1..].to_vec(), ..list }.replay(None).stuck.expect("nothing was written");
     assert_eq!((stuck.0, stuck.1[0].to_string().as_str()), (1, "write s3"));
 }
 

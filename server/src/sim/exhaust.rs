@@ -282,7 +282,11 @@ pub fn replay(options: &Replay, text: &str) -> SimExit {
     if let Some((n, instead)) = &done.stuck {
         let instead: Vec<String> = instead.iter().map(ToString::to_string).collect();
         let which = choices.choices[n - 1];
-        return usage(&format!("{name}: choices[{}]: {which} cannot happen here; what can: {}", n - 1, instead.join(", ")));
+        return usage(&format!(
+            "{name}: choices[{}]: {which} cannot happen here; what can: {}",
+            n - 1,
+            instead.join(", ")
+        ));
     }
     let broken = done.violation.as_ref().map(|v| v.invariant);
     let expected = broken == choices.breaks.as_deref();

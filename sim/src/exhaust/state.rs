@@ -492,9 +492,8 @@ impl State {
     // ----- connections -------------------------------------------------------------------------------------------
 
     fn dial(&mut self, n: usize, link: LinkId, address: &str) {
-        let target = node::resolve(address).filter(|(to, port)| {
-            self.machines.get(*to).is_some_and(|m| m.is_up() && m.listening[number(*port)])
-        });
+        let target = node::resolve(address)
+            .filter(|(to, port)| self.machines.get(*to).is_some_and(|m| m.is_up() && m.listening[number(*port)]));
         let Some((to, port)) = target else {
             return self.soon.push_back(Soon::Refused { node: n, life: self.machines[n].life, link });
         };
@@ -673,4 +672,3 @@ fn spec(bounds: &Bounds, mutant: Option<&str>) -> RunSpec {
     spec.limits.purge_ticks = 0;
     spec
 }
-

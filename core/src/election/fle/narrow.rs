@@ -54,7 +54,8 @@ fn is_quorum(servers: Servers, said_yes: &[i64]) -> bool {
     if voters.iter().all(|(_, group, ..)| *group == 0) {
         return 2 * voters.iter().filter(|(sid, ..)| yes(*sid)).count() > voters.len();
     }
-    let mut groups: Vec<i64> = voters.iter().filter(|(_, _, weight, _)| *weight > 0).map(|(_, group, ..)| *group).collect();
+    let mut groups: Vec<i64> =
+        voters.iter().filter(|(_, _, weight, _)| *weight > 0).map(|(_, group, ..)| *group).collect();
     groups.sort_unstable();
     groups.dedup();
     let weight_of = |group: i64, only: &dyn Fn(i64) -> bool| -> i64 {
@@ -125,8 +126,7 @@ impl Model {
                 if n.round > self.round {
                     self.round = n.round;
                     self.recv.clear();
-                    self.proposal =
-                        if beats(self.servers, &n.vote, &self.initial) { n.vote } else { self.initial };
+                    self.proposal = if beats(self.servers, &n.vote, &self.initial) { n.vote } else { self.initial };
                 } else if beats(self.servers, &n.vote, &self.proposal) {
                     self.proposal = n.vote;
                 }
@@ -291,7 +291,8 @@ fn five_voters_and_groups_hear_everybody() {
         };
         for best in servers.iter().map(|s| s.0) {
             for number in 0..6_usize.pow(others.len() as u32) {
-                let chosen = others.iter().enumerate().map(|(i, sid)| kinds(*sid, best)[number / 6_usize.pow(i as u32) % 6]);
+                let chosen =
+                    others.iter().enumerate().map(|(i, sid)| kinds(*sid, best)[number / 6_usize.pow(i as u32) % 6]);
                 let heard: Vec<Arrival> = chosen.flatten().collect();
                 let backwards: Vec<Arrival> = heard.iter().rev().copied().collect();
                 for heard in [heard, backwards] {
@@ -308,7 +309,8 @@ fn five_voters_and_groups_hear_everybody() {
 #[test]
 fn nothing_of_observers_and_strangers_counts() {
     let mut cases = 0;
-    let mut all: Vec<Arrival> = [OBSERVER, STRANGER].iter().flat_map(|sid| notifications(*sid, &[1, 3, 4, 9])).collect();
+    let mut all: Vec<Arrival> =
+        [OBSERVER, STRANGER].iter().flat_map(|sid| notifications(*sid, &[1, 3, 4, 9])).collect();
     all.extend([2, 3].iter().flat_map(|sid| notifications(*sid, &[OBSERVER, STRANGER])));
     for n in &all {
         for friend in notifications(3, &[3]) {
