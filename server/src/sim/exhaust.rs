@@ -95,14 +95,12 @@ fn percent(covered: f64) -> String {
 }
 
 fn name(bounds: &Bounds) -> String {
-    let Bounds { servers, writes, crashes, cuts, lapses } = bounds;
-    let mut out = format!("{servers} servers, {writes} writes, {crashes} crashes");
-    for (n, what) in [(cuts, "cuts"), (lapses, "lapses")] {
-        if *n > 0 {
-            let _ = write!(out, ", {n} {what}");
-        }
-    }
-    out
+    let Bounds { servers, writes, crashes, cuts, lapses } = *bounds;
+    let said = [("server", servers), ("write", writes)].into_iter();
+    let others = [("crash", crashes), ("cut", cuts), ("lapse", lapses)].into_iter().filter(|(_, n)| *n > 0);
+    let several = |what: &str| if what == "crash" { "es" } else { "s" };
+    let words = said.chain(others).map(|(what, n)| format!("{n} {what}{}", if n == 1 { "" } else { several(what) }));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Searches within these bounds on so many threads.
@@ -156,7 +154,7 @@ pub fn round(bounds: Bounds, mutant: Option<&str>, jobs: usize, until: Option<In
         depth: p.depth,
         seconds: began.elapsed().as_secs_f64(),
         cpu_s,
-        states_per_cpu_s: (p.states + 1) as f64 / cpu_s.max(1e-9),
+        states_per_cpu_s: if cpu_s > 0.001 { (p.states + 1) as f64 / cpu_s } else { 0.0 },
         invariant: found.as_ref().map(|f| f.violation.invariant),
         text: found.as_ref().map(|f| f.violation.text.clone()),
         file: None,
