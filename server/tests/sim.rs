@@ -89,7 +89,8 @@ fn an_exhaustive_search_finds_as_much_on_two_threads() {
 
 #[test]
 fn a_list_of_choices_is_replayed() {
-    let file = scratch("choices.json");
+    let dir = scratch("choices");
+    let file = dir.join("list.json");
     let name = file.display().to_string();
     let write = |choices: &str, breaks: &str| {
         let bounds = r#"{"servers": 3, "writes": 1, "crashes": 0, "cuts": 0, "lapses": 0}"#;
@@ -111,7 +112,7 @@ fn a_list_of_choices_is_replayed() {
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(text.contains(&name) && text.contains(says), "{text}");
     }
-    std::fs::remove_file(file).expect("it was written");
+    std::fs::remove_dir_all(dir).expect("it was made");
 }
 
 fn scratch(name: &str) -> std::path::PathBuf {
