@@ -143,7 +143,7 @@ impl Machine {
             Input::Link { link, event } => {
                 told.write_u64(link.0);
                 match event {
-                    LinkEvent::Opened { .. } => told.write_u8(1),
+                    LinkEvent::Opened { port, .. } => told.write_usize(3 + number(*port)),
                     LinkEvent::Bytes(bytes) => told.write(bytes),
                     LinkEvent::Closed => told.write_u8(2),
                     LinkEvent::Drained(n) => told.write_usize(*n),
@@ -166,6 +166,7 @@ impl Machine {
         self.serves = false;
         self.moved = None;
         self.told = Mark::default();
+        self.told.write_u32(self.life);
         self.disk.hash(&mut self.told);
     }
 
