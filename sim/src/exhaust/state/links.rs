@@ -23,7 +23,7 @@ impl State {
     }
 
     /// The open connection with this name at this server, and which end of it that is.
-    fn find(&self, n: usize, link: LinkId) -> Option<(usize, usize)> {
+    pub(super) fn find(&self, n: usize, link: LinkId) -> Option<(usize, usize)> {
         let here = |c: &Conn| c.ends.iter().position(|end| end.node == n && end.link == link && end.open);
         self.conns.iter().enumerate().find_map(|(i, c)| here(c).map(|e| (i, e)))
     }
