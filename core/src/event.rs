@@ -475,7 +475,7 @@ impl<'a> Messages<'a> {
 /// The buffer that carries actions out of a step; the driver keeps one for the life of its Peer and drains it after each step.
 ///
 /// Consecutive [`Outbox::send`]s to one link become one action. No allocation in the steady state.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outbox {
     actions: Vec<Action>,
     arena: Vec<u8>,

@@ -88,6 +88,51 @@ fn a_frozen_seed_has_its_digest() {
     std::fs::remove_dir_all(dir).expect("it was made");
 }
 
+#[test]
+fn an_exhaustive_search_finds_as_much_on_two_threads() {
+    let search = |jobs: &str| {
+        let out = quorate(&["exhaust", "--writes", "1", "--crashes", "1", "--servers", "2", "--jobs", jobs, "--json"]);
+        assert_eq!(out.status.code(), Some(0), "{out:?}");
+        lines(&out)
+    };
+    let (one, two) = (search("1"), search("2"));
+    assert_eq!(one.len(), 2, "without a crash, then with one");
+    for (a, b) in one.iter().zip(&two) {
+        assert!(a["complete"] == true && a["covered"] == 1.0 && a["states"].as_u64() > Some(10), "{a}");
+        for key in ["servers", "writes", "crashes", "states", "choices", "ends"] {
+            assert_eq!(a[key], b[key], "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_choices_is_replayed() {
+    let dir = scratch("choices");
+    let file = dir.join("list.json");
+    let name = file.display().to_string();
+    let write = |choices: &str, breaks: &str| {
+        let bounds = r#"{"servers": 3, "writes": 1, "crashes": 0, "cuts": 0, "lapses": 0}"#;
+        let text = format!(r#"{{"schema": "quorate-choices-1", "bounds": {bounds}, "choices": [{choices}]{breaks}}}"#);
+        std::fs::write(&file, text).expect("writable");
+    };
+    write(r#""write s3", "deliver s3 s1", "disk s1 log""#, "");
+    let out = quorate(&["replay", &name, "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    assert!(lines(&out)[0]["as_expected"] == true && lines(&out)[0]["choices"] == 3, "{out:?}");
+    write(r#""write s3""#, r#", "breaks": "Z5""#);
+    assert!(lines(&quorate(&["replay", &name, "--json"]))[0]["as_expected"] == false);
+    for (choices, says) in
+        [(r#""write s1""#, "choices[0]: write s1 cannot happen here"), (r#""fly s1""#, "is no choice")]
+    {
+        write(choices, "");
+        let out = quorate(&["replay", &name]);
+        assert_eq!(out.status.code(), Some(2), "{out:?}");
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(text.contains(&name) && text.contains(says), "{text}");
+    }
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
 fn scratch(name: &str) -> std::path::PathBuf {
     let dir = std::env::temp_dir().join(format!("quorate-campaign-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("writable");

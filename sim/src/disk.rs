@@ -11,10 +11,10 @@ use bytes::Bytes;
 use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
 
-use crate::rng::Stream;
+use crate::rng::{Purpose, Stream};
 
 /// A change of a file that is not synced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 enum Change {
     Write(u64, Bytes),
     /// Longer (zeros) or shorter.
@@ -22,7 +22,7 @@ enum Change {
 }
 
 /// A file's bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 struct File {
     cache: Vec<u8>,
     platter: Vec<u8>,
@@ -169,7 +169,7 @@ type Inode = u32;
 /// A change of a directory that is not synced: names and what they stand for afterwards, all or nothing.
 type Binding = Vec<(Box<str>, Option<Inode>)>;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 struct Directory {
     cache: BTreeMap<Box<str>, Inode>,
     platter: BTreeMap<Box<str>, Inode>,
@@ -209,7 +209,7 @@ impl Directory {
 }
 
 /// The disk of one server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct SimDisk {
     directories: [Directory; 4],
     files: BTreeMap<Inode, File>,
@@ -263,9 +263,7 @@ impl SimDisk {
 
     /// Whether the power would take what an fsync has vouched for.
     pub(crate) fn has_lied(&self) -> bool {
-        self.lied
-            && (self.files.values().any(|f| !f.unsynced.is_empty())
-                || self.directories.iter().any(|d| !d.unsynced.is_empty()))
+        self.lied && self.has_unsynced()
     }
 
     /// Carries out one operation in the page cache; fsyncs make durable what they cover.
@@ -393,9 +391,26 @@ impl SimDisk {
 
     /// The power goes: what was not synced survives in part. Returns how many unsynced changes there were.
     pub fn power_cut(&mut self, stream: &mut Stream) -> usize {
+        self.cut(Luck::draw, stream)
+    }
+
+    /// The power goes, and takes all that was not synced, or nothing of it.
+    pub fn power_cut_whole(&mut self, survives: bool) {
+        let luck = if survives { Luck::Everything } else { Luck::Nothing };
+        // Nothing is drawn: such luck needs no chance.
+        self.cut(|_| luck, &mut Stream::new(0, Purpose::Crash, 0));
+    }
+
+    /// Whether a power cut would have something to take.
+    #[must_use]
+    pub fn has_unsynced(&self) -> bool {
+        self.files.values().any(|f| !f.unsynced.is_empty()) || self.directories.iter().any(|d| !d.unsynced.is_empty())
+    }
+
+    fn cut(&mut self, draw: impl Fn(&mut Stream) -> Luck, stream: &mut Stream) -> usize {
         let mut changes = 0;
         for dir in &mut self.directories {
-            let luck = Luck::draw(stream);
+            let luck = draw(stream);
             changes += dir.unsynced.len();
             for binding in std::mem::take(&mut dir.unsynced) {
                 if luck.keeps(stream) {
@@ -404,7 +419,7 @@ impl SimDisk {
             }
             dir.cache.clone_from(&dir.platter);
         }
-        let luck = Luck::draw(stream);
+        let luck = draw(stream);
         let sector = self.sector;
         for file in self.files.values_mut() {
             changes += file.unsynced.len();

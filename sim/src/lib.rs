@@ -18,6 +18,7 @@ pub mod check;
 pub mod disk;
 pub mod draw;
 pub mod effect;
+pub mod exhaust;
 pub mod freeze;
 pub mod initial;
 pub mod json_position;

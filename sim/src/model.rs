@@ -86,7 +86,7 @@ impl State {
 }
 
 /// One znode, the dead included, with its past.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Znode {
     /// Ascending; `None`: it did not exist from there on.
     states: VecDeque<(i64, Option<State>)>,
@@ -150,7 +150,7 @@ pub struct Applied {
 }
 
 /// A session that lives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Session {
     timeout: i32,
     owns: BTreeSet<Rc<str>>,
@@ -173,7 +173,7 @@ struct Sums {
 }
 
 /// The tree, the sessions, and the recent past of both.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     znodes: BTreeMap<Rc<str>, Znode>,
     sessions: BTreeMap<i64, Session>,

@@ -9,7 +9,7 @@ use crate::observe::{Check, Obs, Observation, Violation};
 use crate::queue::Micros;
 
 /// A 64-bit digest of what is folded into it, eight bytes at a time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Digest(u64);
 
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -103,7 +103,7 @@ impl SnapFile {
 }
 
 /// What is in the directories.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Files {
     /// Ascending.
     pub(super) logs: Vec<LogFile>,

@@ -25,7 +25,7 @@ use crate::ids::Zxid;
 use crate::mutant::Mutant;
 
 /// A snapshot on its way in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Incoming {
     writer: SnapWriter,
     /// The point of no return is passed.

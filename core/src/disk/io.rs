@@ -93,7 +93,7 @@ pub(super) enum Done {
 }
 
 /// Steps in order: what is in one step goes out together, the next one when all of it succeeded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Task {
     pub(super) steps: VecDeque<Vec<DiskOp>>,
     pub(super) done: Done,
@@ -113,7 +113,7 @@ impl Task {
 }
 
 /// Tasks on the log lane, one at a time, in the order in which they came: promises are never written out of order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tasks {
     queue: VecDeque<Task>,
     pending: usize,

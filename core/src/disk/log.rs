@@ -19,7 +19,7 @@ use crate::mutant::{Mutant, Mutants};
 use crate::wire::txnlog::{self, HEADER_LEN};
 
 /// The file that is being written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Active {
     name: FileName,
     first: Zxid,
@@ -49,7 +49,7 @@ pub(super) struct Committed {
 }
 
 /// The writer of the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Log {
     force_sync: bool,
     prealloc: u64,

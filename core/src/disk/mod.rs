@@ -147,7 +147,7 @@ fn record_max(cfg: &PeerConfig) -> usize {
 }
 
 /// Where the disk is in its life.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     New,
     /// A reload waits for what is on its way.
@@ -157,7 +157,7 @@ enum Phase {
 }
 
 /// The durable state of one server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Disk {
     cfg: PeerConfig,
     jobs: BTreeMap<Ticket, Job>,

@@ -16,7 +16,7 @@ use crate::wire::snapshot::{FileDecoder, NullSink};
 const RETAIN_MIN: usize = 3;
 
 /// A purge under way: snapshots are verified from the newest on until enough are good.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Purge {
     good: usize,
     /// Snapshots with this zxid and above are dealt with.

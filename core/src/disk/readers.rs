@@ -20,7 +20,7 @@ use crate::wire::snapshot::FILE_HEADER_LEN;
 use crate::wire::txnlog::{Found, Record, Scanner};
 
 /// A reader of the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LogReader {
     after: Zxid,
     /// `after` is a point of this history.
@@ -35,7 +35,7 @@ struct LogReader {
 }
 
 /// A reader of a snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SnapReader {
     name: FileName,
     at: u64,
@@ -43,14 +43,14 @@ struct SnapReader {
     sum: Adler32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Log(LogReader),
     Snapshot(SnapReader),
 }
 
 /// Something that reads on behalf of a learner.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reader {
     kind: Kind,
     busy: bool,

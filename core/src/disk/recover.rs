@@ -62,7 +62,7 @@ pub(super) enum Small {
     Unreadable,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     /// Directory listings, then small files.
     Names,
@@ -75,7 +75,7 @@ enum Step {
 }
 
 /// The state of a recovery.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recovery {
     step: Step,
     pub(super) lists: [Vec<(String, u64)>; 4],

@@ -55,7 +55,7 @@ pub(super) struct Setup {
     pub(super) mutants: Mutants,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Mode {
     Records(Scanner),
     /// The data ended at this offset; `Some`: it is damage.
@@ -65,7 +65,7 @@ enum Mode {
 }
 
 /// The state of reading one log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LogScan {
     setup: Setup,
     file: usize,

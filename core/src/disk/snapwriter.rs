@@ -12,7 +12,7 @@ use crate::ids::Zxid;
 use crate::wire::snapshot::{FileEncoder, SEAL_LEN, TRAILERS_LEN};
 
 /// A snapshot file on its way to the disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SnapWriter {
     /// Tells late completions of an earlier file.
     pub(super) id: u64,

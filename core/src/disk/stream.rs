@@ -14,7 +14,7 @@ const DEPTH: usize = 4;
 /// How often one range is read before it counts as unreadable.
 const TRIES: u32 = 3;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Piece {
     ticket: Ticket,
     at: u64,
@@ -24,7 +24,7 @@ struct Piece {
 }
 
 /// A file on its way in. Pieces come out in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stream {
     id: u64,
     file: FileName,
@@ -37,7 +37,7 @@ pub(super) struct Stream {
 }
 
 /// What a stream gives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Got {
     /// Nothing yet.
     Wait,

@@ -22,7 +22,7 @@ use crate::mutant::Mutant;
 use crate::wire::snapshot::{FileDecoder, NullSink};
 use crate::wire::txnlog::{Found, Scanner};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     /// What is on its way to the log arrives first.
     Waiting,
@@ -35,7 +35,7 @@ enum Step {
 }
 
 /// A cut under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Cut {
     to: Zxid,
     step: Step,

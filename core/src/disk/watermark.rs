@@ -78,7 +78,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(i64, usize, Mark)> {
 }
 
 /// Writes the watermark, late and rarely, and never in anybody's way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Watermark {
     value: Mark,
     seq: i64,

@@ -54,7 +54,7 @@ struct Seen {
 }
 
 /// The election of one server. `Vote.leader == NOBODY` is the vote of a server that does not vote.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fle {
     me: Sid,
     verifier: Verifier,
@@ -306,17 +306,22 @@ impl Fle {
             self.recount(now);
             return Reaction::Broadcast;
         }
-        if n.vote == self.vote {
-            self.agree.add(&self.verifier, n.sid);
+        self.count(now, n.sid, n.vote == self.vote);
+        Reaction::Nothing
+    }
+
+    /// This voter's newest word is for the proposal in this round, or not.
+    fn count(&mut self, now: Millis, sid: Sid, agrees: bool) {
+        if agrees {
+            self.agree.add(&self.verifier, sid);
         } else {
-            self.agree.remove(&self.verifier, n.sid);
+            self.agree.remove(&self.verifier, sid);
         }
         if !self.agree.is_quorum(&self.verifier) {
             self.quorum_since = None;
         } else if self.quorum_since.is_none() {
             self.quorum_since = Some(now);
         }
-        Reaction::Nothing
     }
 
     /// Remembers the latest notification of a voter and keeps the tallies of settled ones.
@@ -359,11 +364,9 @@ impl Fle {
             self.round = n.round;
             return Reaction::Join(Decision { leader, vote: n.vote, round: n.round, nothing_anywhere: false });
         }
-        // Votes of the same round and the same content count for a proposal that is still being agreed upon.
-        let counted = n.round == self.round && n.vote == self.vote && self.agree.add(&self.verifier, n.sid);
-        if counted && self.quorum_since.is_none() && self.agree.is_quorum(&self.verifier) {
-            self.quorum_since = Some(now);
-        }
+        // Votes of the same round and the same content count for a proposal that is still being agreed upon; another one takes back
+        // what was said before.
+        self.count(now, n.sid, n.round == self.round && n.vote == self.vote);
         Reaction::Nothing
     }
 
@@ -401,3 +404,6 @@ impl Fle {
         Some(quiet.map_or(self.resend_at, |q| q.min(self.resend_at)))
     }
 }
+
+#[cfg(test)]
+mod narrow;

@@ -46,7 +46,7 @@ const CALL_BACK_MS: Millis = 50;
 /// Servers outside the configuration that may stay connected at once.
 const UNKNOWN_MAX: usize = 16;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Remote {
     /// The connection in use.
     channel: Option<LinkId>,
@@ -61,7 +61,7 @@ struct Remote {
     unreachable: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     /// Accepted, no hello yet; closed at this time.
     Greeting(Millis),
@@ -71,14 +71,14 @@ enum Kind {
     Channel(Sid),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Link {
     kind: Kind,
     inbuf: InBuf,
 }
 
 /// The configuration's text, which every notification carries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Text {
     config: Bytes,
     /// There are so many voters that a whole notification is worth keeping.
@@ -145,7 +145,7 @@ fn frame_len(buf: &[u8], known: Option<(&Message, usize)>) -> Result<Option<usiz
 }
 
 /// All election connections of a server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Links {
     me: Sid,
     own_address: Arc<str>,

@@ -28,7 +28,7 @@ pub struct OwnHistory {
 }
 
 /// Elections of one server, for its whole life.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Election {
     links: Links,
     fle: Fle,

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 /// A queue of bytes; what is at its front is contiguous. Moves each byte a bounded number of times, keeps its memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ByteQueue {
     buf: Vec<u8>,
     start: usize,

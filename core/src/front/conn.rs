@@ -27,7 +27,7 @@ pub(super) enum Stage {
 }
 
 /// A request that is not answered yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub(super) xid: i32,
     pub(super) op: i32,
@@ -37,7 +37,7 @@ pub(super) struct Pending {
 }
 
 /// What a pending request waits for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum State {
     /// Its transaction. The flag: -112 is -120 to this client (a local session that may not become global).
     Write { local_session: bool },
@@ -68,7 +68,7 @@ pub(super) enum HeaderZxid {
     Fixed(i64),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conn {
     pub(super) link: LinkId,
     pub(super) remote: SocketAddr,

@@ -7,7 +7,7 @@ use crate::ids::{LinkId, Millis};
 
 /// Which connections to look at when. A connection keeps its own deadline, which moves with every sign of life; here it is
 /// filed under an earlier one and moved on when that passes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct IdleQueue {
     interval: Millis,
     buckets: BTreeMap<Millis, Vec<LinkId>>,

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::ids::{Millis, SessionId};
 use crate::session::Expiry;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LocalSessions {
     /// Timeouts in ms.
     timeouts: BTreeMap<SessionId, i32>,

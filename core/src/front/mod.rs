@@ -86,7 +86,7 @@ pub enum FrontEffect {
 }
 
 /// The effects of some inputs, in order, and the bytes they refer to. Reused.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FrontEffects {
     /// In order.
     pub list: Vec<FrontEffect>,
@@ -120,7 +120,7 @@ pub struct FrontCtx<'a> {
 }
 
 /// All client connections of one server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Front {
     conns: Slab<Conn>,
     by_link: IdMap<u64>,

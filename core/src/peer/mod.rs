@@ -35,7 +35,7 @@ use crate::zab::{Ctx, Effects};
 pub use view::{LearnerView, View};
 
 /// What a leader (or a server alone) keeps beside ZAB: the projection that requests are validated against, and the sessions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Primary {
     zab: Leader,
     prepare: Preparer,
@@ -44,7 +44,7 @@ struct Primary {
 }
 
 /// A role, with what only that role has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     /// The disk is being read.
     Recovering,
@@ -70,7 +70,7 @@ struct Walk {
 }
 
 /// The state machine of one server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     cfg: PeerConfig,
     verifier: Verifier,

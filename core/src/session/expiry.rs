@@ -29,7 +29,7 @@ struct Bucket {
 ///
 /// A session is in one bucket; moving it is constant time, and its order within a bucket is that of arrival. There are as many
 /// buckets as the longest timeout has ticks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Expiry {
     tick: Millis,
     entries: Slab<Entry>,

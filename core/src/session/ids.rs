@@ -15,7 +15,7 @@ const CLOCK_MASK: i64 = (1 << 40) - 1;
 /// The clock bits never go back: they start from the wall clock, but always above the newest id that the tree knows of this
 /// server ([`IdSource::raise`]). The tree does not know sessions that have ended, nor local ones: should the wall clock have gone
 /// back meanwhile, the counter, which begins anywhere, keeps their ids from being given away again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct IdSource {
     /// Low byte of the sid, in place.
     server: i64,

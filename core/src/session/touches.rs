@@ -7,7 +7,7 @@ use crate::ids::SessionId;
 use crate::jute::Put;
 
 /// Sessions to be reported with the next PING reply, each once with its latest timeout.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TouchTable {
     /// Timeouts in ms.
     heard: BTreeMap<SessionId, i32>,

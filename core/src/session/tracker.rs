@@ -51,7 +51,7 @@ struct Session {
 }
 
 /// The sessions of the ensemble, as their leader knows them. Times are ms of the monotonic clock.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tracker {
     sessions: SessionMap<Session>,
     expiry: Expiry,

@@ -12,7 +12,7 @@ use crate::wire::records::{Acl, perm};
 /// world:anyone with everything: never in a snapshot's table (storage-format section 4).
 pub(super) const OPEN: u32 = 0;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     list: SharedAcl,
     hash: u64,
@@ -21,7 +21,7 @@ struct Entry {
 }
 
 /// Lists by number.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct AclTable {
     key: (u64, u64),
     entries: Vec<Option<Entry>>,

@@ -34,7 +34,7 @@ const NAME_LEN: u32 = VACANT - 1;
 pub(super) const MAX_NAME: usize = NAME_LEN as usize;
 
 /// A znode: 120 bytes and one allocation for name and data together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) czxid: Zxid,
     pub(super) mzxid: Zxid,
@@ -182,7 +182,7 @@ impl Node {
 const CHUNK: usize = 64;
 
 /// All znodes of a tree.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Arena {
     /// Every chunk but the last is full.
     chunks: Vec<Vec<Node>>,

@@ -12,7 +12,7 @@ use super::arena::{Arena, Node, NodeId};
 const PARTS: usize = 64;
 
 /// Finds znodes by path. The root is not in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PathIndex {
     key: (u64, u64),
     parts: Vec<HashTable<NodeId>>,

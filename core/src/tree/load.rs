@@ -10,7 +10,7 @@ use crate::wire::records::{Acl, StatPersisted};
 use crate::wire::snapshot::SnapSink;
 
 /// A load under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Loading {
     /// The snapshot's ACL ids and the numbers that its lists have here, each held once until the end.
     acls: BTreeMap<i64, u32>,

@@ -42,6 +42,7 @@ use walk::Walk;
 pub const CONFIG_NODE: &str = "/zookeeper/config";
 
 /// The replicated state of one server.
+#[derive(Clone)]
 pub struct DataTree {
     extended_types: bool,
     nodes: Arena,

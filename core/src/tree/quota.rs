@@ -80,7 +80,7 @@ pub struct Quota<'a> {
 }
 
 /// Subtrees with a limits znode.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Quotas {
     prefixes: BTreeSet<String>,
 }

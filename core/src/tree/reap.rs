@@ -35,7 +35,7 @@ pub(super) fn key(node: &Node, extended_types: bool) -> Option<Key> {
 }
 
 /// The candidates.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reapable {
     emptied: BTreeSet<NodeId>,
     unused: BTreeSet<(Millis, NodeId)>,

@@ -29,7 +29,7 @@ enum Stage {
 }
 
 /// A walk under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Walk {
     stage: Stage,
     /// Sessions that have changed since the start, as they were then; `None`: not there.

@@ -9,7 +9,7 @@ use crate::watch::table::{NIL, Table};
 use crate::wire::client::{Change, EventKind};
 
 /// All watches of one server. They belong to connections and vanish with them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct WatchManager {
     pub(super) table: Table,
     /// Recursive watches: while there is none, nobody looks at ancestors.

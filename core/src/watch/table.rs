@@ -29,13 +29,13 @@ pub(super) struct Watch {
     pub(super) modes: Modes,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct WatchedPath {
     pub(super) text: Box<str>,
     pub(super) first: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Watcher {
     pub(super) link: LinkId,
     pub(super) first: u32,
@@ -44,7 +44,7 @@ pub(super) struct Watcher {
 }
 
 /// The watches of one server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Table {
     key: (u64, u64),
     pub(super) watches: Slab<Watch>,

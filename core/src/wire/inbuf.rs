@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::message::Known;
 
 /// Bytes that arrived but do not make a whole message yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct InBuf {
     held: Vec<u8>,
 }

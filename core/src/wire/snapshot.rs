@@ -21,7 +21,7 @@ pub trait SnapSink {
 }
 
 /// Drops everything: for checking a file's seals without loading it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct NullSink;
 
 impl SnapSink for NullSink {
@@ -60,7 +60,7 @@ enum Part {
 }
 
 /// Decodes a body: entries, cut anywhere.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Body {
     part: Part,
     held: InBuf,
@@ -203,7 +203,7 @@ fn acl_len(bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
 }
 
 /// Decodes the stream behind a SNAP packet as it arrives: a body, then the signature.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StreamDecoder {
     body: Body,
     /// Bytes of the signature seen.
@@ -274,7 +274,7 @@ impl Trailer {
 }
 
 /// Decodes and verifies a snapshot file as it is read. Its content counts only when [`FileDecoder::finish`] says so.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FileDecoder {
     header: Vec<u8>,
     body: Body,
@@ -390,7 +390,7 @@ impl FileDecoder {
 }
 
 /// Makes a snapshot file around a body that comes in pieces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FileEncoder {
     sum: Adler32,
 }

@@ -86,7 +86,7 @@ pub enum Found {
 }
 
 /// Reads the records of one file from bytes that come in pieces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scanner {
     buf: Bytes,
     /// Offset in the file of the first byte of `buf`.
@@ -186,7 +186,7 @@ fn prefix(bytes: &[u8]) -> (i64, i32) {
 }
 
 /// Looks behind the end of the data, or behind damage: is there anything but zeros, is there a valid record?
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Search {
     buf: Bytes,
     offset: u64,

@@ -28,7 +28,7 @@ struct Waiting {
 }
 
 /// Syncs on their way: waiting for a round, in a round, or waiting for commits.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Confirm {
     next: Vec<Waiting>,
     round: Vec<Waiting>,

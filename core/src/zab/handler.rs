@@ -50,7 +50,7 @@ pub enum Stage {
 }
 
 /// One learner's connection at the leader.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Handler {
     /// Its link.
     pub link: LinkId,

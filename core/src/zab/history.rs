@@ -20,7 +20,7 @@ pub enum Place {
 }
 
 /// What is committed, what is only logged, and the recent part of what is applied. Ascending throughout, one contiguous run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct History {
     /// Applied, newest last; bounded in number and bytes.
     window: VecDeque<Record>,

@@ -50,7 +50,7 @@ pub struct Ctx<'a> {
 }
 
 /// What a role asks of the Peer, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Effect {
     /// Back to LOOKING.
     StepDown(&'static str),
@@ -103,7 +103,7 @@ pub enum Effect {
 }
 
 /// Effects of one input, with the bytes that they speak of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// In order.
     pub list: Vec<Effect>,

@@ -348,6 +348,79 @@ fn a_synchronisation_begins_again_over_the_log_of_an_interrupted_one() {
     every_crash(&cfg, true, interrupted);
 }
 
+/// A server that has started and has an epoch.
+fn begun(s: &mut Script) -> Result<(), Off> {
+    s.rig.call(Disk::start);
+    s.settle()?;
+    s.rig.snapshot(z(0, 0));
+    s.settle()?;
+    s.accept(1);
+    s.current(1);
+    s.settle()
+}
+
+/// A short log, its end cut off, the next epoch.
+fn short(s: &mut Script) -> Result<(), Off> {
+    begun(s)?;
+    s.append(&[z(1, 1)]);
+    s.steps(1)?;
+    s.append(&[z(1, 2), z(1, 3)]);
+    s.settle()?;
+    s.append(&[z(1, 4)]);
+    s.settle()?;
+    s.cut(z(1, 2));
+    s.settle()?;
+    s.accept(2);
+    s.rig.call(|d, out| d.write_intent(2, out));
+    s.settle()?;
+    s.append(&[z(2, 1)]);
+    s.settle()?;
+    s.current(2);
+    s.settle()
+}
+
+/// Smaller than a record, so that each record is torn in every way.
+const SECTOR: usize = 32;
+/// More unsynced pieces at a time would make this endless; the lives above make fewer.
+const PIECES: usize = 14;
+
+/// Every subset of unsynced sectors, lengths and directory operations, after every operation of a short log.
+#[test]
+fn every_subset_of_what_was_not_synced() {
+    let mut recoveries = 0;
+    for (prealloc, log_size) in [(0, 0), (0, 100), (256, 0)] {
+        let mut cfg = config();
+        (cfg.storage.prealloc_bytes, cfg.storage.log_size_limit) = (prealloc, log_size);
+        let before = |life: fn(&mut Script) -> Result<(), Off>| {
+            let mut s = Script::new(&cfg, usize::MAX, false);
+            life(&mut s).expect("no budget");
+            s.rig.done
+        };
+        let mut most = 0;
+        for budget in before(begun)..=before(short) {
+            let mut s = Script::new(&cfg, budget, false);
+            let _ = short(&mut s);
+            let splintered = s.rig.store.in_sectors(SECTOR);
+            let n = splintered.unsynced();
+            most = most.max(n);
+            assert!(n <= PIECES, "{n} unsynced pieces after {budget} operations: {:?}", s.rig.ops.last());
+            for set in 0..1_u32 << n {
+                let mut piece = 0;
+                let store = splintered.crash(|| {
+                    piece += 1;
+                    set >> (piece - 1) & 1
+                });
+                judge_files(&s.truth, &store);
+                let rig = Rig::recover(&cfg, store);
+                recoveries += 1;
+                judge(&s.truth, &rig, &format!("after {budget} operations, of {n} pieces {set:#b}"));
+            }
+        }
+        assert!(most >= 3, "{most} unsynced pieces at most");
+    }
+    assert!(recoveries > 500, "{recoveries} recoveries");
+}
+
 /// Fsyncgate: after a failed fsync the pages count as clean. The program starts again, reads them, and its own fsync succeeds;
 /// what it then reports must survive the next power failure all the same.
 fn every_failed_fsync(cfg: &PeerConfig, bulk_first: bool, life: fn(&mut Script) -> Result<(), Off>) -> usize {

@@ -57,6 +57,18 @@ fn change(bytes: &mut Vec<u8>, change: &Change) {
     }
 }
 
+fn sectors(change: Change, sector: usize) -> Vec<Change> {
+    let Change::Write(at, data) = &change else { return vec![change] };
+    let mut parts = Vec::new();
+    let mut from = 0;
+    while from < data.len() {
+        let to = (from + sector - (*at as usize + from) % sector).min(data.len());
+        parts.push(Change::Write(at + from as u64, data.slice(from..to)));
+        from = to;
+    }
+    parts
+}
+
 fn relink(names: &mut BTreeMap<FileName, usize>, entry: &Entry) {
     match entry {
         Entry::Link(name, inode) => {
@@ -190,6 +202,16 @@ impl Store {
                 inode.pending.push(Change::Length(length));
             }
         }
+    }
+
+    /// The same disk, but every unsynced write is one of its own for each sector that it touches.
+    pub(crate) fn in_sectors(&self, sector: usize) -> Self {
+        let mut out = self.clone();
+        for inode in &mut out.inodes {
+            let whole = std::mem::take(&mut inode.pending);
+            inode.pending = whole.into_iter().flat_map(|change| sectors(change, sector)).collect();
+        }
+        out
     }
 
     /// How many things a power failure now may or may not take away.

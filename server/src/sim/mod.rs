@@ -3,6 +3,7 @@
 pub mod args;
 pub mod bench;
 pub mod campaign;
+pub mod exhaust;
 pub mod freeze;
 pub mod fuzz;
 pub mod merge;
@@ -80,6 +81,7 @@ pub fn sim(options: &Sim) -> ExitCode {
         SimCommand::Fuzz(o) => fuzz::fuzz(o),
         SimCommand::Merge(o) => merge::merge(o),
         SimCommand::Mutants(o) => mutants::mutants(o),
+        SimCommand::Exhaust(o) => exhaust::exhaust(o),
         SimCommand::Bench(o) => bench::bench(o),
     };
     ExitCode::from(exit as u8)

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use quorate_sim::RunSpec;
+use quorate_sim::exhaust::Choices;
 use quorate_sim::scenario::Scenario;
 
 use super::args::{Replay, Run};
 use super::one::{self, Connections, Ran};
-use super::{SimExit, report, source};
+use super::{SimExit, exhaust, report, source};
 use crate::recording;
 use crate::serve::print;
 
@@ -67,7 +68,12 @@ pub fn run(options: &Run) -> SimExit {
 pub fn replay(options: &Replay) -> SimExit {
     match std::fs::read(&options.file) {
         Ok(bytes) if recording::replay::is_recording(&bytes) => return recorded(options, &bytes),
-        _ => {}
+        Ok(bytes) => {
+            if let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| Choices::claims(text)) {
+                return exhaust::replay(options, text);
+            }
+        }
+        Err(_) => {}
     }
     let scenario = match source::file(&options.file, options.mutant.as_deref()) {
         Ok(scenario) => scenario,

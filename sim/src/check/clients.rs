@@ -35,7 +35,7 @@ pub(super) struct Reply<'a> {
 type Proved = Rc<[Id<'static>]>;
 
 /// A request that has no reply yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     xid: i32,
     op: i32,
@@ -45,7 +45,7 @@ struct Pending {
     ids: Proved,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Conn {
     session: SessionId,
     ids: Proved,
@@ -57,7 +57,7 @@ struct Conn {
 }
 
 /// A write on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Write {
     op: i32,
     body: Bytes,
@@ -66,7 +66,7 @@ struct Write {
     decided: Option<(Zxid, Vec<Outcome>, bool)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Session {
     /// Newest zxid in a reply.
     seen: Zxid,
@@ -79,7 +79,7 @@ struct Session {
 }
 
 /// All simulated clients.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
     conns: BTreeMap<u64, Conn>,
     sessions: BTreeMap<i64, Session>,

@@ -16,7 +16,7 @@ pub(super) type At = u32;
 pub(super) const ROOT: At = 0;
 
 /// One proposal.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Entry {
     pub(super) zxid: Zxid,
     pub(super) hash: u64,
@@ -32,7 +32,7 @@ pub(super) struct Entry {
 }
 
 /// What one server has reported.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Server {
     pub(super) sid: Sid,
     pub(super) voter: bool,
@@ -74,7 +74,7 @@ pub(super) struct Server {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Ghost {
     pub(super) entries: Vec<Entry>,
     by_zxid: BTreeMap<Zxid, At>,

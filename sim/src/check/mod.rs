@@ -26,6 +26,8 @@ mod state;
 mod tree;
 mod watch;
 
+use std::hash::Hash as _;
+
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
@@ -75,7 +77,7 @@ pub struct Tally {
 }
 
 /// All checks of one run. The world reports what it sees; the first contradiction ends the run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checks {
     ghost: Ghost,
     model: Model,
@@ -117,6 +119,12 @@ impl Checks {
 
     fn skips(&self, invariant: &str) -> bool {
         self.skip.iter().any(|id| id == invariant)
+    }
+
+    /// Tells apart what the checks know of servers and proposals. What they know of clients, and the model's tree, follow from
+    /// what is decided and from what the clients were told.
+    pub(crate) fn mark(&self, hasher: &mut impl std::hash::Hasher) {
+        self.ghost.hash(hasher);
     }
 
     /// What has happened so far.

@@ -35,7 +35,7 @@ struct Due {
     optional: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Owed {
     due: VecDeque<Due>,
     /// Zxid of the newest event received.
@@ -44,7 +44,7 @@ struct Owed {
 }
 
 /// The watches of all connections.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Watches {
     at: BTreeMap<Rc<str>, BTreeSet<(u64, Mode)>>,
     owed: BTreeMap<u64, Owed>,

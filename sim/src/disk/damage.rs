@@ -6,7 +6,7 @@ use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, FileName};
 
 /// A sector that does not read as it should.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Hash, Copy, Debug)]
 pub(super) struct Bad {
     inode: Inode,
     from: usize,

@@ -70,7 +70,7 @@ struct Rules {
 }
 
 /// Turns requests into transactions, one after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Preparer {
     rules: Rules,
     flying: Projection,

@@ -81,7 +81,7 @@ pub(super) struct Place {
     digest: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     path: Box<str>,
     /// Of the path.
@@ -97,7 +97,7 @@ struct Entry {
 type Before = Option<(Zxid, Option<Node>, u64)>;
 
 /// Changed znodes by path, with the digest of the projected tree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Projection {
     key: (u64, u64),
     extended_types: bool,

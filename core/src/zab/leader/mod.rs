@@ -62,14 +62,14 @@ impl ProposalSizes {
 }
 
 /// A proposal that is not decided yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Outstanding {
     zxid: Zxid,
     acks: Tally,
 }
 
 /// What a leader owns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Leader {
     me: Sid,
     /// Without an ensemble.

@@ -38,7 +38,7 @@ const CONNECT_TRIES: u32 = 5;
 const GAP: CloseReason = CloseReason::Misbehaved("PROPOSAL with a gap before it");
 
 /// How far a learner is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     /// The link is being made, or will be at this time.
     Connecting { retry_at: Option<Millis> },
@@ -76,7 +76,7 @@ enum Persist {
 }
 
 /// What a learner owns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Learner {
     /// Whom it follows.
     pub leader: Sid,
