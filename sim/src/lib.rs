@@ -20,6 +20,7 @@ pub mod draw;
 pub mod effect;
 pub mod initial;
 pub mod json_position;
+pub mod machine;
 pub mod model;
 pub mod observe;
 pub mod rng;

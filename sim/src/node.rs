@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::fault::Doom;
+use crate::machine::{Machine, Process};
 use crate::network::ConnId;
 use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
@@ -55,9 +56,10 @@ pub(crate) struct Hold {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) peer: Option<Box<Peer>>,
+    pub(crate) process: Option<Process>,
+    /// What starts here in place of a server.
+    pub(crate) script: Option<Box<dyn Machine>>,
     pub(crate) out: Outbox,
     /// Number of the process on this machine.
     pub(crate) life: u32,
@@ -130,7 +132,8 @@ impl Node {
     pub(crate) fn new(spec: &RunSpec, node: usize) -> Self {
         let mut peer_stream = Stream::new(spec.seed, Purpose::Peer, node as u64);
         Self {
-            peer: None,
+            process: None,
+            script: None,
             out: Outbox::new(),
             life: 0,
             disk: SimDisk::new(spec.disk.sector as usize),
@@ -172,11 +175,15 @@ impl Node {
     }
 
     pub(crate) const fn is_up(&self) -> bool {
-        self.peer.is_some()
+        self.process.is_some()
+    }
+    /// The server that runs here.
+    pub(crate) fn server(&self) -> Option<&Peer> {
+        self.process.as_ref().and_then(Process::server)
     }
     /// Quorum packets that were read here.
     pub(crate) fn packets(&self) -> u64 {
-        self.packets + self.peer.as_ref().map_or(0, |p| p.quorum_packets())
+        self.packets + self.server().map_or(0, Peer::quorum_packets)
     }
     pub(crate) const fn listens(&self, port: Port) -> bool {
         self.listening[number(port)]
@@ -235,7 +242,7 @@ impl Node {
     /// The process is gone: what it held is returned.
     pub(crate) fn end(&mut self) -> Vec<(ConnId, usize)> {
         self.packets = self.packets();
-        self.peer = None;
+        self.process = None;
         self.out = Outbox::new();
         self.life += 1;
         self.listening = [false; 3];

@@ -25,7 +25,7 @@ const FAILING: &[&str] = &[
 impl World<'_> {
     /// Who leads, of those that are up.
     pub(super) fn leader(&self) -> Option<usize> {
-        let leads = |n: &usize| self.nodes[*n].peer.as_ref().is_some_and(|p| p.role() == Role::Leading);
+        let leads = |n: &usize| self.nodes[*n].server().is_some_and(|p| p.role() == Role::Leading);
         (0..self.nodes.len()).rev().find(leads)
     }
 

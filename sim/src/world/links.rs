@@ -45,7 +45,8 @@ impl World<'_> {
         let life = self.nodes[n].life;
         let from = End { host: n as u32, life, link, alive: true, opened: false };
         let found = node::resolve(address).map(|(name, port)| (self.net.host_of(name), port));
-        let target = found.filter(|(node, _)| *node < self.servers());
+        // Each port is where the configuration has it: nobody listens for this kind elsewhere.
+        let target = found.filter(|(node, there)| *node < self.servers() && *there == port);
         let to = target.map_or(n, |(node, _)| node) as u32;
         let conn = self.net.open(port, from, to);
         self.nodes[n].dialed(link, conn, port);
@@ -185,6 +186,9 @@ impl World<'_> {
     /// A server sends.
     pub(super) fn send(&mut self, n: usize, link: LinkId, bytes: &[u8], shared: Option<&Bytes>) {
         let Some((id, side)) = self.nodes[n].find(link) else { return };
+        if self.net.get(id).is_some_and(|c| !c.ends[side].opened) {
+            return;
+        }
         let at = self.net.send(id, side as u8, self.now, bytes, shared);
         self.arm(id, side, at);
         self.list_drain(n, id, side);
@@ -411,9 +415,18 @@ impl World<'_> {
             let (first, second) = bytes.split_at(cut);
             for part in [first, second] {
                 let same = self.nodes[host].life == receiver.life;
-                if !part.is_empty() && same && self.net.get(id).is_some_and(|c| c.ends[1 - d].alive) {
-                    self.step(host, Input::Link { link: receiver.link, event: LinkEvent::Bytes(part) });
+                let Some(conn) = self.net.get(id).filter(|c| same && c.ends[1 - d].alive) else { break };
+                if part.is_empty() {
+                    continue;
                 }
+                let dir = &mut conn.dirs[d];
+                if dir.unread {
+                    // The first part has made it stop reading.
+                    dir.taken -= part.len() as u64;
+                    dir.chunks.push_front((self.now, Chunk::Shared(Bytes::copy_from_slice(part))));
+                    break;
+                }
+                self.step(host, Input::Link { link: receiver.link, event: LinkEvent::Bytes(part) });
             }
         }
         self.net.recycle(chunk);
