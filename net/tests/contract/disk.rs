@@ -5,15 +5,12 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::world::{PATIENCE, dirs, temp_dir};
+use crate::world::{dirs, temp_dir};
 use bytes::Bytes;
-use mio::{Events, Poll, Token, Waker};
 use quorate_core::error::DiskError;
-use quorate_core::event::{Dir, DiskOp, DiskReply, FileName, Lane};
-use quorate_core::ids::Ticket;
-use quorate_net::disk::{Files, Lanes};
+use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
+use quorate_net::disk::Files;
 
 struct Place {
     dir: PathBuf,

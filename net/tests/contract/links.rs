@@ -1,17 +1,16 @@
 //! What only real sockets have: half-closed clients, resets, limits, time. The contract that they share with simulated links is in
 //! `server/tests/contract`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::world::{PATIENCE, Seen, World, client, loopback, read_all};
+use crate::world::{PATIENCE, Seen, World, client, read_all};
 use quorate_core::error::CloseReason;
 use quorate_core::event::{Action, AdminCommand, Halt, Outbox, Port};
-use quorate_core::ids::LinkId;
 use quorate_net::{Bind, Ended, Ports};
 
 fn echo(seen: &Seen, out: &mut Outbox) {
