@@ -31,6 +31,9 @@ pub(super) struct Reply<'a> {
     pub(super) asked_ms: Millis,
 }
 
+/// Most bodies of requests are smaller.
+const BODY: usize = 256;
+
 /// Identities, in the order in which they were proved.
 type Proved = Rc<[Id<'static>]>;
 
@@ -165,7 +168,7 @@ impl Clients {
         let ids = c.ids.clone();
         c.pending.push_back(Pending { xid, op, known_before, ids: ids.clone() });
         if is_write(op) {
-            let mut body = Vec::new();
+            let mut body = Vec::with_capacity(BODY);
             request.encode_body(&mut body);
             let session = self.sessions.entry(c.session.0).or_default();
             session.closing |= op == op::CLOSE_SESSION;
