@@ -97,6 +97,10 @@ pub(crate) struct Node {
     pub(crate) rate_before: Option<u64>,
     /// A copy of the disk that was put aside.
     pub(crate) backup: Option<SimDisk>,
+    /// Whose id its process has.
+    pub(crate) identity: usize,
+    /// Its own disk, while its process has the id of another one.
+    pub(crate) own: Option<SimDisk>,
     /// So often it has got another address.
     pub(crate) moves: u8,
     /// So often it has got other switches.
@@ -159,6 +163,8 @@ impl Node {
             late: None,
             rate_before: None,
             backup: None,
+            identity: node,
+            own: None,
             moves: 0,
             switches: 0,
             durable: Zxid::ZERO,
@@ -302,11 +308,12 @@ pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
     Configuration::new(Ensemble { members: members.collect(), version: 0 })
 }
 
-/// What a server is told when it starts for the `life`-th time.
+/// What the server with the id of `identity` is told when it starts on machine `node` for the `life`-th time.
 pub(crate) fn peer_config(
     spec: &RunSpec,
     ensemble: &Arc<Configuration>,
     node: usize,
+    identity: usize,
     life: u32,
     switches: Features,
 ) -> PeerConfig {
@@ -315,9 +322,9 @@ pub(crate) fn peer_config(
     let tick = t.tick_ms;
     let or_drawn = |given: u64, drawn: fn(u64) -> u64| if given > 0 { given } else { drawn(spec.seed) };
     PeerConfig {
-        sid: Sid(node as i64 + 1),
+        sid: Sid(identity as i64 + 1),
         ensemble: Some(ensemble.clone()),
-        kind: if spec.is_voter(node) { MemberKind::Participant } else { MemberKind::Observer },
+        kind: if spec.is_voter(identity) { MemberKind::Participant } else { MemberKind::Observer },
         timing: Timing {
             tick_ms: tick,
             init_limit: t.init_limit,

@@ -223,7 +223,7 @@ impl<'a> World<'a> {
             node.clock.reboot(self.now);
         }
         let switches = self.nodes[n].features();
-        let cfg = node::peer_config(self.spec, &self.ensemble, n, life, switches);
+        let cfg = node::peer_config(self.spec, &self.ensemble, n, self.nodes[n].identity, life, switches);
         let node = &mut self.nodes[n];
         let now = node.clock.now(self.now);
         self.watcher.tell(Obs::Started { node: n });

@@ -10,7 +10,7 @@
 //! | `clients` | C1 C2 C3 C7 C8 U1 | request, reply |
 //! | `watch` | C4 C5 | change, event, reply |
 //! | `session` | C6 | expiry, proposal of a close |
-//! | `outside` | U6 instead of all others | after a fault beyond the guarantee |
+//! | `outside` | U6 instead of all others; no quorum counts an id twice | after a fault beyond the guarantee |
 //! | `liveness` | L1 L2 L3 L4 L5 | after healing |
 
 mod clients;
@@ -25,6 +25,8 @@ mod start;
 mod state;
 mod tree;
 mod watch;
+
+use std::collections::BTreeMap;
 
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
@@ -88,6 +90,8 @@ pub struct Checks {
     damage: bool,
     /// Faults have gone beyond what can be borne.
     outside: Option<outside::Outside>,
+    /// Machines whose server has the id of another one.
+    identities: BTreeMap<usize, usize>,
     /// Ids that are not reported.
     skip: Vec<String>,
 }
@@ -108,6 +112,7 @@ impl Checks {
             healed: liveness::Healed::default(),
             damage: false,
             outside: None,
+            identities: BTreeMap::new(),
             skip: spec.checks.skip.clone(),
         };
         checks.ghost.epoch_len = crate::node::epoch_len(spec);
@@ -322,8 +327,12 @@ impl Checks {
             Obs::Watch { conn, zxid, kind, path, .. } => {
                 self.clients.event(*conn, *zxid, *kind, path, &mut self.watches)
             }
-            Obs::Outside { .. } => {
-                self.outside = Some(outside::Outside::default());
+            Obs::Outside { why } => {
+                self.outside = Some(outside::Outside::new(&self.ghost, &self.identities, why));
+                Ok(())
+            }
+            Obs::Cloned { node, of } => {
+                self.identities.insert(*node, *of);
                 Ok(())
             }
             Obs::Refused { session, .. } => self.clients.refused(*session, &self.model),

@@ -102,7 +102,7 @@ impl World<'_> {
         if !self.outside {
             self.outside = true;
             self.watcher.line(format_args!("##"), format_args!("outside the guarantee: {why}"));
-            self.watcher.tell(Obs::Outside { why });
         }
+        self.watcher.tell(Obs::Outside { why });
     }
 }

@@ -166,6 +166,11 @@ impl World<'_> {
                 // Two that swap (`to`) are for scenarios: a learner of a leader at a swapped address follows another one, and nothing
                 // in the protocol tells it.
             }
+            FaultKind::Clone => {
+                on(&mut fault);
+                fault.to = Some(names(&[self.other(victim, s)?]));
+                fault.value = Some(i64::from(s.permille(300)));
+            }
             FaultKind::SlowNode => {
                 on(&mut fault);
                 fault.value = Some(s.log_between(50, 20_000) as i64);
