@@ -537,7 +537,8 @@ impl Model {
             let state = node.and_then(|n| n.states.iter().rev().find_map(|(_, s)| s.as_ref()));
             state.is_none_or(|s| explain::permits(&s.acl, 1, &[]))
         };
-        let parent_open = parent_of(path).is_none_or(open);
+        // Data alone is nothing to whoever watches the parent.
+        let parent_open = kind == EventKind::DataChanged || parent_of(path).is_none_or(open);
         let change = Change { zxid, kind, path: path.into(), open: open(path), parent_open };
         self.changes.push_back(change.clone());
         applied.changes.push(change);
