@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use bytes::Bytes;
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
@@ -63,7 +62,7 @@ struct Conn {
 #[derive(Debug)]
 struct Write {
     op: i32,
-    body: Bytes,
+    body: Vec<u8>,
     known_before: Zxid,
     ids: Proved,
     decided: Option<(Zxid, Vec<Outcome>, bool)>,
@@ -172,7 +171,7 @@ impl Clients {
             request.encode_body(&mut body);
             let session = self.sessions.entry(c.session.0).or_default();
             session.closing |= op == op::CLOSE_SESSION;
-            session.writes.insert(xid, Write { op, body: body.into(), known_before, ids, decided: None });
+            session.writes.insert(xid, Write { op, body, known_before, ids, decided: None });
         }
     }
 
