@@ -186,7 +186,7 @@ pub enum Action {
         /// `host:port`.
         address: Arc<str>,
     },
-    /// Queue bytes; `LinkEvent::Drained` reports their departure.
+    /// Queue bytes on an open link; `LinkEvent::Drained` reports their departure. Before it is open they are dropped.
     Send {
         /// Where to.
         link: LinkId,

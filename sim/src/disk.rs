@@ -34,6 +34,7 @@ struct File {
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
     match change {
+        Change::Write(_, data) if data.is_empty() => {}
         Change::Write(at, data) => {
             let (start, end) = (*at as usize, *at as usize + data.len());
             if bytes.len() < end {
@@ -171,6 +172,8 @@ type Binding = Vec<(Box<str>, Option<Inode>)>;
 
 #[derive(Clone, Hash, Debug, Default)]
 struct Directory {
+    /// It was listed once, which makes it, durably.
+    exists: bool,
     cache: BTreeMap<Box<str>, Inode>,
     platter: BTreeMap<Box<str>, Inode>,
     unsynced: Vec<Binding>,
@@ -235,6 +238,19 @@ const fn slot(dir: Dir) -> usize {
     }
 }
 
+/// What is wrong with the name of a file that is not there.
+fn missing(name: &FileName) -> DiskError {
+    if is_plain(name) {
+        DiskError::NotFound
+    } else {
+        DiskError::Io(format!("{:?} is not the name of a file", name.name))
+    }
+}
+
+fn is_plain(name: &FileName) -> bool {
+    !matches!(&*name.name, "" | "." | "..") && !name.name.contains('/')
+}
+
 impl SimDisk {
     /// An empty disk with sectors of this many bytes.
     #[must_use]
@@ -253,7 +269,12 @@ impl SimDisk {
     }
 
     fn inode(&self, name: &FileName) -> Result<Inode, DiskError> {
-        self.directories[slot(name.dir)].cache.get(&*name.name).copied().ok_or(DiskError::NotFound)
+        self.directories[slot(name.dir)].cache.get(&*name.name).copied().ok_or_else(|| missing(name))
+    }
+
+    /// Whether a file can have this name.
+    fn can_be(&self, name: &FileName) -> Result<(), DiskError> {
+        if is_plain(name) && self.directories[slot(name.dir)].exists { Ok(()) } else { Err(missing(name)) }
     }
 
     fn file(&mut self, name: &FileName) -> Result<&mut File, DiskError> {
@@ -280,6 +301,7 @@ impl SimDisk {
                 match self.file(name) {
                     Ok(file) => file.change(Change::Length(0), sector),
                     Err(_) => {
+                        self.can_be(name)?;
                         self.next += 1;
                         self.files.insert(self.next, File::default());
                         let inode = self.next;
@@ -295,7 +317,7 @@ impl SimDisk {
                 }
                 let file = self.file(name)?;
                 let end = at + data.len() as u64;
-                if full && end > file.cache.len() as u64 {
+                if full && !data.is_empty() && end > file.cache.len() as u64 {
                     // What still fits is written.
                     let fits = (file.cache.len() as u64).saturating_sub(*at) as usize;
                     if fits > 0 {
@@ -335,6 +357,7 @@ impl SimDisk {
                 self.file(name)?;
                 self.directories[slot(name.dir)].change(vec![((*name.name).into(), None)]);
             }
+            DiskOp::FsyncDir(dir) if !self.directories[slot(*dir)].exists => return Err(DiskError::NotFound),
             DiskOp::FsyncDir(dir) if self.lying => self.lied |= !self.directories[slot(*dir)].unsynced.is_empty(),
             DiskOp::FsyncDir(dir) => {
                 for inode in self.directories[slot(*dir)].sync() {
@@ -346,7 +369,7 @@ impl SimDisk {
             DiskOp::ReadRange(name, at, length) => {
                 let file = self.file(name)?;
                 let start = (*at as usize).min(file.cache.len());
-                let end = (start as u64 + length).min(file.cache.len() as u64) as usize;
+                let end = (start as u64).saturating_add(*length).min(file.cache.len() as u64) as usize;
                 if !self.bad.is_empty() {
                     let inode = self.inode(name)?;
                     if let Some(bytes) = self.read_bad(inode, start, end)? {
@@ -357,6 +380,9 @@ impl SimDisk {
                 return Ok(DiskReply::Data(Bytes::copy_from_slice(&file.cache[start..end])));
             }
             DiskOp::List(dir) => {
+                self.directories[slot(*dir)].exists = true;
+                // It stands above these two.
+                self.directories[slot(Dir::Base)].exists |= matches!(dir, Dir::Data | Dir::Side);
                 let names = &self.directories[slot(*dir)].cache;
                 let length = |inode| self.files.get(inode).map_or(0, |f| f.cache.len() as u64);
                 return Ok(DiskReply::Files(names.iter().map(|(n, i)| (n.to_string(), length(i))).collect()));
@@ -366,7 +392,11 @@ impl SimDisk {
     }
 
     fn rename(&mut self, from: &FileName, to: &FileName) -> Result<(), DiskError> {
-        let inode = *self.directories[slot(from.dir)].cache.get(&*from.name).ok_or(DiskError::NotFound)?;
+        if !is_plain(to) {
+            return Err(missing(to));
+        }
+        let inode = self.inode(from)?;
+        self.can_be(to)?;
         let (gone, there): (Binding, Binding) =
             (vec![((*from.name).into(), None)], vec![((*to.name).into(), Some(inode))]);
         if from.dir == to.dir {
@@ -487,6 +517,7 @@ impl SimDisk {
         let file = File { cache: bytes.to_vec(), platter: bytes.to_vec(), ..File::default() };
         self.files.insert(self.next, file);
         let dir = &mut self.directories[slot(name.dir)];
+        dir.exists = true;
         dir.cache.insert((*name.name).into(), self.next);
         dir.platter.insert((*name.name).into(), self.next);
     }

@@ -175,6 +175,7 @@ const HOSTILE: &[(FaultKind, u64, u64)] = &[
     (FaultKind::Duplicate, 60, 600),
     (FaultKind::Replay, 120, 1200),
     (FaultKind::LyingDisk, 60, 600),
+    (FaultKind::Clone, 20, 240),
 ];
 
 /// A number that belongs to a name, whatever else exists (FNV-1a).

@@ -4,6 +4,7 @@
 //! replayed without it. A fault counts when it found something to strike.
 
 mod budget;
+mod double;
 mod make;
 mod schedule;
 mod storage;
@@ -24,6 +25,7 @@ use crate::world::World;
 use budget::Allowed;
 use schedule::Running;
 
+pub(crate) use double::TWO_OF_ONE;
 pub(crate) use schedule::Doom;
 
 /// A fault aimed at an effect.

@@ -22,6 +22,7 @@ pub mod exhaust;
 pub mod freeze;
 pub mod initial;
 pub mod json_position;
+pub mod machine;
 pub mod model;
 pub mod observe;
 pub mod rng;

@@ -65,7 +65,10 @@ impl World<'_> {
     pub(crate) fn heal(&mut self) {
         self.plans.stop();
         self.net.calm();
-        (0..self.nodes.len()).for_each(|n| self.move_back(n));
+        for n in 0..self.nodes.len() {
+            self.move_back(n);
+            self.end_clone(n);
+        }
         self.heal_clients();
         let core = self.choose_core();
         self.heal_core(core);

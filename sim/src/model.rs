@@ -88,6 +88,10 @@ impl State {
 /// One znode, the dead included, with its past.
 #[derive(Clone, Debug, Default)]
 struct Znode {
+    /// Its own path, once it is needed.
+    path: Option<Rc<str>>,
+    /// Of its newest state.
+    digest: u64,
     /// Ascending; `None`: it did not exist from there on.
     states: VecDeque<(i64, Option<State>)>,
     /// Names of its children now.
@@ -222,8 +226,8 @@ impl Model {
             if path == "/zookeeper/config" {
                 state.aversion = -1;
             }
-            model.digest = model.digest.wrapping_add(digest_of(path, &state));
-            let mut node = Znode::default();
+            let mut node = Znode { digest: digest_of(path, &state), ..Znode::default() };
+            model.digest = model.digest.wrapping_add(node.digest);
             node.put(0, Some(state));
             model.znodes.insert(path.into(), node);
         }
@@ -468,9 +472,11 @@ impl Model {
         node.births.push_back((h.zxid.0, name.clone(), true));
         node.children.insert(name);
         let stat = born.stat();
-        self.digest = self.digest.wrapping_add(digest_of(path, &born));
         let shared: Rc<str> = path.into();
-        self.znodes.entry(shared.clone()).or_default().put(h.zxid.0, Some(born));
+        let node = self.znodes.entry(shared.clone()).or_default();
+        node.digest = digest_of(path, &born);
+        self.digest = self.digest.wrapping_add(node.digest);
+        node.put(h.zxid.0, Some(born));
         self.aging.push_back((h.zxid.0, shared));
         self.tell(h.zxid, EventKind::Created, path, applied);
         Ok(stat)
@@ -512,15 +518,15 @@ impl Model {
         f: impl FnOnce(&mut State) -> Result<(), String>,
     ) -> Result<Stat, String> {
         let missing = || format!("change of {path:?}, which does not exist");
-        let (shared, _) = self.znodes.get_key_value(path).ok_or_else(missing)?;
-        let shared = shared.clone();
-        let node = self.znodes.get_mut(path).expect("just seen");
+        let node = self.znodes.get_mut(path).ok_or_else(missing)?;
         let mut state = node.now().ok_or_else(missing)?.clone();
-        self.digest = self.digest.wrapping_sub(digest_of(path, &state));
+        self.digest = self.digest.wrapping_sub(node.digest);
         f(&mut state).map_err(|e| format!("{path}: {e}"))?;
-        self.digest = self.digest.wrapping_add(digest_of(path, &state));
+        node.digest = digest_of(path, &state);
+        self.digest = self.digest.wrapping_add(node.digest);
         let stat = state.stat();
         node.put(zxid.0, Some(state));
+        let shared = node.path.get_or_insert_with(|| path.into()).clone();
         self.aging.push_back((zxid.0, shared));
         Ok(stat)
     }
@@ -531,7 +537,8 @@ impl Model {
             let state = node.and_then(|n| n.states.iter().rev().find_map(|(_, s)| s.as_ref()));
             state.is_none_or(|s| explain::permits(&s.acl, 1, &[]))
         };
-        let parent_open = parent_of(path).is_none_or(open);
+        // Data alone is nothing to whoever watches the parent.
+        let parent_open = kind == EventKind::DataChanged || parent_of(path).is_none_or(open);
         let change = Change { zxid, kind, path: path.into(), open: open(path), parent_open };
         self.changes.push_back(change.clone());
         applied.changes.push(change);

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::fault::Doom;
+use crate::machine::{Machine, Process};
 use crate::network::ConnId;
 use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
@@ -55,9 +56,10 @@ pub(crate) struct Hold {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) peer: Option<Box<Peer>>,
+    pub(crate) process: Option<Process>,
+    /// What starts here in place of a server.
+    pub(crate) script: Option<Box<dyn Machine>>,
     pub(crate) out: Outbox,
     /// Number of the process on this machine.
     pub(crate) life: u32,
@@ -95,6 +97,10 @@ pub(crate) struct Node {
     pub(crate) rate_before: Option<u64>,
     /// A copy of the disk that was put aside.
     pub(crate) backup: Option<SimDisk>,
+    /// Whose id its process has.
+    pub(crate) identity: usize,
+    /// Its own disk, while its process has the id of another one.
+    pub(crate) own: Option<SimDisk>,
     /// So often it has got another address.
     pub(crate) moves: u8,
     /// So often it has got other switches.
@@ -130,7 +136,8 @@ impl Node {
     pub(crate) fn new(spec: &RunSpec, node: usize) -> Self {
         let mut peer_stream = Stream::new(spec.seed, Purpose::Peer, node as u64);
         Self {
-            peer: None,
+            process: None,
+            script: None,
             out: Outbox::new(),
             life: 0,
             disk: SimDisk::new(spec.disk.sector as usize),
@@ -156,6 +163,8 @@ impl Node {
             late: None,
             rate_before: None,
             backup: None,
+            identity: node,
+            own: None,
             moves: 0,
             switches: 0,
             durable: Zxid::ZERO,
@@ -172,11 +181,15 @@ impl Node {
     }
 
     pub(crate) const fn is_up(&self) -> bool {
-        self.peer.is_some()
+        self.process.is_some()
+    }
+    /// The server that runs here.
+    pub(crate) fn server(&self) -> Option<&Peer> {
+        self.process.as_ref().and_then(Process::server)
     }
     /// Quorum packets that were read here.
     pub(crate) fn packets(&self) -> u64 {
-        self.packets + self.peer.as_ref().map_or(0, |p| p.quorum_packets())
+        self.packets + self.server().map_or(0, Peer::quorum_packets)
     }
     pub(crate) const fn listens(&self, port: Port) -> bool {
         self.listening[number(port)]
@@ -235,7 +248,7 @@ impl Node {
     /// The process is gone: what it held is returned.
     pub(crate) fn end(&mut self) -> Vec<(ConnId, usize)> {
         self.packets = self.packets();
-        self.peer = None;
+        self.process = None;
         self.out = Outbox::new();
         self.life += 1;
         self.listening = [false; 3];
@@ -295,11 +308,12 @@ pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
     Configuration::new(Ensemble { members: members.collect(), version: 0 })
 }
 
-/// What a server is told when it starts for the `life`-th time.
+/// What the server with the id of `identity` is told when it starts on machine `node` for the `life`-th time.
 pub(crate) fn peer_config(
     spec: &RunSpec,
     ensemble: &Arc<Configuration>,
     node: usize,
+    identity: usize,
     life: u32,
     switches: Features,
 ) -> PeerConfig {
@@ -307,9 +321,9 @@ pub(crate) fn peer_config(
     let l = &spec.limits;
     let tick = t.tick_ms;
     PeerConfig {
-        sid: Sid(node as i64 + 1),
+        sid: Sid(identity as i64 + 1),
         ensemble: Some(ensemble.clone()),
-        kind: if spec.is_voter(node) { MemberKind::Participant } else { MemberKind::Observer },
+        kind: if spec.is_voter(identity) { MemberKind::Participant } else { MemberKind::Observer },
         timing: Timing {
             tick_ms: tick,
             init_limit: t.init_limit,

@@ -102,6 +102,13 @@ pub enum Obs<'a> {
         /// How.
         why: &'static str,
     },
+    /// A machine has the id of another server from now on, or its own again.
+    Cloned {
+        /// The machine.
+        node: usize,
+        /// Whose id its next process has.
+        of: usize,
+    },
     /// The fault period is over; these servers are healed and stay so.
     Healed {
         /// Numbers of the servers.

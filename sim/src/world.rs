@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::effect::Effect;
 use crate::fault::Plans;
 use crate::liveness::Progress;
+use crate::machine::Process;
 use crate::network::{Network, Sent};
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
@@ -70,6 +71,7 @@ pub(crate) struct World<'a> {
 /// Runs `spec`; `check` is told everything.
 pub fn run<'a>(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>) -> Outcome {
     let mut world = World::new(spec, check, options);
+    world.prepare();
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     if let Err(panic) = ran {
         let text = panic
@@ -85,10 +87,10 @@ pub fn run<'a>(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>
 }
 
 impl<'a> World<'a> {
-    fn new(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>) -> Self {
+    pub(crate) fn new(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>) -> Self {
         let hosts = spec.servers() + spec.topology.clients as usize;
         let names = |text: &str| crate::fault::hosts(text, spec.servers(), hosts);
-        let mut world = Self {
+        Self {
             spec,
             ensemble: node::ensemble(spec),
             now: 0,
@@ -113,9 +115,7 @@ impl<'a> World<'a> {
             running: None,
             over: None,
             outside: false,
-        };
-        world.prepare();
-        world
+        }
     }
 
     fn prepare(&mut self) {
@@ -153,10 +153,15 @@ impl<'a> World<'a> {
                 self.out_of_time();
                 break;
             }
-            self.now = at;
-            self.watcher.now = at;
-            self.execute(plan);
+            self.at(at, plan);
         }
+    }
+
+    /// Does what was planned for this instant.
+    pub(crate) fn at(&mut self, at: Micros, plan: Plan) {
+        self.now = at;
+        self.watcher.now = at;
+        self.execute(plan);
     }
 
     fn execute(&mut self, plan: Plan) {
@@ -228,19 +233,20 @@ impl<'a> World<'a> {
             node.clock.reboot(self.now);
         }
         let switches = self.nodes[n].features();
-        let cfg = node::peer_config(self.spec, &self.ensemble, n, life, switches);
+        let cfg = node::peer_config(self.spec, &self.ensemble, n, self.nodes[n].identity, life, switches);
         let node = &mut self.nodes[n];
         let now = node.clock.now(self.now);
         self.watcher.tell(Obs::Started { node: n });
         self.watcher.line(format_args!("s{}", n + 1), format_args!("starts, life {life}"));
         self.watcher.digest.number(self.now ^ 0xb007 ^ ((n as u64) << 48));
         self.running = Some(n);
-        let mut peer = Box::new(Peer::new(cfg, now));
+        let script = node.script.take();
+        let mut process = script.map_or_else(|| Process::Server(Box::new(Peer::new(cfg, now))), Process::Script);
         if self.spec.network.typed {
             self.nodes[n].out = Outbox::with_messages();
         }
-        peer.start(now, &mut self.nodes[n].out);
-        self.nodes[n].peer = Some(peer);
+        process.start(now, &mut self.nodes[n].out);
+        self.nodes[n].process = Some(process);
         self.running = None;
         self.carry_out(n);
         self.rearm();
@@ -249,13 +255,13 @@ impl<'a> World<'a> {
     /// Hands an input to a server and carries out what it wants.
     pub(crate) fn step(&mut self, n: usize, input: Input<'_>) {
         let node = &mut self.nodes[n];
-        let Some(peer) = &mut node.peer else { return };
+        let Some(process) = &mut node.process else { return };
         let now = node.clock.now(self.now);
         if let Some(slow) = node.slow {
             node.busy_until = node.busy_until.max(self.now) + slow.value;
         }
         self.running = Some(n);
-        peer.step(now, input, &mut node.out);
+        process.step(now, input, &mut node.out);
         self.running = None;
         self.carry_out(n);
     }
@@ -300,7 +306,7 @@ impl<'a> World<'a> {
     /// Lets the checks look at a tree that has moved.
     fn show_tree(&mut self, n: usize) {
         let Some((at, replaced)) = self.nodes[n].moved.take() else { return };
-        if let Some(peer) = &self.nodes[n].peer {
+        if let Some(peer) = self.nodes[n].server() {
             self.watcher.tell(Obs::Tree { node: n, tree: peer.tree(), at, replaced });
         }
     }
@@ -316,7 +322,7 @@ impl<'a> World<'a> {
     /// Plans the next tick of a server.
     pub(crate) fn plan_wake(&mut self, n: usize) {
         let node = &mut self.nodes[n];
-        let Some(deadline) = node.peer.as_ref().and_then(|p| p.next_deadline()) else { return };
+        let Some(deadline) = node.process.as_ref().and_then(Process::next_deadline) else { return };
         let mut at = node.clock.when(self.now, deadline).max(self.now + 50);
         if let Some(late) = node.late {
             at = at.div_ceil(late.value) * late.value;
@@ -352,7 +358,7 @@ impl<'a> World<'a> {
         if let Some(late) = node.late {
             self.plans.took(late.by);
         }
-        let due = node.peer.as_ref().and_then(|p| p.next_deadline());
+        let due = node.process.as_ref().and_then(Process::next_deadline);
         if due.is_some_and(|ms| ms <= node.clock.now(self.now).mono_ms) {
             self.watcher.digest.number(self.now ^ ((n as u64) << 48));
             self.step(n, Input::Tick);
@@ -395,8 +401,11 @@ impl<'a> World<'a> {
             }
             Action::Event(event) => self.event(n, event),
             Action::Halt(halt) => {
+                let again = self.nodes[n].server().is_some();
                 self.stop(n, Down::Halt(halt));
-                self.boot_after(n, RESTART_US);
+                if again {
+                    self.boot_after(n, RESTART_US);
+                }
             }
         }
     }

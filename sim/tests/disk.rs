@@ -37,6 +37,7 @@ fn durable() -> SimDisk {
     run(
         &mut disk,
         &[
+            DiskOp::List(Dir::Log),
             DiskOp::Create(file("log")),
             write("log", 0, b'a', 1024),
             DiskOp::Fsync(file("log")),
@@ -77,7 +78,8 @@ fn a_name_that_was_not_synced_may_be_lost_although_the_bytes_were() {
     let mut seen = std::collections::BTreeSet::new();
     for n in 0..100 {
         let mut disk = SimDisk::new(512);
-        run(&mut disk, &[DiskOp::Create(file("tmp")), write("tmp", 0, b'x', 3), DiskOp::Fsync(file("tmp"))]);
+        run(&mut disk, &[DiskOp::List(Dir::Log), DiskOp::Create(file("tmp"))]);
+        run(&mut disk, &[write("tmp", 0, b'x', 3), DiskOp::Fsync(file("tmp"))]);
         disk.power_cut(&mut Stream::new(3, Purpose::Crash, n));
         seen.insert(read(&mut disk, "tmp"));
     }

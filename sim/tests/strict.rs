@@ -152,6 +152,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (r#""node": "s1", "hold"#, r#""hold"#, r#"x.json:9:3: faults.explicit[0]: Kill needs `node`"#),
     (
+        r#""do": "kill", "node": "s1", "hold"#,
+        r#""do": "clone", "node": "s1", "to": "s1", "hold"#,
+        r#"x.json:9:3: faults.explicit[0]: clone needs `to`: the other server whose id the machine gets"#,
+    ),
+    (
         r#""from": "s1""#,
         r#""from": "s9""#,
         r#"x.json:10:72: faults.explicit[1].from: "s9" is none of s1 to s3, c1 to c1, *"#,

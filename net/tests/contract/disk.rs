@@ -1,18 +1,16 @@
-//! What every driver of disks owes to a machine, on real files.
+//! What only real files have: open descriptors, packed snapshots, words for errors. The contract that they share with simulated
+//! ones is in `server/tests/contract`.
 
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::world::{PATIENCE, dirs, temp_dir};
+use crate::world::{dirs, temp_dir};
 use bytes::Bytes;
-use mio::{Events, Poll, Token, Waker};
 use quorate_core::error::DiskError;
-use quorate_core::event::{Dir, DiskOp, DiskReply, FileName, Lane};
-use quorate_core::ids::Ticket;
-use quorate_net::disk::{Files, Lanes};
+use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
+use quorate_net::disk::Files;
 
 struct Place {
     dir: PathBuf,
@@ -59,73 +57,14 @@ fn name(name: &str) -> FileName {
 }
 
 #[test]
-fn primitives_do_what_they_say() {
-    let mut p = Place::new();
-    let log = name("log.1");
-    p.done(DiskOp::Create(log.clone()));
-    p.done(DiskOp::WriteAt(log.clone(), 0, Bytes::from_static(b"hello")));
-    p.done(DiskOp::WriteAt(log.clone(), 8, Bytes::from_static(b"world")));
-    p.done(DiskOp::Fsync(log.clone()));
-    assert_eq!(p.read(&log, 0, 100), b"hello\0\0\0world");
-    assert_eq!(p.read(&log, 6, 3), b"\0\0w");
-    assert_eq!(p.read(&log, 100, 3), b"");
-    p.done(DiskOp::Extend(log.clone(), 20));
-    p.done(DiskOp::Extend(log.clone(), 5));
-    assert_eq!(p.read(&log, 0, u64::MAX), b"hello\0\0\0world\0\0\0\0\0\0\0");
-    p.done(DiskOp::Truncate(log.clone(), 4));
-    p.done(DiskOp::Truncate(log.clone(), 10));
-    p.done(DiskOp::Fsync(log.clone()));
-    assert_eq!(p.list(Dir::Log), [("log.1".to_owned(), 4)]);
-    p.done(DiskOp::Create(name("log.2")));
-    p.done(DiskOp::Rename(log.clone(), name("log.2")));
-    p.done(DiskOp::FsyncDir(Dir::Log));
-    assert_eq!(p.read(&name("log.2"), 0, 9), b"hell");
-    assert_eq!(p.list(Dir::Log), [("log.2".to_owned(), 4)]);
-    // The same name again is another file.
-    p.done(DiskOp::Create(log.clone()));
-    assert_eq!(p.read(&log, 0, 9), b"");
-    p.done(DiskOp::WriteAt(log.clone(), 0, Bytes::from_static(b"x")));
-    p.done(DiskOp::Create(log.clone()));
-    assert_eq!(p.read(&log, 0, 9), b"", "creating empties");
-    p.done(DiskOp::Unlink(log.clone()));
-    p.done(DiskOp::Unlink(name("log.2")));
-    assert!(p.list(Dir::Log).is_empty());
-    assert_eq!(fs::read_dir(p.dir.join("log/version-2")).unwrap().count(), 0);
-}
-
-#[test]
 fn errors_have_names() {
     let mut p = Place::new();
-    let absent = name("log.9");
-    for op in [
-        DiskOp::WriteAt(absent.clone(), 0, Bytes::new()),
-        DiskOp::Extend(absent.clone(), 1),
-        DiskOp::Truncate(absent.clone(), 1),
-        DiskOp::Fsync(absent.clone()),
-        DiskOp::Rename(absent.clone(), name("log.1")),
-        DiskOp::Unlink(absent.clone()),
-        DiskOp::ReadRange(absent, 0, 1),
-    ] {
-        assert_eq!(p.files.execute(&op), Err(DiskError::NotFound), "{op:?}");
-    }
     fs::create_dir(p.dir.join("log/version-2/log.5")).unwrap();
     for op in [DiskOp::Create(name("log.5")), DiskOp::Unlink(name("log.5")), DiskOp::Create(name("../up"))] {
         let Err(DiskError::Io(text)) = p.files.execute(&op) else { panic!("{op:?}") };
         assert!(text.contains("log.5") || text.contains("../up"), "{text}");
     }
     assert!(p.list(Dir::Log).is_empty(), "a directory is no file");
-}
-
-#[test]
-fn a_full_disk_is_told_from_a_broken_one() {
-    // The one device that is always full.
-    if fs::metadata("/dev/full").is_err() {
-        return;
-    }
-    let mut p = Place::new();
-    std::os::unix::fs::symlink("/dev/full", p.dir.join("log/version-2/log.1")).unwrap();
-    let op = DiskOp::WriteAt(name("log.1"), 0, Bytes::from_static(b"x"));
-    assert_eq!(p.files.execute(&op), Err(DiskError::Full));
 }
 
 #[test]
@@ -140,25 +79,6 @@ fn more_files_than_are_kept_open() {
     for i in 0..40_u8 {
         assert_eq!(p.read(&name(&format!("log.{i}")), 0, 5), [i]);
     }
-}
-
-#[test]
-fn another_lane_renames() {
-    let mut p = Place::new();
-    let names = Arc::default();
-    let mut log = Files::new(dirs(&p.dir), Arc::clone(&names));
-    let mut bulk = Files::new(dirs(&p.dir), names);
-    p.files = Files::new(dirs(&p.dir), Arc::default());
-    for (file, text) in [("a", b"old"), ("b", b"new")] {
-        log.execute(&DiskOp::Create(name(file))).unwrap();
-        log.execute(&DiskOp::WriteAt(name(file), 0, Bytes::from_static(text))).unwrap();
-    }
-    let read = DiskOp::ReadRange(name("a"), 0, 9);
-    assert_eq!(bulk.execute(&read), Ok(DiskReply::Data(Bytes::from_static(b"old"))));
-    log.execute(&DiskOp::Rename(name("b"), name("a"))).unwrap();
-    assert_eq!(bulk.execute(&read), Ok(DiskReply::Data(Bytes::from_static(b"new"))));
-    bulk.execute(&DiskOp::Unlink(name("a"))).unwrap();
-    assert_eq!(log.execute(&read), Err(DiskError::NotFound));
 }
 
 #[test]
@@ -223,50 +143,4 @@ fn a_snapshot_that_gets_a_packed_name_is_packed() {
         assert!(stored.starts_with(magic) && stored.len() < plain.len() / 2, "{file}");
         assert!(p.read(&name, 0, u64::MAX) == plain, "{file}");
     }
-}
-
-#[test]
-fn order_holds_within_a_lane() {
-    let dir = temp_dir();
-    let mut poll = Poll::new().unwrap();
-    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
-    let mut lanes = Lanes::start(&dirs(&dir), waker).unwrap();
-    let mut next = 0;
-    let mut push = |lanes: &mut Lanes, lane, op| {
-        next += 1;
-        lanes.push(lane, Ticket(next), op);
-        next
-    };
-    push(&mut lanes, Lane::Log, DiskOp::List(Dir::Log));
-    push(&mut lanes, Lane::Bulk, DiskOp::List(Dir::Data));
-    let file = name("log.1");
-    push(&mut lanes, Lane::Log, DiskOp::Create(file.clone()));
-    let mut last = 0;
-    for i in 0..1000_u64 {
-        push(&mut lanes, Lane::Log, DiskOp::WriteAt(file.clone(), 0, Bytes::from(i.to_be_bytes().to_vec())));
-        last = push(&mut lanes, Lane::Log, DiskOp::ReadRange(file.clone(), 0, 8));
-        if i % 100 == 0 {
-            push(&mut lanes, Lane::Log, DiskOp::Fsync(file.clone()));
-            lanes.submit();
-        }
-    }
-    lanes.submit();
-    let (mut log, mut seen, mut done) = (0, 0_u64, Vec::new());
-    let until = Instant::now() + PATIENCE;
-    while log < last {
-        assert!(Instant::now() < until);
-        poll.poll(&mut Events::with_capacity(4), Some(PATIENCE)).unwrap();
-        lanes.take(&mut done);
-        for (ticket, result) in done.drain(..).filter(|(t, _)| t.0 != 2) {
-            assert!(ticket.0 > log, "completions come in order");
-            log = ticket.0;
-            if let Ok(DiskReply::Data(bytes)) = result {
-                assert_eq!(bytes[..], seen.to_be_bytes());
-                seen += 1;
-            }
-        }
-    }
-    assert_eq!(seen, 1000);
-    drop(lanes);
-    fs::remove_dir_all(dir).unwrap();
 }

@@ -1,16 +1,16 @@
-//! What every driver of links owes to a machine, on real sockets.
+//! What only real sockets have: half-closed clients, resets, limits, time. The contract that they share with simulated links is in
+//! `server/tests/contract`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::world::{PATIENCE, Seen, World, client, loopback, read_all};
+use crate::world::{PATIENCE, Seen, World, client, read_all};
 use quorate_core::error::CloseReason;
 use quorate_core::event::{Action, AdminCommand, Halt, Outbox, Port};
-use quorate_core::ids::LinkId;
 use quorate_net::{Bind, Ended, Ports};
 
 fn echo(seen: &Seen, out: &mut Outbox) {
@@ -22,71 +22,6 @@ fn echo(seen: &Seen, out: &mut Outbox) {
 /// Bytes in which every position can be told.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i / 251 + i) as u8).collect()
-}
-
-#[test]
-fn bytes_come_back_whole_and_drained_adds_up() {
-    let world = World::start(echo);
-    let mut stream = world.client();
-    let sent = pattern(8 << 20);
-    let mut writer = stream.try_clone().unwrap();
-    let copy = sent.clone();
-    // The writer outruns the reader by more than any socket buffer: writes are partial.
-    let thread = thread::spawn(move || writer.write_all(&copy));
-    let mut got = vec![0; sent.len()];
-    for piece in got.chunks_mut(100_000) {
-        stream.read_exact(piece).unwrap();
-    }
-    thread.join().unwrap().unwrap();
-    assert!(got == sent);
-    let mut left = sent.len();
-    world.wait(|seen| {
-        if let Seen::Drained(_, n) = seen {
-            left = left.checked_sub(n).expect("no more drains than was sent");
-        }
-        (left == 0).then_some(())
-    });
-}
-
-#[test]
-fn shared_and_copied_bytes_keep_their_order() {
-    let world = World::start(|seen, out| {
-        if let Seen::Bytes(link, _) = seen {
-            let all = pattern(1 << 20);
-            for (i, piece) in all.chunks(30_000).enumerate() {
-                match i % 3 {
-                    0 => out.send_shared(*link, piece.to_vec().into()),
-                    1 => out.send(*link, piece),
-                    _ => piece.chunks(100).for_each(|p| out.send_shared(*link, p.to_vec().into())),
-                }
-            }
-            out.close(*link, CloseReason::Done);
-        }
-    });
-    let mut stream = world.client();
-    stream.write_all(b"x").unwrap();
-    assert!(read_all(&mut stream) == (pattern(1 << 20), true));
-}
-
-#[test]
-fn what_was_queued_leaves_before_the_close_although_more_arrives() {
-    let world = World::start(|seen, out| {
-        if let Seen::Bytes(link, _) = seen {
-            out.send(*link, &pattern(4 << 20));
-            out.close(*link, CloseReason::Done);
-        }
-    });
-    let mut stream = world.client();
-    stream.write_all(b"x").unwrap();
-    let mut first = [0; 1];
-    stream.read_exact(&mut first).unwrap();
-    // Unread bytes at a close would reset the connection and take the answer with them.
-    stream.write_all(&[7; 5000]).unwrap();
-    let (rest, clean) = read_all(&mut stream);
-    assert!(clean && rest == pattern(4 << 20)[1..]);
-    drop(stream);
-    let after: Vec<Seen> = world.seen.try_iter().filter(|s| matches!(s, Seen::Closed(_))).collect();
-    assert!(after.is_empty(), "no event follows a close: {after:?}");
 }
 
 #[test]
@@ -109,46 +44,6 @@ fn a_close_does_not_wait_for_ever() {
         }
     }
     assert!(read_all(&mut stream).0.len() < 64 << 20);
-}
-
-#[test]
-fn a_paused_link_is_not_read() {
-    let mut link = LinkId::default();
-    let world = World::start(move |seen, out| match seen {
-        Seen::Opened(opened, ..) => {
-            link = *opened;
-            out.push(Action::Pause(link));
-        }
-        Seen::Admin(_) => out.push(Action::Resume(link)),
-        _ => {}
-    });
-    let mut stream = world.client();
-    world.wait(|s| matches!(s, Seen::Opened(..)).then_some(()));
-    stream.set_nonblocking(true).unwrap();
-    let mut sent = 0;
-    loop {
-        match stream.write(&[5; 64 << 10]) {
-            Ok(n) => sent += n,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-            Err(e) => panic!("{e}"),
-        }
-    }
-    // Two round trips through the loop: it has had every chance.
-    assert!(world.seen.try_iter().all(|s| !matches!(s, Seen::Bytes(..))));
-    world.remote.send(AdminCommand::ResetStats);
-    let mut got = 0;
-    let mut resumed = false;
-    world.wait(|seen| {
-        match seen {
-            Seen::Admin(_) => resumed = true,
-            Seen::Bytes(_, bytes) => {
-                assert!(resumed, "bytes before the link was resumed");
-                got += bytes.len();
-            }
-            _ => {}
-        }
-        (got == sent).then_some(())
-    });
 }
 
 #[test]
@@ -291,48 +186,7 @@ fn a_connection_is_made_by_name_and_by_number() {
     }
 }
 
-#[test]
-fn a_connection_that_cannot_be_made_is_closed() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for address in [free.to_string(), "no-such-host.invalid:1".into(), "not an address".into()] {
-        let world = connecting(address);
-        world.wait(|seen| match seen {
-            Seen::Closed(link) => Some(link),
-            Seen::Opened(..) => panic!("opened"),
-            _ => None,
-        });
-    }
-}
-
 // ----- ports and ends --------------------------------------------------------------------------------------------
-
-#[test]
-fn listening_twice_is_harmless_and_unlisten_keeps_links() {
-    let ports = Ports { client: loopback(), quorum: loopback(), ..Ports::default() };
-    let world = World::with(
-        ports,
-        None,
-        |out| {
-            [Port::Client, Port::Quorum, Port::Quorum].into_iter().for_each(|p| out.push(Action::Listen(p)));
-        },
-        |seen, out| match seen {
-            Seen::Admin(_) => out.push(Action::Unlisten(Port::Quorum)),
-            other => echo(other, out),
-        },
-    );
-    let address = world.listening(Port::Quorum);
-    let mut open = client(address);
-    open.write_all(b"1").unwrap();
-    open.read_exact(&mut [0]).unwrap();
-    world.remote.send(AdminCommand::ResetStats);
-    world.wait(|s| matches!(s, Seen::Admin(_)).then_some(()));
-    let until = Instant::now() + PATIENCE;
-    while std::net::TcpStream::connect(address).is_ok() {
-        assert!(Instant::now() < until);
-    }
-    open.write_all(b"2").unwrap();
-    open.read_exact(&mut [0]).unwrap();
-}
 
 #[test]
 fn a_taken_port_is_named_with_what_to_do() {
@@ -405,20 +259,6 @@ fn a_deadline_brings_a_tick() {
     let Ended::Halt(halt) = world.ended() else { panic!("no halt") };
     assert_eq!(halt, Halt::BadData("why".into()));
     assert!(begun.elapsed().as_millis() >= 25);
-}
-
-#[test]
-fn the_last_words_leave_before_the_end() {
-    let mut world = World::start(|seen, out| {
-        if let Seen::Bytes(link, _) = seen {
-            out.send(*link, &pattern(1 << 20));
-            out.push(Action::Halt(Halt::Shutdown));
-        }
-    });
-    let mut stream = world.client();
-    stream.write_all(b"x").unwrap();
-    assert!(read_all(&mut stream).0 == pattern(1 << 20));
-    assert!(matches!(world.ended(), Ended::Halt(Halt::Shutdown)));
 }
 
 #[test]

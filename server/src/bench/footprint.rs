@@ -15,7 +15,7 @@ use super::{Setting, rounds};
 const ZNODES: u64 = 100_000;
 
 /// No snapshot comes between: all of them are in the log.
-const SHAPE: Shape = Shape { servers: 1, snap_count: 100 * ZNODES };
+const SHAPE: Shape = Shape { servers: 1, snap_count: 100 * ZNODES, recorded: false };
 
 const MEGABYTE: f64 = 1e6;
 

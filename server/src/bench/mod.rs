@@ -80,17 +80,18 @@ impl Drop for Setting {
 /// A group of rows that come from the same servers.
 type Measure = fn(&Setting) -> io::Result<Vec<Row>>;
 
-const GROUPS: [(&str, Measure); 6] = [
+const GROUPS: [(&str, Measure); 7] = [
     ("get", throughput::get),
     ("set", throughput::set),
     ("ensemble", throughput::ensemble),
     ("latency", latency::measure),
     ("footprint", footprint::measure),
     ("failover", failover::measure),
+    ("recording", throughput::recording),
 ];
 
 /// The names of the groups, for the command line.
-pub const GROUP_NAMES: [&str; 6] = ["get", "set", "ensemble", "latency", "footprint", "failover"];
+pub const GROUP_NAMES: [&str; 7] = ["get", "set", "ensemble", "latency", "footprint", "failover", "recording"];
 
 /// Measures, prints, and says whether the floors held.
 #[must_use]

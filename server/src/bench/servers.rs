@@ -93,13 +93,15 @@ pub struct Shape {
     pub servers: usize,
     /// Transactions between snapshots.
     pub snap_count: u64,
+    /// Whether ours record, also where the command line does not ask for it.
+    pub recorded: bool,
 }
 
 impl Shape {
     /// One server as it comes.
-    pub const STANDALONE: Self = Self { servers: 1, snap_count: 100_000 };
+    pub const STANDALONE: Self = Self { servers: 1, snap_count: 100_000, recorded: false };
     /// Three servers as they come.
-    pub const THREE: Self = Self { servers: 3, snap_count: 100_000 };
+    pub const THREE: Self = Self { servers: 3, snap_count: 100_000, recorded: false };
 }
 
 /// A set of servers; ended when dropped.
@@ -139,7 +141,9 @@ impl Ensemble {
                 shape.snap_count
             );
             let record = match side {
-                Side::Quorate(_) if setting.record => format!("quorate.record={}\n", dir.join("recording").display()),
+                Side::Quorate(_) if setting.record || shape.recorded => {
+                    format!("quorate.record={}\n", dir.join("recording").display())
+                }
                 _ => String::new(),
             };
             fs::write(dir.join("zoo.cfg"), text + &record)?;

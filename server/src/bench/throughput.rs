@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::load::{Kind, Load, Until};
 use super::report::{Floor, Row};
-use super::servers::{Ensemble, Shape, cpu_seconds};
+use super::servers::{Ensemble, Shape, Side, cpu_seconds};
 use super::{Setting, rounds};
 
 struct Loaded {
@@ -46,6 +46,35 @@ fn per_operation(setting: &Setting, name: &str, kind: Kind, shape: Shape, floor:
         Row::new(format!("{name}: rate"), "op/s", of(|s| &s.rates), Floor::None),
         Row::new(format!("{name}: CPU of the load itself"), "µs/op", of(|s| &s.client_cpu), Floor::None),
     ])
+}
+
+/// What `serve --record` costs: the server's CPU time with it, divided by that without it. Rounds of both take turns.
+pub fn recording(setting: &Setting) -> io::Result<Vec<Row>> {
+    let Some(side) = setting.sides.iter().find(|side| matches!(side, Side::Quorate(_))) else { return Ok(Vec::new()) };
+    let mut rows = Vec::new();
+    for (name, kind) in [("get", Kind::Get), ("set", Kind::Set)] {
+        let mut states = Vec::new();
+        for recorded in [false, true] {
+            let shape = Shape { recorded, ..Shape::STANDALONE };
+            let ensemble = Ensemble::start(setting, side, &format!("{kind:?}-recorded-{recorded}"), shape)?;
+            let mut load = Load::open(&ensemble.addresses(), kind)?;
+            load.run(setting, Until::Elapsed(setting.warm_up))?;
+            states.push(Loaded { ensemble, load, rates: Vec::new(), client_cpu: Vec::new() });
+        }
+        let mut ratios = Vec::new();
+        for round in 0..setting.rounds {
+            let mut cpu = [0.0; 2];
+            for turn in 0..2 {
+                setting.go_on()?;
+                let which = (turn + round) % 2;
+                cpu[which] = one_round(setting, &mut states[which])?;
+            }
+            eprintln!("  round {}: {name} {:.3} µs/op, recorded {:.3}", round + 1, cpu[0], cpu[1]);
+            ratios.push(cpu[1] / cpu[0]);
+        }
+        rows.push(Row::new(format!("{name}, recorded : not: server CPU"), "x", vec![ratios], Floor::AtMost(1.05)));
+    }
+    Ok(rows)
 }
 
 /// Microseconds of server CPU per operation.

@@ -168,7 +168,7 @@ pub struct Run {
 /// `quorate sim bench`.
 #[derive(Debug, Args)]
 pub struct SimBench {
-    /// Only these measurements, separated by commas: `servers`, `start`, `ratio`, `idle`, `rate`, `observers`, `scale`
+    /// Only these measurements, separated by commas: `servers`, `start`, `ratio`, `idle`, `rate`, `observers`, `history`, `scale`
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub only: Vec<String>,
     /// Voters of `scale`

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use bytes::Bytes;
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
@@ -30,6 +29,9 @@ pub(super) struct Reply<'a> {
     /// Virtual time of the request.
     pub(super) asked_ms: Millis,
 }
+
+/// Most bodies of requests are smaller.
+const BODY: usize = 256;
 
 /// Identities, in the order in which they were proved.
 type Proved = Rc<[Id<'static>]>;
@@ -60,7 +62,7 @@ struct Conn {
 #[derive(Clone, Debug)]
 struct Write {
     op: i32,
-    body: Bytes,
+    body: Vec<u8>,
     known_before: Zxid,
     ids: Proved,
     decided: Option<(Zxid, Vec<Outcome>, bool)>,
@@ -165,11 +167,11 @@ impl Clients {
         let ids = c.ids.clone();
         c.pending.push_back(Pending { xid, op, known_before, ids: ids.clone() });
         if is_write(op) {
-            let mut body = Vec::new();
+            let mut body = Vec::with_capacity(BODY);
             request.encode_body(&mut body);
             let session = self.sessions.entry(c.session.0).or_default();
             session.closing |= op == op::CLOSE_SESSION;
-            session.writes.insert(xid, Write { op, body: body.into(), known_before, ids, decided: None });
+            session.writes.insert(xid, Write { op, body, known_before, ids, decided: None });
         }
     }
 

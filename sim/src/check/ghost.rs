@@ -78,6 +78,8 @@ pub(super) struct Server {
 pub(super) struct Ghost {
     pub(super) entries: Vec<Entry>,
     by_zxid: BTreeMap<Zxid, At>,
+    /// Highest of them.
+    newest: Zxid,
     /// Newest decided.
     pub(super) tip: At,
     pub(super) servers: Vec<Server>,
@@ -132,6 +134,7 @@ impl Ghost {
         Self {
             entries: vec![root],
             by_zxid: BTreeMap::from([(Zxid::ZERO, ROOT)]),
+            newest: Zxid::ZERO,
             tip: ROOT,
             servers,
             voters,
@@ -158,7 +161,8 @@ impl Ghost {
                 return Some(at);
             }
         }
-        self.by_zxid.get(&zxid).copied()
+        // Most are asked for once before they are there.
+        if zxid > self.newest { None } else { self.by_zxid.get(&zxid).copied() }
     }
 
     pub(super) fn propose(&mut self, zxid: Zxid, hash: u64, parent: At, record: Bytes) -> At {
@@ -166,6 +170,7 @@ impl Ghost {
         let depth = self.entry(parent).depth + 1;
         self.entries.push(Entry { zxid, hash, parent, depth, copies: 0, decided: false, digest: 0, record });
         self.by_zxid.insert(zxid, at);
+        self.newest = self.newest.max(zxid);
         at
     }
 

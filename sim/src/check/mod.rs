@@ -10,7 +10,7 @@
 //! | `clients` | C1 C2 C3 C7 C8 U1 | request, reply |
 //! | `watch` | C4 C5 | change, event, reply |
 //! | `session` | C6 | expiry, proposal of a close |
-//! | `outside` | U6 instead of all others | after a fault beyond the guarantee |
+//! | `outside` | U6 instead of all others; no quorum counts an id twice | after a fault beyond the guarantee |
 //! | `liveness` | L1 L2 L3 L4 L5 | after healing |
 
 mod clients;
@@ -26,6 +26,7 @@ mod state;
 mod tree;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::hash::Hash as _;
 
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
@@ -90,6 +91,8 @@ pub struct Checks {
     damage: bool,
     /// Faults have gone beyond what can be borne.
     outside: Option<outside::Outside>,
+    /// Machines whose server has the id of another one.
+    identities: BTreeMap<usize, usize>,
     /// Ids that are not reported.
     skip: Vec<String>,
 }
@@ -110,6 +113,7 @@ impl Checks {
             healed: liveness::Healed::default(),
             damage: false,
             outside: None,
+            identities: BTreeMap::new(),
             skip: spec.checks.skip.clone(),
         };
         checks.ghost.epoch_len = crate::node::epoch_len(spec);
@@ -330,8 +334,12 @@ impl Checks {
             Obs::Watch { conn, zxid, kind, path, .. } => {
                 self.clients.event(*conn, *zxid, *kind, path, &mut self.watches)
             }
-            Obs::Outside { .. } => {
-                self.outside = Some(outside::Outside::default());
+            Obs::Outside { why } => {
+                self.outside = Some(outside::Outside::new(&self.ghost, &self.identities, why));
+                Ok(())
+            }
+            Obs::Cloned { node, of } => {
+                self.identities.insert(*node, *of);
                 Ok(())
             }
             Obs::Refused { session, .. } => self.clients.refused(*session, &self.model),

@@ -1,14 +1,16 @@
 //! U6: outside the fault budget a server stops or reports, and never diverges silently.
 //!
 //! When: from the fault that broke what everything rests on, at each apply; judged once, at the end of the run. O(log servers) each.
-//! Nothing else is checked from then on.
+//! Nothing else is checked from then on, but where two servers have one id (P9) that no leader is established by counting both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::event::{Event, Health};
-use quorate_core::ids::Zxid;
+use quorate_core::ids::{Epoch, Zxid};
 
+use super::ghost::Ghost;
 use super::{Checked, broken};
+use crate::fault::TWO_OF_ONE;
 use crate::observe::Obs;
 
 /// Where a server stands, as it says itself.
@@ -22,22 +24,66 @@ struct Standing {
 }
 
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Outside {
     servers: BTreeMap<usize, Standing>,
+    /// Ids of servers that are not those of their machines.
+    identities: BTreeMap<usize, usize>,
+    /// By machine, whether the server of that id votes.
+    voters: Vec<bool>,
+    /// Ids that have acknowledged NEWLEADER of an epoch above `floor`.
+    joined: BTreeMap<Epoch, BTreeSet<usize>>,
+    /// Epochs up to here began when other checks were on.
+    floor: Epoch,
+    /// That two servers have one id is all that went wrong: nothing was lost or made up on the way to a leader.
+    counts: bool,
 }
 
 impl Outside {
+    pub(super) fn new(ghost: &Ghost, identities: &BTreeMap<usize, usize>, why: &str) -> Self {
+        Self {
+            servers: BTreeMap::new(),
+            identities: identities.clone(),
+            voters: ghost.servers.iter().map(|s| s.voter).collect(),
+            joined: BTreeMap::new(),
+            floor: ghost.servers.iter().map(|s| s.accepted.max(s.promised)).max().unwrap_or(0),
+            counts: why == TWO_OF_ONE,
+        }
+    }
+
     pub(super) fn observe(&mut self, what: &Obs<'_>) -> Checked {
         match what {
-            Obs::Server { node, event } => self.event(*node, event),
+            Obs::Server { node, event } => {
+                self.event(*node, event);
+                return self.count(*node, event);
+            }
             Obs::Stopped { node, .. } => {
                 // What was told once is told: a snapshot that is taken of such a tree does not know it after the next start.
                 let reported = self.servers.get(node).is_some_and(|s| s.reported);
                 self.servers.insert(*node, Standing { reported, ..Standing::default() });
             }
+            Obs::Cloned { node, of } => _ = self.identities.insert(*node, *of),
+            Obs::Outside { why } => self.counts &= *why == TWO_OF_ONE,
             Obs::End => return self.judge(),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A leader is established by a majority of ids, however many servers have them.
+    fn count(&mut self, n: usize, event: &Event) -> Checked {
+        let (Event::NewLeaderAcked { epoch, .. } | Event::Established { epoch, .. }) = event else { return Ok(()) };
+        let id = self.identities.get(&n).copied().unwrap_or(n);
+        if *epoch <= self.floor || !self.counts || !self.voters.get(id).is_some_and(|voter| *voter) {
+            return Ok(());
+        }
+        let joined = self.joined.entry(*epoch).or_default();
+        joined.insert(id);
+        let voters = self.voters.iter().filter(|voter| **voter).count();
+        if matches!(event, Event::Established { .. }) && joined.len() <= voters / 2 {
+            let ids: Vec<usize> = joined.iter().map(|id| id + 1).collect();
+            let first = format!("server {} is established as leader of epoch {epoch}", id + 1);
+            return broken("Z1", first, format!("only servers with the ids {ids:?} of {voters} have followed"));
         }
         Ok(())
     }
@@ -68,5 +114,40 @@ impl Outside {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_core::ids::Sid;
+
+    fn five() -> Outside {
+        let ghost = Ghost::new((1..=5).map(|n| (Sid(n), true)), 0);
+        Outside::new(&ghost, &BTreeMap::from([(2, 1)]), TWO_OF_ONE)
+    }
+    fn establish(outside: &mut Outside, followers: &[usize]) -> Checked {
+        let last_logged = Zxid::new(1, 1);
+        for node in followers {
+            let event = Event::NewLeaderAcked { epoch: 2, last_logged };
+            outside.observe(&Obs::Server { node: *node, event: &event })?;
+        }
+        outside.observe(&Obs::Server { node: 0, event: &Event::Established { epoch: 2, last_logged } })
+    }
+
+    #[test]
+    fn an_id_counts_once() {
+        assert!(establish(&mut five(), &[1, 3]).is_ok());
+        assert_eq!(establish(&mut five(), &[1, 2]).map_err(|b| b.invariant), Err("Z1"), "both of them are server 2");
+        let mut own = five();
+        assert!(own.observe(&Obs::Cloned { node: 2, of: 2 }).is_ok());
+        assert!(establish(&mut own, &[1, 2]).is_ok(), "it is itself again");
+    }
+
+    #[test]
+    fn where_bytes_are_lost_nothing_is_counted() {
+        let mut outside = five();
+        assert!(outside.observe(&Obs::Outside { why: "bytes were lost" }).is_ok());
+        assert!(establish(&mut outside, &[1, 2]).is_ok());
     }
 }

@@ -114,7 +114,8 @@ impl Watches {
             self.fire(conn, mode, &change.path, change, &mut told);
         }
         let mut above = parent_of(&change.path);
-        if let Some(parent) = above {
+        // Data alone is nothing to whoever watches the parent, and that is many.
+        if let Some(parent) = above.filter(|_| is_structural(change.kind)) {
             let on_parent: Vec<(u64, Mode)> = self.at.get(parent).into_iter().flatten().copied().collect();
             for (conn, mode) in on_parent.into_iter().filter(|(_, m)| *m != Mode::Recursive) {
                 self.fire(conn, mode, parent, change, &mut told);
@@ -192,9 +193,13 @@ fn fires(mode: Mode, path: &str, change: &Change) -> Option<(EventKind, bool)> {
     if same {
         return (data || (child && change.kind == EventKind::Deleted)).then_some((change.kind, change.open));
     }
-    let structural = matches!(change.kind, EventKind::Created | EventKind::Deleted);
-    (child && structural && parent_of(&change.path) == Some(path))
+    (child && is_structural(change.kind) && parent_of(&change.path) == Some(path))
         .then_some((EventKind::ChildrenChanged, change.parent_open))
+}
+
+/// Whether it changes the children of a parent.
+fn is_structural(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Created | EventKind::Deleted)
 }
 
 fn event_path(kind: EventKind, change: &Change) -> Rc<str> {

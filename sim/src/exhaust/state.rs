@@ -342,7 +342,7 @@ impl State {
     fn boot(&mut self, n: usize) {
         let now = self.clocks();
         self.tell(Obs::Started { node: n });
-        let cfg = node::peer_config(&self.spec, &self.ensemble, n, self.machines[n].life, Default::default());
+        let cfg = node::peer_config(&self.spec, &self.ensemble, n, n, self.machines[n].life, Default::default());
         let machine = self.machine(n);
         machine.told.write_i64(now.mono_ms);
         let mut peer = Box::new(Peer::new(cfg, now));

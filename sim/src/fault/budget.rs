@@ -82,7 +82,7 @@ impl World<'_> {
         let voters = self.spec.topology.voters as usize;
         (0..voters).filter(|n| *n != node).all(|n| {
             let other = &self.nodes[n];
-            let follows = other.peer.as_ref().is_some_and(|p| matches!(p.role(), Role::Following | Role::Leading));
+            let follows = other.server().is_some_and(|p| matches!(p.role(), Role::Following | Role::Leading));
             follows && !other.wiped && !other.rotten && other.durable >= self.nodes[node].durable
         })
     }
@@ -103,7 +103,7 @@ impl World<'_> {
         if !self.outside {
             self.outside = true;
             self.watcher.line(format_args!("##"), format_args!("outside the guarantee: {why}"));
-            self.watcher.tell(Obs::Outside { why });
         }
+        self.watcher.tell(Obs::Outside { why });
     }
 }

@@ -25,7 +25,7 @@ const FAILING: &[&str] = &[
 impl World<'_> {
     /// Who leads, of those that are up.
     pub(super) fn leader(&self) -> Option<usize> {
-        let leads = |n: &usize| self.nodes[*n].peer.as_ref().is_some_and(|p| p.role() == Role::Leading);
+        let leads = |n: &usize| self.nodes[*n].server().is_some_and(|p| p.role() == Role::Leading);
         (0..self.nodes.len()).rev().find(leads)
     }
 
@@ -165,6 +165,11 @@ impl World<'_> {
                 fault.value = Some(s.below(1 << 30) as i64);
                 // Two that swap (`to`) are for scenarios: a learner of a leader at a swapped address follows another one, and nothing
                 // in the protocol tells it.
+            }
+            FaultKind::Clone => {
+                on(&mut fault);
+                fault.to = Some(names(&[self.other(victim, s)?]));
+                fault.value = Some(i64::from(s.permille(300)));
             }
             FaultKind::SlowNode => {
                 on(&mut fault);

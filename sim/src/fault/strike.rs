@@ -81,6 +81,7 @@ impl World<'_> {
             }
             (K::HalfOpen, _) => self.half_open(f),
             (kind, _) if kind == K::Cut || on_links(kind) => self.strike_network(f),
+            (K::Clone, Some(n)) => self.strike_clone(f, n),
             (K::AddressChange | K::Garbage, Some(n)) => self.strike_address(f, n),
             (_, Some(n)) => self.strike_node(f, n),
             (_, None) => false,
@@ -233,6 +234,10 @@ impl World<'_> {
             | FaultKind::Leftovers
             | FaultKind::Restore
             | FaultKind::LoseSnapshots => self.start_again(n),
+            FaultKind::Clone => {
+                self.end_clone(n);
+                self.start_again(n);
+            }
             FaultKind::Pause | FaultKind::Suspend => self.go_on(n),
             FaultKind::SlowReceiver => {
                 node.slow_receiver = None;

@@ -1,7 +1,5 @@
 //! What a read had to answer at the zxid in its header (client-protocol sections 3 to 6).
 
-use std::collections::BTreeSet;
-
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::JStr;
@@ -17,8 +15,26 @@ enum Answer<'a> {
     Stat(&'a State),
     Data(&'a State),
     Acl(&'a State),
-    Names(BTreeSet<String>, Option<&'a State>),
+    Names(Vec<Name<'a>>, Option<&'a State>),
     Number(i32),
+}
+
+/// A name, in the order of its bytes; the first eight of them are compared at once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Name<'a>(u64, &'a str);
+
+impl<'a> Name<'a> {
+    fn of(name: &'a str) -> Self {
+        let (mut first, n) = ([0; 8], name.len().min(8));
+        first[..n].copy_from_slice(&name.as_bytes()[..n]);
+        Self(u64::from_be_bytes(first), name)
+    }
+}
+
+impl core::fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Debug::fmt(self.1, f)
+    }
 }
 
 impl Model {
@@ -121,15 +137,16 @@ impl Model {
     }
 
     /// The children at a zxid: those of now, with what came later undone.
-    fn names(&self, path: &str, at: i64) -> BTreeSet<String> {
+    fn names(&self, path: &str, at: i64) -> Vec<Name<'_>> {
         let path = if path.is_empty() { "/" } else { path };
-        let Some(node) = self.znodes.get(path) else { return BTreeSet::new() };
-        let mut names: BTreeSet<String> = node.children.iter().map(|n| n.to_string()).collect();
+        let Some(node) = self.znodes.get(path) else { return Vec::new() };
+        let mut names: Vec<Name<'_>> = node.children.iter().map(|n| Name::of(n)).collect();
         for (_, name, born) in node.births.iter().rev().take_while(|(z, ..)| *z > at) {
-            if *born {
-                names.remove(&**name);
-            } else {
-                names.insert(name.to_string());
+            let name = Name::of(name);
+            match names.binary_search(&name) {
+                Ok(i) if *born => _ = names.remove(i),
+                Err(i) if !*born => names.insert(i, name),
+                _ => {}
             }
         }
         names
@@ -140,12 +157,12 @@ impl Model {
         range.take_while(|(p, _)| p.starts_with(prefix)).filter(|(_, n)| n.at(at).is_some()).count() as i32
     }
 
-    fn ephemerals(&self, session: SessionId, prefix: &str, at: i64) -> BTreeSet<String> {
+    fn ephemerals(&self, session: SessionId, prefix: &str, at: i64) -> Vec<Name<'_>> {
         let range = self.znodes.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         range
             .take_while(|(p, _)| p.starts_with(prefix))
             .filter(|(_, n)| n.at(at).is_some_and(|s| s.ephemeral() == Some(session)))
-            .map(|(p, _)| p.to_string())
+            .map(|(p, _)| Name::of(p))
             .collect()
     }
 
@@ -192,7 +209,7 @@ fn same(want: &Answer<'_>, got: &Response<'_>) -> bool {
         }
         (Answer::Names(want, stat), Response::Names { names, stat: got }) => {
             names.len() == want.len()
-                && names.iter().all(|n| want.contains(&**n))
+                && names.iter().all(|n| want.binary_search(&Name::of(n)).is_ok())
                 && stat.is_none_or(|s| *got == Some(s.stat()))
         }
         (Answer::Number(n), Response::Number(got)) => n == got,

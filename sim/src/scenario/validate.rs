@@ -233,6 +233,7 @@ fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
         | K::ClockDrift
         | K::SlowReceiver
         | K::AddressChange
+        | K::Clone
         | K::Garbage
         | K::SlowNode
         | K::Wipe
@@ -265,6 +266,12 @@ fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
     }
     if needs_sides && f.from.is_none() {
         return wrong(field, format!("{:?} needs `from`", f.kind));
+    }
+    if f.kind == K::Clone {
+        match &f.to {
+            Some(to) if f.to != f.node => server(spec, to, &format!("{field}.to"))?,
+            _ => return wrong(field, "clone needs `to`: the other server whose id the machine gets"),
+        }
     }
     if let Some(node) = &f.node {
         let client = numbered(node, 'c').is_some_and(|n| n <= spec.topology.clients as usize);

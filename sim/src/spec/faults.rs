@@ -108,6 +108,8 @@ pub enum FaultKind {
     Suspend,
     /// Timers fire late, and several at once (T6).
     LateTimers,
+    /// The machine comes back as a second server with the id of `to` (P9). Outside the guarantee.
+    Clone,
     /// A named order of faults: `schedule` says which.
     Schedule,
 }
@@ -163,6 +165,7 @@ pub const KINDS: &[(FaultKind, &str)] = &[
     (FaultKind::LoseSnapshots, "lose-snapshots"),
     (FaultKind::Suspend, "suspend"),
     (FaultKind::LateTimers, "late-timers"),
+    (FaultKind::Clone, "clone"),
     (FaultKind::Schedule, "schedule"),
 ];
 
@@ -333,7 +336,8 @@ pub struct Explicit {
     /// A number of the kind's own: clock-jump ms; clock-drift parts per million; slow-disk and slow-link factor or ms; cut: bytes
     /// that still arrive; port-block, corrupt: 0 election, 1 quorum, 2 client; bit-rot, half-open and others: which one, counted.
     /// slow-receiver: bytes a second; bounded: packets, below 0 what is more ends the connection; newest-first: ms; slow-node: us;
-    /// late-timers: ms; lose, duplicate: of a thousand; lose-snapshots: how many, 0 all, below 0 unreadable instead of gone.
+    /// late-timers: ms; lose, duplicate: of a thousand; lose-snapshots: how many, 0 all, below 0 unreadable instead of gone;
+    /// clone: 0 with a copy of the other one's disk, 1 with an empty one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<i64>,
     /// Disk faults: only on operations of this effect (`write`, `fsync`, …).

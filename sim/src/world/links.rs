@@ -44,7 +44,8 @@ impl World<'_> {
         let life = self.nodes[n].life;
         let from = End { host: n as u32, life, link, alive: true, opened: false };
         let found = node::resolve(address).map(|(name, port)| (self.net.host_of(name), port));
-        let target = found.filter(|(node, _)| *node < self.servers());
+        // Each port is where the configuration has it: nobody listens for this kind elsewhere.
+        let target = found.filter(|(node, there)| *node < self.servers() && *there == port);
         let to = target.map_or(n, |(node, _)| node) as u32;
         let conn = self.net.open(port, from, to);
         self.nodes[n].dialed(link, conn, port);
@@ -184,6 +185,9 @@ impl World<'_> {
     /// A server sends.
     pub(super) fn send(&mut self, n: usize, link: LinkId, sent: &Sent<'_>) {
         let Some((id, side)) = self.nodes[n].find(link) else { return };
+        if self.net.get(id).is_some_and(|c| !c.ends[side].opened) {
+            return;
+        }
         let at = self.net.send(id, side as u8, self.now, sent);
         self.arm(id, side, at);
         self.list_drain(n, id, side);
@@ -410,7 +414,14 @@ impl World<'_> {
             if cut > 0 {
                 let (first, rest) = chunk.split(cut);
                 self.hand_over(id, d, receiver, &first);
-                self.hand_over(id, d, receiver, &rest);
+                match self.net.get(id).map(|c| &mut c.dirs[d]).filter(|dir| dir.unread) {
+                    Some(dir) => {
+                        // The first part has made it stop reading.
+                        dir.taken -= rest.bytes().len() as u64;
+                        dir.chunks.push_front((self.now, rest));
+                    }
+                    None => self.hand_over(id, d, receiver, &rest),
+                }
             } else {
                 self.hand_over(id, d, receiver, &chunk);
             }

@@ -8,7 +8,7 @@ use quorate_sim::spec::Core;
 use quorate_sim::{Check, Obs, Observation, Options, Outcome, RunSpec, Verdict, Violation};
 
 use super::super::args::SimBench;
-use super::{Floor, Row};
+use super::{Floor, Row, history};
 use crate::process;
 
 /// How often progress is told.
@@ -17,6 +17,9 @@ const PROGRESS: Duration = Duration::from_secs(2);
 const LEAST_CPU: Duration = Duration::from_secs(5);
 /// Writes that a large ensemble must commit.
 const WRITES: u64 = 100;
+
+/// Of the history that is checked.
+const OPERATIONS: u32 = 1_000_000;
 
 /// Tells that a run goes on, and keeps what memory it took; everything else is another check's.
 struct Progress<'a> {
@@ -273,6 +276,23 @@ pub(super) fn servers(options: &SimBench) -> Result<Vec<Row>, String> {
         ),
         Row::new("  memory of each when idle", each, "KiB").floor(Floor::AtMost(64.0)),
         Row::new("  virtual time", run.outcome.end_ms as f64 / 1000.0, "s"),
+    ])
+}
+
+/// A million operations of clients, half of them writes, checked against the history that they make.
+pub(super) fn history(_: &SimBench) -> Result<Vec<Row>, String> {
+    eprintln!("history");
+    let mut spec = busy(1, 20, OPERATIONS);
+    spec.workload.generate.mix = usual(1, 0, 0).workload.generate.mix;
+    spec.workload.generate.pipeline = 16;
+    let checked = history::check(&spec)?;
+    let operations = checked.tally.reads + checked.tally.writes;
+    let million = 1e6 * checked.cpu.as_secs_f64() / operations as f64;
+    Ok(vec![
+        Row::new("history check, a million operations", million, "CPU s").floor(Floor::AtMost(2.0)),
+        Row::new("  reads judged", checked.tally.reads as f64, ""),
+        Row::new("  writes judged", checked.tally.writes as f64, ""),
+        Row::new("  observations", checked.judged as f64, ""),
     ])
 }
 

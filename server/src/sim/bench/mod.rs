@@ -3,6 +3,7 @@
 //! All runs are checked, on one thread; times are CPU times of that thread. A measurement is one function that returns rows, listed
 //! in [`MEASUREMENTS`].
 
+mod history;
 mod measure;
 
 use std::fmt::Write as _;
@@ -23,6 +24,7 @@ const MEASUREMENTS: &[(&str, Measurement)] = &[
     ("idle", measure::idle),
     ("rate", measure::rate),
     ("observers", measure::observers),
+    ("history", measure::history),
     ("scale", measure::scale),
 ];
 
