@@ -139,9 +139,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "B20",
         source: "ZOOKEEPER-2846 (p, unfixed) / 2099 (u)",
-        mutation: "the log that ends before an installed snapshot stays, and is read to learners as if it led there",
+        mutation: "the log that ends before an installed snapshot stays, and is read to learners without a look for gaps",
         applies: Applies::Variant,
-        violates: &["Z14", "D1"],
+        violates: &["Z18", "Z14", "D1", "L2"],
     },
     Row {
         id: "B21",
