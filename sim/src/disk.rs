@@ -430,8 +430,12 @@ impl SimDisk {
 
     /// Whether this operation writes to the log, so that promises rest on it.
     pub(crate) fn is_log_path(op: &DiskOp) -> bool {
-        let (DiskOp::Create(name) | DiskOp::WriteAt(name, ..) | DiskOp::Fsync(name)) = op else { return false };
-        name.dir == Dir::Log && name.name.starts_with("log.")
+        match op {
+            DiskOp::Create(name) | DiskOp::WriteAt(name, ..) | DiskOp::Truncate(name, _) | DiskOp::Fsync(name) => {
+                name.dir == Dir::Log && name.name.starts_with("log.")
+            }
+            _ => false,
+        }
     }
 
     /// Names of the files of a directory, in order.

@@ -18,6 +18,7 @@ struct Standing {
     digest: u64,
     /// Applied since, one after the other: a record brings its digest, so that what differs is told with the next one.
     applied: u32,
+    /// In any life.
     reported: bool,
 }
 
@@ -31,8 +32,11 @@ impl Outside {
     pub(super) fn observe(&mut self, what: &Obs<'_>) -> Checked {
         match what {
             Obs::Server { node, event } => self.event(*node, event),
+            // What it has reported in an earlier life is known: recovery does not say again what it applies again.
             Obs::Stopped { node, .. } => {
-                self.servers.remove(node);
+                if let Some(s) = self.servers.get_mut(node) {
+                    *s = Standing { reported: s.reported, ..Standing::default() };
+                }
             }
             Obs::End => return self.judge(),
             _ => {}

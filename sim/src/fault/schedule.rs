@@ -327,7 +327,7 @@ impl World<'_> {
                 Some(s.between(1, 3) as i64 * tick)
             }
             (Schedule::CutFails, 1) => {
-                let (down, effect) = (8 * tick + few(s), s.pick(&["truncate", "unlink", "fsync-dir"])?);
+                let (down, effect) = (8 * tick + few(s), s.pick(&["truncate", "truncate", "truncate", "unlink"])?);
                 self.on(FaultKind::PowerCut, v, down, None);
                 let fault = Explicit {
                     node: Some(names(&[v])),
@@ -367,7 +367,7 @@ impl World<'_> {
                 None
             }
             (Schedule::BadSnapshots, 0) => {
-                let v = self.spoilable(s)?;
+                let v = self.spoilable(s).filter(|v| self.can_be_missed(*v))?;
                 r.victim = v;
                 let hold_ms = Some(few(s));
                 let node = Some(names(&[v]));
