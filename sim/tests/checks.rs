@@ -558,6 +558,11 @@ fn u4_a_purge_that_takes_too_much() {
 
 #[test]
 fn u5_a_promise_without_a_log() {
+    let acknowledged = || {
+        let mut h = acknowledged();
+        h.event(2, Event::RoleChanged { role: Role::Leading, epoch: 1 });
+        h
+    };
     let mut h = acknowledged();
     h.see(Obs::Disk { node: 2, fault: DiskFault::Full, log: false });
     let r = h.create(z(3), 3, "/b");
