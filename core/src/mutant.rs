@@ -58,7 +58,7 @@ planted! {
     B18,
     /// The first piece of log that was read counts as all that is before the window.
     B19,
-    /// The log from before an installed snapshot stays, and is read to learners as if it led there.
+    /// The log from before an installed snapshot stays, and is read to learners without a look for gaps.
     B20,
     /// The read-only phase empties the window and leaves its floor where it was.
     B21,
@@ -102,7 +102,7 @@ planted! {
     B40,
     /// What was gathered during an fsync waits for the next append.
     B41,
-    /// Logs without a readable snapshot are replayed over an empty tree.
+    /// The purge counts snapshots that cannot be read, and logs without any are replayed over an empty tree.
     B42,
     /// A log file without a whole header stops recovery.
     B43,

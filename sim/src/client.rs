@@ -123,6 +123,9 @@ pub(crate) struct Client {
     renewing: bool,
     /// It stands still.
     pub(crate) paused: bool,
+    /// Of a thousand servers so many are left before they have answered.
+    hasty: u64,
+    haste: Stream,
 }
 
 impl Client {
@@ -169,12 +172,19 @@ impl Client {
             asleep: 0,
             renewing: false,
             paused: false,
+            hasty: u64::from(g.hasty),
+            haste: Stream::new(spec.seed, Purpose::Haste, number as u64),
         }
     }
 
     /// Nothing to ask, nothing asked that is not answered.
     pub(crate) fn is_idle(&self) -> bool {
         self.is_gone() || (self.asked.is_empty() && self.given.is_empty() && self.listed.is_empty())
+    }
+    /// Since when it waits for the oldest answer, on a connection that lives.
+    pub(crate) fn waits_since(&self) -> Option<Micros> {
+        let listens = self.state == State::Attached && self.asleep == 0 && !self.paused;
+        self.asked.front().filter(|_| listens).map(|asked| asked.at)
     }
     /// It does nothing any more.
     pub(crate) fn is_gone(&self) -> bool {
@@ -385,6 +395,11 @@ impl Client {
             read_only: Some(false),
         }
         .encode(&mut lent.wants.send);
+        if self.hasty > 0 && self.session != SessionId::NONE && self.haste.permille(self.hasty) {
+            // What it has asked of this server goes on without it.
+            self.give_up(lent);
+            self.state = State::Down(lent.now + self.haste.below(5_000));
+        }
     }
 
     /// The connection is gone.

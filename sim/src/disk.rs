@@ -473,6 +473,17 @@ impl SimDisk {
         }
     }
 
+    /// Whether this operation writes to the log, so that promises rest on it. Cuts do not count: one may only take padding away.
+    pub(crate) fn is_log_path(op: &DiskOp) -> bool {
+        let (DiskOp::Create(name) | DiskOp::WriteAt(name, ..) | DiskOp::Fsync(name)) = op else { return false };
+        name.dir == Dir::Log && name.name.starts_with("log.")
+    }
+
+    /// Names of the files of a directory, in order.
+    pub fn names(&self, dir: Dir) -> impl Iterator<Item = &str> {
+        self.directories[slot(dir)].cache.keys().map(|name| &**name)
+    }
+
     /// Whether an operation names a file that has bytes.
     #[must_use]
     pub fn length(&self, name: &FileName) -> Option<u64> {

@@ -24,9 +24,9 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.timing.fault_ticks = s.between(100, 400) as i64;
     spec.workload.generate.rate = s.log_between(20, 200) as u32;
     spec.workload.generate.pipeline = s.between(1, 8) as u32;
+    spec.limits = limits(seed);
     knobs(seed, &mut spec);
     spec.topology.local_sessions = Stream::new(seed, Purpose::Spec, 20).permille(120);
-    spec.limits = limits(seed);
     let mut s = Stream::new(seed, Purpose::Spec, 30);
     spec.disk.budget = match s.below(100) {
         0..3 => Budget::OneGoodCopy,
@@ -57,6 +57,34 @@ fn knobs(seed: u64, spec: &mut RunSpec) {
         let seconds = spec.timing.fault_ticks * spec.timing.tick_ms / 1000 + 28;
         spec.workload.generate.rate = s.between(60, 150) as u32;
         spec.workload.generate.ops = spec.workload.generate.rate * seconds as u32;
+    }
+    let mut s = Stream::new(seed, Purpose::Spec, 8);
+    if s.permille(40) {
+        // Many sessions that come and go, and snapshots that take long to be written.
+        spec.topology.clients = s.between(16, 40) as u32;
+        spec.timing.snap_count = s.between(4, 24);
+        spec.disk.write = Dist::Exp { min_us: 100, mean_us: s.between(300, 2000) };
+        spec.limits.chunk = s.between(64, 192) as usize;
+        spec.limits.max_connections = 0;
+        more(seed, spec, &[("acl", 6), ("renew", 2), ("create-eph", 2)]);
+    }
+    let mut s = Stream::new(seed, Purpose::Spec, 9);
+    if s.permille(40) {
+        // Clients that leave a server before it has answered; it is a slow one now and then.
+        spec.network.delay = Dist::Exp { min_us: 100, mean_us: s.between(4000, 20_000) };
+        spec.workload.generate.hasty = s.between(100, 600) as u32;
+        more(seed, spec, &[("move", 3)]);
+    }
+}
+
+/// The operations of this seed, with more of some.
+fn more(seed: u64, spec: &mut RunSpec, ops: &[(&str, u32)]) {
+    let given = &mut spec.workload.generate.mix;
+    if given.is_empty() {
+        *given = mix(seed);
+    }
+    for (op, weight) in ops {
+        *given.entry((*op).to_owned()).or_default() += weight;
     }
 }
 

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_core::error::DiskError;
 use quorate_core::event::DiskOp;
 
+use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::observe::{DiskFault, Obs, Struck};
 use crate::queue::{Micros, Plan};
@@ -319,7 +320,7 @@ impl World<'_> {
             let evicted = node.crash_stream.permille(250);
             node.disk.lose_writes(name, evicted);
         }
-        self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Error });
+        self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Error, log: SimDisk::is_log_path(op) });
         self.watcher.line(format_args!("s{}", n + 1), format_args!("disk fails at {op:?}"));
         Some(DiskError::Io("injected".into()))
     }

@@ -3,7 +3,7 @@
 //! The others keep what they have for ever. What is still owed the checks know; this file knows when it is due, and how a run
 //! winds down: work until enough is done, then silence, then the end of all sessions.
 
-use quorate_core::event::Port;
+use quorate_core::event::{Dir, Port};
 
 use crate::network::Block;
 use crate::observe::{Down, Obs, Verdict, Violation};
@@ -17,6 +17,9 @@ const TEN_ROUNDS: i64 = 185;
 
 /// So many ticks without a decision are enough where none can be demanded.
 const STUCK: i64 = 300;
+
+/// So many snapshots more than are to be kept are not yet garbage.
+const SPARE: usize = 8;
 
 /// Where the end of a run stands.
 #[derive(Debug, Default)]
@@ -201,12 +204,15 @@ impl World<'_> {
             self.not_alive(owed.clone());
             return;
         }
+        if let Some(waiting) = self.unanswered() {
+            return self.not_alive(waiting);
+        }
         if let Some(left_at) = self.progress.left_at {
             if let Some(waiting) = self.cannot_leave(left_at) {
                 return self.not_alive(waiting);
             }
             if owed.is_none() && self.clients.iter().all(crate::client::Client::is_gone) {
-                match self.watcher.check().undead() {
+                match self.watcher.check().undead().or_else(|| self.leftover()) {
                     None => return self.finish(),
                     Some(owed) => {
                         let [_, longest] = self.spec.timing.session_ms;
@@ -241,12 +247,51 @@ impl World<'_> {
         })
     }
 
-    /// Whether this should have been there by now.
-    fn is_late(&self, invariant: &str) -> bool {
+    /// L3: a request on a connection that lives, without an answer for longer than a whole recovery takes.
+    fn unanswered(&self) -> Option<Violation> {
+        let began = self.progress.healed_at.max(self.exhausted_at);
+        let bound = self.ticks(self.bounds()[2]);
+        let is_late = |at: &Micros| self.now > began.max(*at) + bound;
+        let (c, at) =
+            self.clients.iter().enumerate().find_map(|(c, client)| Some((c, client.waits_since().filter(is_late)?)))?;
+        let text =
+            format!("a request of client {}, asked at {} ms, has no answer; but the core is whole", c + 1, at / 1000);
+        Some(Violation { invariant: "L3", at_ms: 0, node: None, text })
+    }
+
+    /// L6: all clients are gone, and a server of the core holds something for them, or files that no purge has taken.
+    fn leftover(&self) -> Option<Violation> {
+        let owed = |node: usize, text: String| {
+            let text = format!("{text}; but all clients are gone, and everything is decided");
+            Some(Violation { invariant: "L6", at_ms: 0, node: Some(node), text })
+        };
+        self.progress.core.iter().find_map(|n| {
+            let peer = self.nodes[*n].server()?;
+            let (requests, watches) = (peer.front().outstanding(), peer.watches().count());
+            if requests > 0 || watches > 0 {
+                return owed(*n, format!("server {} has {requests} requests in flight and {watches} watches", n + 1));
+            }
+            let limits = &self.spec.limits;
+            let snapshots = self.nodes[*n].disk.names(Dir::Data).filter(|name| name.starts_with("snapshot.")).count();
+            // Some that cannot be read, or not be removed, may stay.
+            if limits.purge_ticks > 0 && !self.spoiled(*n) && snapshots > limits.retain.max(3) + SPARE {
+                return owed(*n, format!("server {} has {snapshots} snapshots, {} are to stay", n + 1, limits.retain));
+            }
+            None
+        })
+    }
+
+    /// How long after healing L1, L2 and L3 are due, ticks.
+    fn bounds(&self) -> [i64; 3] {
         let t = &self.spec.timing;
         let l1 = t.init_limit + t.sync_limit + TEN_ROUNDS;
         let l2 = l1 + 3 * t.init_limit;
-        let l3 = l2 + 2 * t.sync_limit;
+        [l1, l2, l2 + 2 * t.sync_limit]
+    }
+
+    /// Whether this should have been there by now.
+    fn is_late(&self, invariant: &str) -> bool {
+        let [l1, l2, l3] = self.bounds();
         // A leader that has used up its counter gives up, and everything begins anew.
         let began = self.progress.healed_at.max(self.exhausted_at);
         let since_heal = |ticks| self.now > began + self.ticks(ticks);
@@ -256,7 +301,10 @@ impl World<'_> {
             "L3" => since_heal(l3),
             "L4" => {
                 since_heal(l3)
-                    && self.progress.idle_since.is_some_and(|idle| self.now > idle + self.ticks(2 * t.sync_limit))
+                    && self
+                        .progress
+                        .idle_since
+                        .is_some_and(|idle| self.now > idle + self.ticks(2 * self.spec.timing.sync_limit))
             }
             _ => true,
         }

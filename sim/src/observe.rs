@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use quorate_core::error::ErrorCode;
-use quorate_core::event::{Event, Halt};
+use quorate_core::event::{Event, FileName, Halt};
 use quorate_core::ids::{Millis, SessionId, Zxid};
 use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{EventKind, Request, Response};
 
+use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::spec::Explicit;
 
@@ -94,6 +95,17 @@ pub enum Obs<'a> {
         node: usize,
         /// What.
         fault: DiskFault,
+        /// It was an operation that carries promises: the log could not be written.
+        log: bool,
+    },
+    /// A server has removed a file.
+    Unlinked {
+        /// Whose.
+        node: usize,
+        /// Which.
+        name: &'a FileName,
+        /// What is left.
+        disk: &'a SimDisk,
     },
     /// A fault was injected and found something to strike.
     Fault(&'a Explicit),

@@ -24,6 +24,7 @@ pub enum Purpose {
     Wire,
     Sizes,
     Loop,
+    Haste,
     Shrink,
 }
 

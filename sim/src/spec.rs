@@ -257,11 +257,22 @@ pub struct Generate {
     pub pipeline: u32,
     /// Transactions that must be decided before the run may end.
     pub min_commits: u64,
+    /// Of a thousand clients that come back with a session so many go to another server before this one has answered.
+    pub hasty: u32,
 }
 
 impl Default for Generate {
     fn default() -> Self {
-        Self { mix: BTreeMap::new(), paths: 12, rate: 40, ops: 300, data_max: 64, pipeline: 4, min_commits: 100 }
+        Self {
+            mix: BTreeMap::new(),
+            paths: 12,
+            rate: 40,
+            ops: 300,
+            data_max: 64,
+            pipeline: 4,
+            min_commits: 100,
+            hasty: 0,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use quorate_core::peer::Peer;
 
 use crate::Options;
 use crate::client::Client;
+use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::fault::Plans;
 use crate::liveness::Progress;
@@ -547,7 +548,10 @@ impl<'a> World<'a> {
         }
         if result == Err(DiskError::Full) {
             self.plans.took(self.nodes[n].full_by);
-            self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Full });
+            self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Full, log: SimDisk::is_log_path(&op) });
+        }
+        if let (DiskOp::Unlink(name), Ok(_)) = (&op, &result) {
+            self.watcher.tell(Obs::Unlinked { node: n, name, disk: &self.nodes[n].disk });
         }
         if self.watcher.traces() {
             let outcome = result.as_ref().err();

@@ -16,6 +16,7 @@ use crate::disk::{Disk, DiskEvent, ReaderId};
 use crate::error::DiskError;
 use crate::event::{DiskOp, FileName, Lane, Outbox};
 use crate::ids::Zxid;
+use crate::mutant::{Mutant, Mutants};
 use crate::wire::snapshot::FILE_HEADER_LEN;
 use crate::wire::txnlog::{Found, Record, Scanner};
 
@@ -89,7 +90,13 @@ impl LogReader {
     }
 
     /// Takes bytes. Returns whether there is a gap; an error when the file is damaged.
-    fn take(&mut self, bytes: Bytes, files: &Files, records: &mut Vec<Record>) -> Result<bool, &'static str> {
+    fn take(
+        &mut self,
+        bytes: Bytes,
+        files: &Files,
+        mutants: Mutants,
+        records: &mut Vec<Record>,
+    ) -> Result<bool, &'static str> {
         self.at += bytes.len() as u64;
         self.scanner.feed(bytes);
         loop {
@@ -106,7 +113,8 @@ impl LogReader {
                 Found::Record { record, .. } if record.zxid <= self.last => {}
                 Found::Record { record, .. } => {
                     let unproved = record.zxid.epoch() != self.last.epoch() && (self.last < files.chain || self.torn);
-                    if !self.found || unproved || !follows(self.last, record.zxid) {
+                    let gap = unproved || !follows(self.last, record.zxid);
+                    if !self.found || (gap && !mutants.has(Mutant::B20)) {
                         return Ok(true);
                     }
                     self.torn = false;
@@ -253,7 +261,7 @@ impl Disk {
             Kind::Log(l) => {
                 let mut records = Vec::new();
                 let taken = match bytes {
-                    Some(bytes) => l.take(bytes, &self.files, &mut records),
+                    Some(bytes) => l.take(bytes, &self.files, self.cfg.mutants, &mut records),
                     None => Ok(false),
                 };
                 let Ok(gap) = taken else {

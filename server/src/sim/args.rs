@@ -102,6 +102,7 @@ Examples:
   quorate sim mutants --ids K01,B13 --budget 90s       two of them
   quorate sim mutants --seeds 5000000..9000000         the same from other seeds
   quorate sim mutants --table sim/MUTANTS.md           and the table as a file
+  quorate sim mutants --resume rows.json --table M.md  in pieces: end it at any time, the next call goes on with the next row
 
 Exit codes: 0 all killed; 1 a planted bug survived; 2 usage, or a build that cannot plant bugs.";
 
@@ -375,6 +376,9 @@ pub struct Mutants {
     /// Write the table as markdown
     #[arg(long, value_name = "FILE")]
     pub table: Option<PathBuf>,
+    /// Take the rows that this file has (JSON, of the same build) as they are, and add the others to it
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
 }
 
 impl Mutants {

@@ -3,7 +3,10 @@
 pub mod table;
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -154,6 +157,10 @@ pub fn mutants(options: &Mutants) -> SimExit {
         Err(e) => return usage(&e),
     };
     let how = Hunt { seeds: options.seeds.clone(), budget: options.budget, trials: options.trials, jobs: options.jobs };
+    let known = match options.resume.as_deref().map(known).transpose() {
+        Ok(known) => known.unwrap_or_default(),
+        Err(e) => return usage(&e),
+    };
     let stop = Stop::on_signals();
     let planted = chosen.iter().filter(|r| r.is_planted()).count();
     let (mut entries, mut hunted) = (Vec::new(), 0);
@@ -161,12 +168,21 @@ pub fn mutants(options: &Mutants) -> SimExit {
         if stop.is_set() {
             break;
         }
-        let entry = if row.is_planted() {
+        let entry = if let Some(entry) = known.iter().find(|e| e.id() == row.id) {
+            hunted += 1;
+            entry.clone()
+        } else if row.is_planted() {
             hunted += 1;
             let result = hunt(row.id, &how, &stop, teller(row.id, hunted, planted, how.budget));
             match result {
                 Ok(found) if found.kill.is_none() && stop.is_set() => break,
-                Ok(found) => Entry::new(row, Some(kill(options, row.id, &found))),
+                Ok(found) => {
+                    let entry = Entry::new(row, Some(kill(options, row.id, &found)));
+                    if let Err(e) = options.resume.as_deref().map_or(Ok(()), |file| append(file, &entry.json())) {
+                        return usage(&e);
+                    }
+                    entry
+                }
                 Err(e) => return usage(&e),
             }
         } else {
@@ -190,6 +206,20 @@ pub fn mutants(options: &Mutants) -> SimExit {
         return usage(&format!("{}: {e}", file.display()));
     }
     if entries.iter().any(Entry::survived) { SimExit::Violation } else { SimExit::Clean }
+}
+
+/// The rows that a file has from an earlier call; none where there is no such file yet.
+fn known(file: &Path) -> Result<Vec<Entry>, String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(text.lines().filter_map(Entry::parse).collect()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(format!("{}: {e}", file.display())),
+    }
+}
+
+fn append(file: &Path, line: &str) -> Result<(), String> {
+    let opened = OpenOptions::new().create(true).append(true).open(file);
+    opened.and_then(|mut f| f.write_all(line.as_bytes())).map_err(|e| format!("{}: {e}", file.display()))
 }
 
 fn usage(what: &str) -> SimExit {

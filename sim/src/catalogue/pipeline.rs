@@ -69,9 +69,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "B42",
         source: "ZOOKEEPER-3231, 2325, 3644 (c,d)",
-        mutation: "Logs without a readable snapshot are replayed over an empty tree",
+        mutation: "The purge counts snapshots that cannot be read, and logs without any are replayed over an empty tree",
         applies: Applies::AsIs,
-        violates: &["U4", "U1"],
+        violates: &["U4", "U2", "U1"],
     },
     Row {
         id: "B43",

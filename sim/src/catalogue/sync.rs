@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-1154 (c,d,j)",
         mutation: "DIFF by range test instead of membership test",
         applies: Applies::AsIs,
-        violates: &["Z5", "D1"],
+        violates: &["Z5", "Z14", "D1"],
     },
     Row {
         id: "B02",
@@ -106,14 +106,14 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-4394 (c,p)",
         mutation: "a COMMIT that comes after the ACK of NEWLEADER, for what was proposed before NEWLEADER, closes the connection",
         applies: Applies::AsIs,
-        violates: &["L1", "L2", "L7"],
+        violates: &["Z18", "L1", "L2", "L7"],
     },
     Row {
         id: "B16",
         source: "ZOOKEEPER-4685 (p)",
         mutation: "the learner queues ACKs of proposals before the ACK of NEWLEADER; the leader closes the connection of whoever does so",
         applies: Applies::Variant,
-        violates: &["L1", "L2", "L7"],
+        violates: &["Z18", "L1", "L2", "L7"],
     },
     Row {
         id: "B17",
@@ -139,9 +139,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "B20",
         source: "ZOOKEEPER-2846 (p, unfixed) / 2099 (u)",
-        mutation: "the log that ends before an installed snapshot stays, and is read to learners as if it led there",
+        mutation: "the log that ends before an installed snapshot stays, and is read to learners without a look for gaps",
         applies: Applies::Variant,
-        violates: &["Z14", "D1"],
+        violates: &["Z18", "Z14", "Z5", "D1", "L2"],
     },
     Row {
         id: "B21",

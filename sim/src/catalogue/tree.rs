@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-3306 (c,d)",
         mutation: "Numbers of ACLs are given away anew during a snapshot",
         applies: Applies::Variant,
-        violates: &["D9"],
+        violates: &["D9", "D2"],
     },
     Row {
         id: "B50",
@@ -120,7 +120,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-4466, 4472 (c)",
         mutation: "A connection has one kind of watch on a path: another takes its place",
         applies: Applies::AsIs,
-        violates: &["C5"],
+        violates: &["C5", "C4"],
     },
     Row {
         id: "B62",

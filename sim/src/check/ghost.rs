@@ -61,8 +61,12 @@ pub(super) struct Server {
     pub(super) excused: bool,
     /// What it reads of its spoiled disk has a hole: it must say so when it has read everything, and its tree is nobody's.
     pub(super) holed: bool,
+    /// The same has happened since its process began: what it had verified may be no good any more.
+    pub(super) spoiled: bool,
     /// Its disk has refused an operation: it may end by itself.
     pub(super) failing: bool,
+    /// Its log could not be written in this life, since then.
+    pub(super) log_failed: Option<Millis>,
     /// What recovery said of its disk, until a leader has synchronised it.
     pub(super) health: Health,
     /// UPTODATE came in this term.
@@ -82,6 +86,8 @@ pub(super) struct Ghost {
     newest: Zxid,
     /// Newest decided.
     pub(super) tip: At,
+    /// The newest of which a client was told that it is done.
+    pub(super) told: At,
     pub(super) servers: Vec<Server>,
     pub(super) voters: u32,
     /// Established leaders, by epoch.
@@ -113,7 +119,9 @@ impl Ghost {
                 snapshot: false,
                 excused: false,
                 holed: false,
+                spoiled: false,
                 failing: false,
+                log_failed: None,
                 health: Health::Intact,
                 serves: false,
                 compared: None,
@@ -136,6 +144,7 @@ impl Ghost {
             by_zxid: BTreeMap::from([(Zxid::ZERO, ROOT)]),
             newest: Zxid::ZERO,
             tip: ROOT,
+            told: ROOT,
             servers,
             voters,
             leaders: BTreeMap::new(),

@@ -1,13 +1,30 @@
-//! Logs: Z4 integrity, Z10 truncation, Z13 ACK after durable, Z14 no gaps, Z15 process consistency, and U1 at recovery.
+//! Logs: Z4 integrity, Z10 truncation, Z13 ACK after durable, Z14 no gaps, Z15 process consistency, Z17 counters, Z18 illegal
+//! messages, and U1, U2, U3 at recovery.
 //!
 //! When: at each proposal, append, fsync, ACK, cut, ACK(NEWLEADER) and recovery. O(1) but for walks over what was never decided.
 
 use bytes::Bytes;
 use quorate_core::event::{Health, Role};
-use quorate_core::ids::{Epoch, Zxid};
+use quorate_core::ids::{Epoch, Sid, Zxid};
 
 use super::ghost::{At, Ghost};
 use super::{Checked, broken};
+
+/// What servers may rightly find wrong with each other: races of elections, and what a fault has made of an election's bytes.
+const LEGAL: &[&str] = &[
+    "learner has a newer history than the leader",
+    "leader offers an epoch older than the one promised",
+    "notification frame of impossible length",
+    "another server uses the id of this one: check its myid",
+];
+
+/// A connection to another server is closed for what that has said.
+pub(super) fn illegal(sid: Sid, what: &str) -> Checked {
+    if LEGAL.contains(&what) {
+        return Ok(());
+    }
+    broken("Z18", format!("it closes its connection to server {sid}: {what}"), "that one runs the same protocol".into())
+}
 
 /// A leader proposes.
 pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &Bytes) -> Checked {
@@ -181,6 +198,12 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
     let Some(at) = g.find(last, durable) else {
         return broken("Z4", format!("recovery finds a log up to {last}"), "nobody has proposed that".into());
     };
+    // A damaged record is not the end of the log: a server that has lost something says so.
+    let silent = health == Health::Intact && excused && resync.is_none();
+    if silent && !g.contains(at, g.decided_part(durable)) {
+        let second = format!("{} was decided and durable here", g.zxid(g.decided_part(durable)));
+        return broken("U2", format!("recovery finds a log up to {last} ({health:?})"), second);
+    }
     // Doubtful after a sync that did not end: the leader takes nothing for complete that only such servers have.
     let doubtful = resync.is_some() && health == Health::Doubtful;
     let trusted = !excused && !doubtful && health != Health::Damaged;

@@ -3,15 +3,20 @@
 //! | file | properties | when |
 //! | --- | --- | --- |
 //! | `epochs` | Z1 Z2 Z3 Z11 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
-//! | `log` | Z4 Z10 Z13 Z14 Z15 Z17, U1 and U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
+//! | `log` | Z4 Z10 Z13 Z14 Z15 Z17 Z18, U1 U2 U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
 //! | `order` | Z5 Z6 Z7 Z8 Z9 Z11 Z12 D1 | a leader is established or decides, a server applies |
 //! | `tree` | D3 D4 D5 D7 C10, the model's digest | a transaction is decided, once each |
 //! | `state` | D1 D2 D5 D6 D9, whole trees against the model | a step that moved the tree, recovery, a snapshot loaded or finished |
-//! | `clients` | C1 C2 C3 C7 C8 U1 | request, reply |
+//! | `storage` | U1 U4 U5 | a write is acknowledged, less is durable than before, a file is removed, the log cannot be written |
+//! | `clients` | C1 C2 C3 C7 C8 C9 C11 | request, reply |
 //! | `watch` | C4 C5 | change, event, reply |
 //! | `session` | C6 | expiry, proposal of a close |
 //! | `outside` | U6 instead of all others; no quorum counts an id twice | after a fault beyond the guarantee |
-//! | `liveness` | L1 L2 L3 L4 L5 | after healing |
+//! | `liveness` | L1 L2 L3 L4 L5 L7 | after healing; L3 of every request and L6 are the world's (`crate::liveness`) |
+//!
+//! Some need no check of their own. C9: the model applies a multi at one zxid, and replies, reads and whole trees are compared with
+//! it. C11: a reply never shows less than the session has seen, and what it shows is the model's. Z18: the core closes the
+//! connection of whoever says something illegal, and servers without a fault that would excuse it say nothing illegal to each other.
 
 mod clients;
 mod epochs;
@@ -23,12 +28,14 @@ mod outside;
 mod session;
 mod start;
 mod state;
+mod storage;
 mod tree;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::Hash as _;
 
+use quorate_core::error::CloseReason;
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
@@ -87,8 +94,8 @@ pub struct Checks {
     commits: u64,
     terms: u64,
     healed: liveness::Healed,
-    /// A disk has lost or spoiled durable bytes at some time: copies are not counted from then on.
-    damage: bool,
+    /// A server whose log cannot be written may go on leading for so long, ms.
+    step_down_ms: Millis,
     /// Faults have gone beyond what can be borne.
     outside: Option<outside::Outside>,
     /// Machines whose server has the id of another one.
@@ -111,7 +118,7 @@ impl Checks {
             commits: 0,
             terms: 0,
             healed: liveness::Healed::default(),
-            damage: false,
+            step_down_ms: spec.timing.tick_ms * spec.timing.sync_limit,
             outside: None,
             identities: BTreeMap::new(),
             skip: spec.checks.skip.clone(),
@@ -149,6 +156,8 @@ impl Checks {
 
     /// Server `n` reports something at virtual time `now`, ms.
     fn event(&mut self, n: usize, now: Millis, event: &Event) -> Checked {
+        storage::after_failure(&self.ghost, n, event, now, self.step_down_ms)?;
+        let less = |g: &Ghost| storage::kept(g, || format!("{event:?}"));
         let g = &mut self.ghost;
         match event {
             Event::Applied { zxid, hash, digest } => order::applied(g, n, *zxid, *hash, *digest),
@@ -172,19 +181,32 @@ impl Checks {
             Event::EpochAccepted(epoch) => epochs::accepted(g, n, *epoch),
             Event::EpochCurrent(epoch) => epochs::current(g, n, *epoch),
             Event::EpochAcked(epoch) => epochs::epoch_acked(g, n, *epoch),
-            Event::NewLeaderAcked { epoch, last_logged } => log::newleader_acked(g, n, *epoch, *last_logged),
+            Event::NewLeaderAcked { epoch, last_logged } => {
+                log::newleader_acked(g, n, *epoch, *last_logged)?;
+                less(g)
+            }
             Event::UpToDate { .. } => {
                 g.servers[n].serves = true;
                 Ok(())
             }
-            Event::ElectionStarted { zxid, epoch, .. } => epochs::vote(g, n, *zxid, *epoch),
+            Event::ElectionStarted { zxid, epoch, .. } => {
+                epochs::vote(g, n, *zxid, *epoch)?;
+                less(g)
+            }
             Event::RoleChanged { role, .. } => {
                 epochs::role(g, n, *role);
                 Ok(())
             }
-            Event::Truncated(to) => log::truncated(g, n, *to),
+            Event::Truncated(to) => {
+                log::truncated(g, n, *to)?;
+                less(g)
+            }
+            Event::LinkClosed { sid: Some(sid), why: CloseReason::Misbehaved(what), .. } => log::illegal(*sid, what),
             Event::TreeReplaced { zxid, digest } => self.replaced(n, *zxid, *digest),
-            Event::Recovered { .. } => self.recovered(n, event),
+            Event::Recovered { .. } => {
+                self.recovered(n, event)?;
+                less(&self.ghost)
+            }
             Event::SyncChosen { learner, kind, to, .. } => {
                 if *kind != SyncKind::Diff
                     && let Some(s) = g.servers.iter_mut().find(|s| s.sid == *learner)
@@ -261,6 +283,8 @@ impl Checks {
         s.serves = false;
         s.compared = None;
         s.expired.clear();
+        s.log_failed = None;
+        s.spoiled = false;
         match how {
             Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
             Down::Halt(_) if s.excused || s.failing => Ok(()),
@@ -268,30 +292,23 @@ impl Checks {
         }
     }
 
-    fn disk(&mut self, n: usize, fault: DiskFault) {
+    fn disk(&mut self, n: usize, fault: DiskFault, log: bool, now: Millis) {
         let s = &mut self.ghost.servers[n];
         match fault {
-            DiskFault::Lasting => {
-                s.excused = true;
-                self.damage = true;
+            DiskFault::Lasting => (s.excused, s.spoiled) = (true, true),
+            DiskFault::Error | DiskFault::Full => {
+                s.failing = true;
+                if log && s.role != Role::Recovering {
+                    s.log_failed.get_or_insert(now);
+                }
             }
-            DiskFault::Error | DiskFault::Full => s.failing = true,
             DiskFault::Slow => {}
         }
     }
 
     fn replied(&mut self, reply: &Reply<'_>) -> Checked {
         let done = self.clients.replied(reply, &self.model, &mut self.watches)?;
-        let g = &self.ghost;
-        if let Some(zxid) = done
-            && !self.damage
-            && let Some(at) = g.find(zxid, g.tip)
-            && g.entry(at).copies < g.majority()
-        {
-            let second = format!("{} of {} voters have it durable", g.entry(at).copies, g.voters);
-            return broken("U1", format!("a client is told that {zxid} is done"), second);
-        }
-        Ok(())
+        done.map_or(Ok(()), |zxid| storage::acknowledged(&mut self.ghost, zxid))
     }
 
     fn judge(&mut self, o: &Observation<'_>) -> Checked {
@@ -303,10 +320,11 @@ impl Checks {
             }
             Obs::Snapshot { node, zxid, file } => state::snapshot(&self.ghost, *node, &self.model, *zxid, file),
             Obs::Stopped { node, how } => self.stopped(*node, how),
-            Obs::Disk { node, fault } => {
-                self.disk(*node, *fault);
+            Obs::Disk { node, fault, log } => {
+                self.disk(*node, *fault, *log, o.time_ms);
                 Ok(())
             }
+            Obs::Unlinked { node, name, disk } => storage::unlinked(&self.ghost, *node, name, disk),
             Obs::Healed { .. } => {
                 self.healed();
                 Ok(())

@@ -20,6 +20,7 @@ struct Standing {
     digest: u64,
     /// Applied since, one after the other: a record brings its digest, so that what differs is told with the next one.
     applied: u32,
+    /// In any life.
     reported: bool,
 }
 

@@ -90,7 +90,7 @@ impl World<'_> {
     /// Something durable of this server was spoiled, for good.
     pub(super) fn lasting(&mut self, n: usize) {
         self.nodes[n].rotten |= !self.nodes[n].wiped;
-        self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Lasting });
+        self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Lasting, log: false });
         let voters = self.spec.topology.voters as usize;
         let spoiled = self.nodes[..voters].iter().filter(|node| node.rotten || node.wiped).count();
         if self.spec.disk.budget == Budget::Unlimited && spoiled > voters.saturating_sub(1) / 2 {

@@ -320,6 +320,70 @@ impl World<'_> {
                 self.on(FaultKind::Restore, v, few(s), None);
                 None
             }
+            (Schedule::CutFails, 0) => {
+                let leader = self.leader()?;
+                r.victim = leader;
+                self.between(FaultKind::OneWay, &[leader], &self.others(leader), 4 * tick, None);
+                Some(s.between(1, 3) as i64 * tick)
+            }
+            (Schedule::CutFails, 1) => {
+                let (down, effect) = (8 * tick + few(s), s.pick(&["truncate", "truncate", "truncate", "unlink"])?);
+                self.on(FaultKind::PowerCut, v, down, None);
+                let fault = Explicit {
+                    node: Some(names(&[v])),
+                    effect: Some(effect.into()),
+                    ..Explicit::new(0, At::Us { us: 0 }, FaultKind::DiskError)
+                };
+                self.strike_now(fault);
+                Some(down + s.between(10, 40) as i64 * tick)
+            }
+            (Schedule::CutFails, 2) => {
+                self.on(FaultKind::PowerCut, v, few(s), None);
+                None
+            }
+            (Schedule::LeftBehind, 0) => {
+                let voters = self.spec.topology.voters as usize;
+                let rest: Vec<usize> = self.others(v).into_iter().filter(|n| *n >= voters || voters > 3).collect();
+                let other = s.pick(&rest)?;
+                let v = v % voters;
+                r.victim = v;
+                self.on(FaultKind::Kill, v, hold, None);
+                self.on(FaultKind::Kill, other, hold + 40 * tick, None);
+                Some(hold / 2)
+            }
+            (Schedule::LeftBehind, 1) => {
+                let leader = self.leader().unwrap_or(v);
+                self.on(FaultKind::Kill, leader, few(s), None);
+                Some(hold / 2 + 30 * tick)
+            }
+            (Schedule::LeftBehind, 2) => {
+                // As few as can elect: it is one of them.
+                let voters = self.spec.topology.voters as usize;
+                let up: Vec<usize> = (0..voters).filter(|n| *n != v && self.nodes[*n].is_up()).collect();
+                let gone = up.len().saturating_sub(voters / 2);
+                for n in up.into_iter().rev().take(gone.max(1)) {
+                    self.on(FaultKind::Kill, n, 20 * tick, None);
+                }
+                None
+            }
+            (Schedule::BadSnapshots, 0) => {
+                let v = self.spoilable(s).filter(|v| self.can_be_missed(*v))?;
+                r.victim = v;
+                let hold_ms = Some(few(s));
+                let node = Some(names(&[v]));
+                let value = Some(-(s.between(2, 4) as i64));
+                self.strike_now(Explicit {
+                    node,
+                    hold_ms,
+                    value,
+                    ..Explicit::new(0, At::Us { us: 0 }, FaultKind::LoseSnapshots)
+                });
+                Some(s.between(5, 60) as i64 * tick)
+            }
+            (Schedule::BadSnapshots, 1) => {
+                self.on(FaultKind::Kill, v, few(s), None);
+                None
+            }
             _ => None,
         }
     }

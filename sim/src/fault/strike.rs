@@ -126,7 +126,7 @@ impl World<'_> {
             FaultKind::SlowReceiver => node.slow_receiver = hold(f.value.unwrap_or(25_600).max(0) as u64),
             FaultKind::SlowDisk => {
                 node.slow_disk = hold(f.value.unwrap_or(20).max(1) as u64);
-                self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Slow });
+                self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Slow, log: false });
             }
             FaultKind::SlowNode => node.slow = hold(f.value.unwrap_or(1000).max(1) as u64),
             FaultKind::LateTimers => {

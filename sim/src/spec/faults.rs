@@ -207,6 +207,12 @@ pub enum Schedule {
     ClockSwing,
     /// A copy of a disk is put back later (F12).
     OldDisk,
+    /// A server has what the others do not, and its disk fails while that is cut (F9).
+    CutFails,
+    /// Two servers fall behind; the one that is back first leads the other one.
+    LeftBehind,
+    /// The newest snapshots cannot be read any more; the server starts, works, and starts again (F13).
+    BadSnapshots,
 }
 
 impl Schedule {
@@ -236,6 +242,9 @@ pub const SCHEDULES: &[(Schedule, &str)] = &[
     (Schedule::ClockSmear, "clock-smear"),
     (Schedule::ClockSwing, "clock-swing"),
     (Schedule::OldDisk, "old-disk"),
+    (Schedule::CutFails, "cut-fails"),
+    (Schedule::LeftBehind, "left-behind"),
+    (Schedule::BadSnapshots, "bad-snapshots"),
 ];
 
 /// A generator of faults.

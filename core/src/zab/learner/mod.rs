@@ -476,6 +476,9 @@ impl Learner {
                 }
                 Err(GAP) if self.snap.is_none() && !self.clean => {
                     // A leader with a hole in its window would offer the same again (ZOOKEEPER-4925).
+                    if let Some(link) = self.link {
+                        ctx.out.event(Event::LinkClosed { link, remote: None, sid: Some(self.leader), why: GAP });
+                    }
                     ctx.history.truncate(ctx.disk.last_logged());
                     self.ask_clean("the history that was offered has a gap", ctx);
                     Ok(())

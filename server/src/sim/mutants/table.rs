@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use quorate_sim::catalogue::{Applies, Row};
-use serde::Serialize;
+use quorate_sim::catalogue::{self, Applies, Row};
+use serde::{Deserialize, Serialize};
 
 use super::super::one::Ran;
 use super::{Cost, Hunted};
@@ -12,11 +12,11 @@ use super::{Cost, Hunted};
 const DOUBT: f64 = 0.01;
 
 /// What a hunt found, in the names of the JSON rows.
-#[derive(Clone, PartialEq, Default, Debug, Serialize)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Kill {
     /// What the first failing seed broke.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub invariant: Option<&'static str>,
+    pub invariant: Option<String>,
     /// The first failing seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -37,7 +37,7 @@ pub struct Kill {
     /// How many of those failed.
     pub failures: u64,
     /// Everything that fired among them.
-    pub invariants: Vec<&'static str>,
+    pub invariants: Vec<String>,
     /// Whether the scenario file of the first one gives the same again.
     pub replays: bool,
     /// That file, where it was asked for.
@@ -57,7 +57,7 @@ impl Kill {
     pub fn new(found: &Hunted, ran: &Ran, cost: &Cost, replays: bool, file: Option<PathBuf>) -> Self {
         let violation = ran.violation.as_ref();
         Self {
-            invariant: violation.map(|v| v.invariant),
+            invariant: violation.map(|v| v.invariant.to_owned()),
             seed: Some(ran.seed),
             at_ms: violation.map(|v| v.at_ms),
             text: violation.map(|v| v.text.clone()),
@@ -66,7 +66,7 @@ impl Kill {
             virtual_ms: cost.virtual_ms,
             trials: found.total.runs,
             failures: found.failures,
-            invariants: found.invariants.iter().copied().collect(),
+            invariants: found.invariants.iter().map(|i| (*i).to_owned()).collect(),
             replays,
             file,
         }
@@ -144,8 +144,23 @@ impl Entry {
     }
     /// Whether the first invariant that fired is one of those that the row names.
     fn expected(&self) -> Option<bool> {
-        let invariant = self.kill.as_ref()?.invariant?;
+        let invariant = self.kill.as_ref()?.invariant.as_deref()?;
         Some(self.row.violates.contains(&invariant))
+    }
+
+    /// From a line of JSON; `None` where it is of no row that is planted as the line says.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let value: serde_json::Value = serde_json::from_str(line).ok()?;
+        let row = catalogue::rows().find(|row| row.is_planted() && value["id"] == row.id)?;
+        let same = value["mutation"] == row.mutation && value["applies"] == applies(row.applies).0;
+        same.then(|| Some(Self::new(row, Some(serde_json::from_value(value).ok()?)))).flatten()
+    }
+
+    /// Which row.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        self.row.id
     }
 
     /// One line of JSON, newline included.
@@ -178,7 +193,7 @@ impl Entry {
         let id = self.row.id;
         let Some(kill) = &self.kill else { return format!("{id}  {word}: {}\n", reason.unwrap_or_default()) };
         let Kill { cpu_s, runs, .. } = kill;
-        let (Some(invariant), Some(seed)) = (kill.invariant, kill.seed) else {
+        let (Some(invariant), Some(seed)) = (kill.invariant.as_deref(), kill.seed) else {
             return format!("{id}  {word}  ALIVE after {runs} seeds, {cpu_s:.1} CPU s\n");
         };
         let note = if self.expected() == Some(true) { "" } else { " (not named by the row)" };
@@ -200,7 +215,7 @@ impl Entry {
         let Some(kill) = &self.kill else {
             return format!("{head} {} | | | | | | |\n", reason.unwrap_or_default());
         };
-        let (Some(invariant), Some(seed)) = (kill.invariant, kill.seed) else {
+        let (Some(invariant), Some(seed)) = (kill.invariant.as_deref(), kill.seed) else {
             return format!(
                 "{head} **alive** | | {:.1} | {} | 0 of {} | | |\n",
                 kill.cpu_s,
@@ -208,7 +223,7 @@ impl Entry {
                 kill.trials
             );
         };
-        let others: Vec<&str> = kill.invariants.iter().copied().filter(|i| *i != invariant).collect();
+        let others: Vec<&str> = kill.invariants.iter().map(String::as_str).filter(|i| *i != invariant).collect();
         format!(
             "{head} {invariant} | {seed} | {:.2} | {} | {} of {} | {} | {} |\n",
             kill.cpu_s,
@@ -290,14 +305,14 @@ mod tests {
 
     fn killed(invariant: &'static str, cpu_s: f64) -> Entry {
         let kill = Kill {
-            invariant: Some(invariant),
+            invariant: Some(invariant.into()),
             seed: Some(7),
             cpu_s,
             runs: 8,
             virtual_ms: 90_000,
             trials: 200,
             failures: 20,
-            invariants: vec![invariant],
+            invariants: vec![invariant.into()],
             replays: true,
             ..Kill::default()
         };
@@ -329,6 +344,17 @@ mod tests {
         assert_eq!((&row["killed"], row.get("seed")), (&false.into(), None));
         let row: serde_json::Value = serde_json::from_str(&alive().json()).expect("JSON");
         assert_eq!((&row["killed"], &row["runs"], row.get("green_seeds")), (&false.into(), &300.into(), None));
+    }
+
+    #[test]
+    fn a_json_row_is_read_again() {
+        let row = catalogue::rows().find(|r| r.is_planted()).expect("one at least");
+        let entry = Entry::new(row, killed("Z13", 0.5).kill);
+        let again = Entry::parse(&entry.json()).expect("its own line");
+        assert_eq!((again.id(), again.json()), (row.id, entry.json()));
+        // Another mutation than today's is nobody's result.
+        assert!(Entry::parse(&entry.json().replace(row.mutation, "something else")).is_none());
+        assert!(Entry::parse(&Entry::new(&ABSENT, None).json()).is_none() && Entry::parse("{").is_none());
     }
 
     #[test]
