@@ -15,6 +15,8 @@ pub(super) mod name {
     pub(in crate::disk) const CURRENT: &str = "currentEpoch";
     /// The intent to raise currentEpoch, under the name at which ZooKeeper looks for it.
     pub(in crate::disk) const CURRENT_TMP: &str = "currentEpoch.tmp";
+    /// The intent on its way; an older one stays until it has arrived.
+    pub(in crate::disk) const INTENT_NEW: &str = "currentEpoch.tmp.new";
     /// currentEpoch on its way; the intent stays until it has arrived.
     pub(in crate::disk) const CURRENT_NEW: &str = "currentEpoch.new";
     /// Epochs, trust and an unfinished installation, in one checksummed record.
