@@ -155,7 +155,8 @@ impl Checks {
                 epochs::established(g, n, *epoch, now)?;
                 let at = order::established(g, n, *epoch, *last_logged)?;
                 self.terms += 1;
-                self.decide(at)
+                self.decide(at)?;
+                order::serves(&self.ghost, n)
             }
             Event::EpochAccepted(epoch) => epochs::accepted(g, n, *epoch),
             Event::EpochCurrent(epoch) => epochs::current(g, n, *epoch),
@@ -163,7 +164,7 @@ impl Checks {
             Event::NewLeaderAcked { epoch, last_logged } => log::newleader_acked(g, n, *epoch, *last_logged),
             Event::UpToDate { .. } => {
                 g.servers[n].serves = true;
-                Ok(())
+                order::serves(g, n)
             }
             Event::ElectionStarted { zxid, epoch, .. } => epochs::vote(g, n, *zxid, *epoch),
             Event::RoleChanged { role, .. } => {
