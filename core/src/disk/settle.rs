@@ -149,6 +149,7 @@ impl Disk {
         }
         let mut steps = self.recovery_steps(r, &cut, health, &ends);
         self.files.chain = base.map_or(Zxid::ZERO, |b| b.0);
+        self.files.holed = Zxid::ZERO;
         self.mark.reset(r.mark, r.has(2, name::WATERMARK));
         if health != Health::Damaged && r.fatal.is_none() {
             // What was read is whole up to here, and durable when these steps are done.
