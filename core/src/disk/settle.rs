@@ -140,6 +140,10 @@ impl Disk {
         {
             verdict = Verdict::Damaged(what, None);
         }
+        if r.base.is_some() && (r.record.is_none() || r.java_since) {
+            // ZooKeeper purges too: nothing says that the log from before the oldest snapshot is still there.
+            self.state.behind = self.files.snaps.first().map_or(Zxid::ZERO, |s| s.zxid);
+        }
         let (health, cut) = self.settle_trust(r, &verdict, last);
         if let (Verdict::Damaged(what, _), true) = (&verdict, self.cfg.ensemble.is_none()) {
             r.fatal = Some(format!(
