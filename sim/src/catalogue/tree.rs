@@ -29,14 +29,14 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-3145 (c,d)",
         mutation: "What a closing session takes along is missing from a snapshot under way",
         applies: Applies::Variant,
-        violates: &["D3", "C5"],
+        violates: &["D3", "C5", "D2"],
     },
     Row {
         id: "B49",
         source: "ZOOKEEPER-3306 (c,d)",
         mutation: "Numbers of ACLs are given away anew during a snapshot",
         applies: Applies::Variant,
-        violates: &["D9"],
+        violates: &["D9", "D2"],
     },
     Row {
         id: "B50",
