@@ -137,6 +137,12 @@ impl Files {
     pub(super) fn newest_trusted(&self) -> Option<&SnapFile> {
         self.snaps.iter().rev().find(|s| s.trusted)
     }
+    /// This snapshot has turned out to be unreadable: an older one is sent until there is a new one, which may take its name.
+    pub(super) fn distrust(&mut self, name: &FileName) {
+        for snap in self.snaps.iter_mut().filter(|s| s.name == *name) {
+            snap.trusted = false;
+        }
+    }
     /// Adds a snapshot that was just written, in place of one with the same name.
     pub(super) fn add_snap(&mut self, snap: SnapFile) {
         self.snaps.retain(|s| s.name != snap.name);
