@@ -43,10 +43,11 @@ fn scenarios(dir: &Path, out: &mut Vec<PathBuf>) {
     out.sort();
 }
 
-/// Files that say in `expect.mutants` which bugs they find: each is found when it is planted.
+/// Files that say in `expect.mutants` which bugs they find: each is found when it is planted, as the table in the README says.
 #[test]
 fn files_find_the_bugs_that_they_name() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("readable");
     let mut list = Vec::new();
     scenarios(&root, &mut list);
     let mut wrong = Vec::new();
@@ -60,6 +61,10 @@ fn files_find_the_bugs_that_they_name() {
             let ran = one::run(&planted.spec, None, false);
             let differences = replay::differences(&planted, &ran);
             wrong.extend(differences.into_iter().map(|d| format!("{name}: {d}")));
+            let row = format!("| {id} | `{name}` | {} |", ran.violation.map_or("", |v| v.invariant));
+            if !readme.contains(&row) {
+                wrong.push(format!("scenarios/README.md lacks the row {row}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -81,7 +81,8 @@ pub struct InitialDisk {
     /// zxids `epoch.counter` (decimal) in the log, ascending; each creates one znode `/log-EPOCH-COUNTER`, equal wherever the zxid is equal.
     pub log: Vec<String>,
     /// zxids of snapshot files, ascending: each holds the tree of the log up to there. One that no log has holds what its own
-    /// server's log has up to there, and itself. What a snapshot holds is decided, so a majority of voters must have it.
+    /// server's log has up to there, and itself. What a snapshot holds is decided, so a majority of voters must have it; unless
+    /// another implementation left it. Where the log leaves something out, it goes on behind a snapshot, in a file of its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<String>,
     /// The same for a single one.
@@ -91,6 +92,20 @@ pub struct InitialDisk {
     pub acc: i64,
     /// currentEpoch.
     pub cur: i64,
+    /// Another implementation left this directory: its snapshots may hold what was never decided, and they prove nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_by: Option<LeftBy>,
+}
+
+/// Another implementation, by what its files look like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftBy {
+    /// ZooKeeper: a new log file behind each snapshot, zeros behind the last record, snapshots that tell what they hold at most.
+    Java,
+    /// ZooKeeper before 3.6: nothing stands behind the seal of a snapshot.
+    #[serde(rename = "java-3.5")]
+    Java35,
 }
 
 /// Periods and limits.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use quorate_sim::effect::Effect;
 use quorate_sim::scenario::{Expect, SCHEMA, Scenario};
-use quorate_sim::spec::{At, Explicit, FaultKind, Generator, RunSpec, SCHEDULES, Target};
+use quorate_sim::spec::{At, Explicit, FaultKind, Generator, InitialDisk, LeftBy, RunSpec, SCHEDULES, Target};
 use serde_json::Value;
 
 fn schema() -> Value {
@@ -68,6 +68,25 @@ fn every_section_has_the_same_keys() {
     assert_eq!(keys(&file["workload"]["generate"]), keys(&schema["$defs"]["Generate"]["properties"]));
     assert_eq!(keys(&file), keys(&schema["properties"]));
     assert_eq!(file["schema"], SCHEMA);
+}
+
+#[test]
+fn an_initial_disk_has_the_same_keys_and_words() {
+    let schema = schema();
+    let properties = &schema["$defs"]["InitialDisk"]["properties"];
+    let disk = InitialDisk {
+        snapshots: vec!["1.1".into()],
+        snapshot: Some("1.1".into()),
+        left_by: Some(LeftBy::Java),
+        ..InitialDisk::default()
+    };
+    assert_eq!(keys(&serde_json::to_value(disk).expect("JSON")), keys(properties));
+    let words = properties["left_by"]["enum"].as_array().expect("an enumeration");
+    for word in words {
+        serde_json::from_value::<Option<LeftBy>>(word.clone()).expect("known");
+    }
+    let refused = serde_json::from_str::<LeftBy>("\"?\"").expect_err("no such implementation").to_string();
+    assert_eq!(refused.matches('`').count() / 2 - 1, words.len() - 1, "{refused}");
 }
 
 #[test]

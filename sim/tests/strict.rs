@@ -202,6 +202,16 @@ const CASES: &[(&str, &str, &str)] = &[
         r#"x.json:6:53: topology.initial: what a snapshot holds is decided, but only 1 of 3 voters have 0x100000001"#,
     ),
     (
+        r#""initial": {"s1": {"log": ["1.1"]"#,
+        r#""read_only": true, "initial": {"s1": {"left_by": "java", "log": ["1.1"], "snapshot": "1.1""#,
+        r#"x.json:6:79: topology.initial.s1: a server without a quorum would serve what was never decided: drop read_only"#,
+    ),
+    (
+        r#""acc": 1"#,
+        r#""acc": 1, "left_by": "etcd""#,
+        r#"x.json:6:103: topology.initial.s1.left_by: unknown variant `etcd`, expected `java` or `java-3.5`"#,
+    ),
+    (
         r#""acc": 1"#,
         r#""acc": 0"#,
         r#"x.json:6:84: topology.initial.s1.acc: acceptedEpoch is below currentEpoch or below the newest entry's epoch"#,

@@ -111,6 +111,8 @@ pub(super) struct Files {
     pub(super) snaps: Vec<SnapFile>,
     /// From here on the log is known to be without holes.
     pub(super) chain: Zxid,
+    /// A learner could not be brought up to date from the log before this zxid: something is missing or unreadable there.
+    pub(super) holed: Zxid,
     /// The next stream's number.
     pub(super) streams: u64,
 }

@@ -158,6 +158,7 @@ impl Disk {
         if !self.keeps_log(zxid) {
             self.files.logs.clear();
             self.files.chain = zxid;
+            self.files.holed = Zxid::ZERO;
         }
         self.files.snaps.retain(|s| s.zxid <= zxid);
         self.files.add_snap(written(&incoming.writer, self.cfg.storage.compression));

@@ -478,10 +478,15 @@ impl Disk {
         self.log.last
     }
     /// Whether the log on disk can prove what follows this zxid (see `readers`): below the snapshot that recovery began with no
-    /// step between epochs was checked.
+    /// step between epochs was checked, and a reader may have found that something is missing.
     #[must_use]
     pub fn log_proves(&self, from: Zxid) -> bool {
-        from >= self.files.chain || from.epoch() == self.files.chain.epoch() || self.cfg.mutants.has(Mutant::B20)
+        let whole = from >= self.files.chain || from.epoch() == self.files.chain.epoch();
+        from >= self.files.holed && (whole || self.cfg.mutants.has(Mutant::B20))
+    }
+    /// A reader has found that what follows this zxid is not in the log. The next leader here need not try again.
+    pub fn log_ends_at(&mut self, zxid: Zxid) {
+        self.files.holed = self.files.holed.max(zxid.next());
     }
     /// Newest zxid that is durable, as is everything before it.
     #[must_use]

@@ -53,6 +53,10 @@ fn small_files() -> [FileName; 6] {
     ]
 }
 
+fn lost(behind: Zxid) -> String {
+    format!("the snapshot {behind} or a later one is missing: the log from before it is gone")
+}
+
 /// What a small file holds.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Small {
@@ -119,6 +123,11 @@ impl Recovery {
             outcome: None,
             fatal: None,
         }
+    }
+
+    /// The log from before this zxid is gone, as our record says.
+    fn behind(&self) -> Zxid {
+        self.record.filter(|_| !self.java_since).unwrap_or_default().behind
     }
 
     pub(super) fn has(&self, dir: usize, name: &str) -> bool {
@@ -253,6 +262,10 @@ impl Disk {
     fn load_without_snapshot(&mut self, r: &mut Recovery, sink: &mut dyn RecoverySink, io: &mut Io<'_>) {
         let (logs, snaps) = (!self.files.logs.is_empty(), !self.files.snaps.is_empty());
         let trusting = self.cfg.mutants.has(Mutant::B42);
+        if !trusting && r.behind() > Zxid::ZERO {
+            self.conclude(r, Some(lost(r.behind())), io);
+            return;
+        }
         if !trusting && logs && (snaps || !(self.cfg.storage.trust_empty || self.state.fresh)) {
             let what = if snaps { "no snapshot can be read" } else { "there are logs, but no snapshot" };
             let hint = if snaps { "" } else { " (snapshot.trust.empty accepts that)" };
@@ -353,10 +366,8 @@ impl Disk {
             self.late.push(DiskEvent::Warning(text));
         }
         r.base = Some((i, trailer));
-        let behind = r.record.filter(|_| !r.java_since).unwrap_or_default().behind;
-        if zxid < behind {
-            let what = format!("the snapshot {behind} or a later one is missing: the log from before it is gone");
-            self.conclude(r, Some(what), io);
+        if zxid < r.behind() {
+            self.conclude(r, Some(lost(r.behind())), io);
             return;
         }
         let from = self.files.log_from(zxid);

@@ -140,6 +140,10 @@ impl Disk {
         {
             verdict = Verdict::Damaged(what, None);
         }
+        if r.base.is_some() && (r.record.is_none() || r.java_since) {
+            // ZooKeeper purges too: nothing says that the log from before the oldest snapshot is still there.
+            self.state.behind = self.files.snaps.first().map_or(Zxid::ZERO, |s| s.zxid);
+        }
         let (health, cut) = self.settle_trust(r, &verdict, last);
         if let (Verdict::Damaged(what, _), true) = (&verdict, self.cfg.ensemble.is_none()) {
             r.fatal = Some(format!(
@@ -149,6 +153,7 @@ impl Disk {
         }
         let mut steps = self.recovery_steps(r, &cut, health, &ends);
         self.files.chain = base.map_or(Zxid::ZERO, |b| b.0);
+        self.files.holed = Zxid::ZERO;
         self.mark.reset(r.mark, r.has(2, name::WATERMARK));
         if health != Health::Damaged && r.fatal.is_none() {
             // What was read is whole up to here, and durable when these steps are done.

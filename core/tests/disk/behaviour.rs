@@ -749,3 +749,26 @@ fn a_log_whose_snapshot_is_gone_is_no_whole_history() {
         assert_eq!((without.health, without.last_logged), (Health::Damaged, Zxid::ZERO));
     }
 }
+
+/// The same in a directory that ZooKeeper has purged: no record of ours tells of the gap but the one that the first start writes.
+#[test]
+fn so_it_is_where_another_implementation_has_purged() {
+    let mut rig = lived(&config(), 3);
+    rig.incoming(z(1, 9));
+    rig.call(|d, out| d.write_accepted(2, out));
+    rig.call(|d, out| d.write_current(2, out));
+    rig.settle().expect("no budget");
+    rig.append(&[z(2, 1)]);
+    rig.settle().expect("no budget");
+    rig.store.remove(Dir::Side, "state");
+    rig.store.remove(Dir::Side, "watermark");
+    rig.store.remove(Dir::Data, "snapshot.0");
+    let mut trusting = config();
+    trusting.storage.trust_empty = true;
+    let mut rig = Rig::recover(&trusting, rig.store);
+    assert_eq!((rig.recovered().health, rig.recovered().last_logged), (Health::Intact, z(2, 1)));
+    for name in rig.store.names(Dir::Data).into_iter().filter(|n| n.starts_with("snapshot.")) {
+        rig.store.remove(Dir::Data, &name);
+    }
+    assert_eq!(Rig::recover(&trusting, rig.store).recovered().health, Health::Damaged);
+}

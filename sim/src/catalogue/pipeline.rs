@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-764 (c,d)",
         mutation: "An observer may be proposed and elected",
         applies: Applies::AsIs,
-        violates: &["Z16"],
+        violates: &["Z16", "L2"],
     },
     Row {
         id: "B36",
@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-3109 (c)",
         mutation: "A leader that the voters have left waits for them without end",
         applies: Applies::Variant,
-        violates: &["L1"],
+        violates: &["L1", "L2"],
     },
     Row {
         id: "B38",
@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-2247 (c)",
         mutation: "A write to the log that failed ends nothing: the server keeps its role",
         applies: Applies::AsIs,
-        violates: &["L1", "U5"],
+        violates: &["L1", "U5", "L4"],
     },
     Row {
         id: "B40",
@@ -85,6 +85,6 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-2623 (c,d)",
         mutation: "A check outside a multi becomes a transaction",
         applies: Applies::AsIs,
-        violates: &["D1", "C9"],
+        violates: &["D1", "C9", "C2"],
     },
 ];

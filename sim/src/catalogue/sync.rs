@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-2845 with 2678 (c,d)",
         mutation: "what is logged and not applied counts as applied when a term ends: the tree is kept, the tail never reaches it",
         applies: Applies::AsIs,
-        violates: &["Z6", "D1"],
+        violates: &["Z6", "D1", "Z8"],
     },
     Row {
         id: "B08",
@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-4925 (c,p; 3.9.3 only)",
         mutation: "transactions that are applied before clients are served (the end of a sync, the start of a term) miss the window",
         applies: Applies::AsIs,
-        violates: &["Z10", "Z14", "U1"],
+        violates: &["Z10", "Z14", "U1", "Z13"],
     },
     Row {
         id: "B19",

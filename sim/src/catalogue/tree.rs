@@ -29,7 +29,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-3145 (c,d)",
         mutation: "What a closing session takes along is missing from a snapshot under way",
         applies: Applies::Variant,
-        violates: &["D3", "C5"],
+        violates: &["D3", "C5", "D2"],
     },
     Row {
         id: "B49",

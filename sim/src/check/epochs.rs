@@ -61,6 +61,10 @@ pub(super) fn epoch_acked(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
 
 /// A leader has its quorum of ACK(NEWLEADER).
 pub(super) fn established(g: &mut Ghost, n: usize, epoch: Epoch, now: Millis) -> Checked {
+    if !g.servers[n].voter {
+        let second = "it has no vote and may not be elected".into();
+        return broken("Z16", format!("established as leader of epoch {epoch}"), second);
+    }
     if let Some(other) = g.leaders.insert(epoch, n)
         && (other != n || g.servers[n].leads.is_some())
     {

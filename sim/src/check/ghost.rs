@@ -25,6 +25,8 @@ pub(super) struct Entry {
     /// Voters that have it durable.
     pub(super) copies: u32,
     pub(super) decided: bool,
+    /// A snapshot that another implementation left holds it, decided or not.
+    pub(super) left: bool,
     /// Of the model's tree right after it; valid once decided.
     pub(super) digest: u64,
     /// Until it is decided.
@@ -136,6 +138,7 @@ impl Ghost {
             depth: 0,
             copies: voters,
             decided: true,
+            left: false,
             digest,
             record: Bytes::new(),
         };
@@ -177,7 +180,17 @@ impl Ghost {
     pub(super) fn propose(&mut self, zxid: Zxid, hash: u64, parent: At, record: Bytes) -> At {
         let at = self.entries.len() as At;
         let depth = self.entry(parent).depth + 1;
-        self.entries.push(Entry { zxid, hash, parent, depth, copies: 0, decided: false, digest: 0, record });
+        self.entries.push(Entry {
+            zxid,
+            hash,
+            parent,
+            depth,
+            copies: 0,
+            decided: false,
+            left: false,
+            digest: 0,
+            record,
+        });
         self.by_zxid.insert(zxid, at);
         self.newest = self.newest.max(zxid);
         at
@@ -228,6 +241,22 @@ impl Ghost {
             at = self.entry(at).parent;
         }
         at == end
+    }
+
+    /// A snapshot that another implementation left holds everything up to here.
+    pub(super) fn leave(&mut self, mut at: At) {
+        while !self.entry(at).decided {
+            self.entries[at as usize].left = true;
+            at = self.entry(at).parent;
+        }
+    }
+
+    /// Whether the tree of server `n` may stand at an undecided entry: a snapshot that another implementation left holds it, no
+    /// client can see it, and the log does not end before it.
+    pub(super) fn may_stand_at(&self, n: usize, at: At) -> bool {
+        let s = &self.servers[n];
+        let held = s.role != Role::Recovering || s.durable == ROOT || self.contains(s.durable, at);
+        self.entry(at).left && !s.serves && s.leads.is_none() && held
     }
 
     /// Reports that the histories of initial disks begin with.

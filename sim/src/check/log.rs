@@ -181,7 +181,7 @@ fn removes_nothing_decided(g: &Ghost, n: usize, to: At, what: impl Fn() -> Strin
 pub(super) fn replaced(g: &mut Ghost, n: usize, zxid: Zxid) -> Result<At, super::Broken> {
     let near = g.servers[n].logged;
     match g.find(zxid, near) {
-        Some(at) if g.entry(at).decided => Ok(at),
+        Some(at) if g.entry(at).decided || g.may_stand_at(n, at) => Ok(at),
         Some(_) => broken("Z5", format!("its tree is replaced by one at {zxid}"), format!("{zxid} is not decided")),
         None => broken("Z4", format!("its tree is replaced by one at {zxid}"), "nobody has proposed that".into()),
     }
@@ -217,7 +217,9 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
     }
     // A snapshot that was being installed took the place of a longer log: not to be trusted until the leader has sent the rest.
     // An operation that failed is no excuse: a server ends there, and writes again what it vouches for afterwards.
-    if !excused && resync.is_none() && matches!(health, Health::Damaged) {
+    // Who could not be cut stays damaged until a leader has synchronised it.
+    let known = g.servers[n].health == Health::Damaged;
+    if !excused && !known && resync.is_none() && matches!(health, Health::Damaged) {
         return broken("U3", format!("recovery says {health:?} at {last}"), "no fault has damaged this disk".into());
     }
     // The cut that a leader ordered may have happened before anybody could say so.

@@ -176,7 +176,8 @@ impl Checks {
                 epochs::established(g, n, *epoch, now)?;
                 let at = order::established(g, n, *epoch, *last_logged)?;
                 self.terms += 1;
-                self.decide(at)
+                self.decide(at)?;
+                order::serves(&self.ghost, n)
             }
             Event::EpochAccepted(epoch) => epochs::accepted(g, n, *epoch),
             Event::EpochCurrent(epoch) => epochs::current(g, n, *epoch),
@@ -187,7 +188,7 @@ impl Checks {
             }
             Event::UpToDate { .. } => {
                 g.servers[n].serves = true;
-                Ok(())
+                order::serves(g, n)
             }
             Event::ElectionStarted { zxid, epoch, .. } => {
                 epochs::vote(g, n, *zxid, *epoch)?;

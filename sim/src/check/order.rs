@@ -118,10 +118,20 @@ pub(super) fn applied(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, digest: u6
     Ok(())
 }
 
+/// Clients see its tree from now on.
+pub(super) fn serves(g: &Ghost, n: usize) -> Checked {
+    let at = g.servers[n].applied;
+    if !g.entry(at).decided {
+        let second = format!("decided so far: {}", g.zxid(g.tip));
+        return broken("Z5", format!("it begins to serve with a tree at {}", g.zxid(at)), second);
+    }
+    Ok(())
+}
+
 /// The tree now stands at `at`.
 pub(super) fn replaced(g: &mut Ghost, n: usize, at: At, digest: u64) -> Checked {
     let e = g.entry(at);
-    if e.digest != digest {
+    if e.decided && e.digest != digest {
         let second = format!("the model's digest at {} is {:#x}", e.zxid, e.digest);
         return broken("D2", format!("its tree is replaced by one with digest {digest:#x}"), second);
     }

@@ -3,7 +3,7 @@
 use quorate_core::ids::Zxid;
 use quorate_core::zab::payload_hash;
 
-use super::ghost::{Ghost, ROOT};
+use super::ghost::{At, Ghost, ROOT};
 use super::{Checks, order, tree};
 use crate::initial::{Histories, record};
 use crate::spec::RunSpec;
@@ -22,15 +22,19 @@ impl Checks {
             })
         };
         let tip = know(g, &histories.tip());
+        let left: Vec<At> = histories.snapshots().iter().map(|(_, _, history)| know(g, history)).collect();
         for (n, (name, disk)) in spec.topology.initial.iter().enumerate() {
             know(g, &histories.log(name));
             if disk.cur > 0 {
                 g.open_before(n, disk.cur);
             }
         }
-        // Snapshots hold what is decided and nothing else. Scenarios are valid: what is decided is one path.
+        // Our snapshots hold what is decided and nothing else. Scenarios are valid: what is decided is one path.
         let begun = order::extend(g, tip)
             .and_then(|new| tree::decided(g, &new, &mut self.model, &mut self.clients, &mut self.watches));
         debug_assert!(begun.is_ok(), "{begun:?}");
+        for at in left {
+            self.ghost.leave(at);
+        }
     }
 }

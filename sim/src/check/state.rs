@@ -24,6 +24,11 @@ pub(super) fn seen(g: &mut Ghost, n: usize, model: &Model, tree: &DataTree, at: 
     if tree.last_zxid() != at || g.zxid(g.servers[n].applied) != at {
         return Ok(());
     }
+    if !g.entry(g.servers[n].applied).decided {
+        // Another implementation left it: it is compared as a whole once it is decided.
+        g.servers[n].compared = None;
+        return Ok(());
+    }
     let after = if replaced { None } else { g.servers[n].compared };
     let compared = model.compare(tree, at, after).and_then(|_| {
         let count = at == model.last() && at.counter().is_multiple_of(USAGE_EVERY);

@@ -87,8 +87,6 @@ pub struct Leader {
     /// The phase must end by then.
     deadline: Millis,
     max_accepted: Epoch,
-    /// The log on disk cannot be read through from before this zxid: a learner that stands there needs a snapshot.
-    holed: Zxid,
     heard: Tally,
     /// ACKEPOCHs of voters whose history is whole, and of all voters.
     sound: Tally,
@@ -152,7 +150,6 @@ impl Leader {
             health: Health::Intact,
             deadline: 0,
             max_accepted: 0,
-            holed: Zxid::ZERO,
             heard: Tally::new(),
             sound: Tally::new(),
             promised: Tally::new(),
@@ -241,9 +238,7 @@ impl Leader {
                 h.sent = to;
                 self.hand_over(h, ctx);
             }
-            Plan::LogThenSnap { from }
-                if from >= self.holed && ctx.disk.log_proves(from) && self.log_is_cheap(from, ctx) =>
-            {
+            Plan::LogThenSnap { from } if ctx.disk.log_proves(from) && self.log_is_cheap(from, ctx) => {
                 let others = self.feeding(|feed| !matches!(feed, Feed::Snapshot(..)));
                 if h.observer && others >= ctx.cfg.limits.max_diff_syncs {
                     let why = "leader.maxConcurrentDiffSyncs learners are being brought up to date already";
@@ -344,7 +339,7 @@ impl Leader {
                 return Ok(());
             }
             // The tree in memory is whole: with a snapshot of it the learner needs nothing that is on disk now.
-            leader.holed = leader.holed.max(h.sent.next());
+            ctx.disk.log_ends_at(h.sent);
             ctx.effects.push(Effect::SnapshotWanted);
             Err(CloseReason::Refused("a file of this server that the learner needs cannot be read"))
         });
@@ -366,7 +361,9 @@ impl Leader {
         let Some(link) = self.reader_link(reader) else { return };
         self.with_handler(link, ctx, |leader, h, ctx| {
             if let Stage::Feeding(Feed::Probe(_)) = h.stage {
-                if gap {
+                // A log may end before a snapshot that took its place (ZOOKEEPER-2846).
+                let short = end && records.last().map_or(h.peer_last, |r| r.zxid) < ctx.history.floor();
+                if gap || short {
                     ctx.disk.close_reader(reader);
                     leader.start_snap(h, ctx);
                     return Ok(());
@@ -377,7 +374,7 @@ impl Leader {
                 h.stage = Stage::Feeding(Feed::Log(reader));
             }
             if gap {
-                leader.holed = leader.holed.max(h.sent.next());
+                ctx.disk.log_ends_at(h.sent);
                 ctx.effects.push(Effect::SnapshotWanted);
                 return Err(CloseReason::Refused("the log on disk cannot prove what follows: a snapshot is needed"));
             }
@@ -391,7 +388,7 @@ impl Leader {
                 ctx.disk.close_reader(reader);
                 leader.hand_over(h, ctx);
             } else if end {
-                leader.holed = leader.holed.max(h.sent.next());
+                ctx.disk.log_ends_at(h.sent);
                 ctx.effects.push(Effect::SnapshotWanted);
                 return Err(CloseReason::Refused("the log on disk ends before the window begins"));
             } else if h.undrained < ctx.cfg.limits.snap_chunk_bytes * 2 {

@@ -422,7 +422,10 @@ impl Learner {
     /// The log was cut. `ok`: what is left ends exactly there.
     pub fn truncated(&mut self, ok: bool, ctx: &mut Ctx<'_>) {
         let Stage::Cutting(to) = self.stage else { return };
-        ctx.out.event(Event::Truncated(to));
+        // The disk refuses a cut that would leave nothing to build upon.
+        if ctx.disk.last_logged() <= to {
+            ctx.out.event(Event::Truncated(to));
+        }
         let tree_ok = ctx.history.truncate(to);
         if !tree_ok {
             // The tree holds more than was ever decided (a snapshot of another implementation, ZOOKEEPER-4837).
