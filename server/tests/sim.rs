@@ -182,6 +182,12 @@ fn a_campaign_runs_seeds_twice_and_writes_digests() {
     assert_eq!(digests.iter().map(|(seed, _)| *seed).collect::<Vec<_>>(), ["5", "6", "7"]);
     let line = &lines(&quorate(&["run", "--seed", "6", "--json"]))[0];
     assert_eq!(line["digest"], digests[1].1);
+    let report = dir.join("report").display().to_string();
+    let typed = ["fuzz", "--seeds", "5..8", "--connections", "both", "--digests", &file, "--report", &report];
+    let out = quorate(&typed);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    assert_eq!(std::fs::read_to_string(&file).expect("written"), text, "servers that need not decode do the same");
+    assert!(std::fs::read_to_string(&report).expect("written").contains(r#""connections":"both""#));
     std::fs::remove_dir_all(dir).expect("it was made");
 }
 
