@@ -91,7 +91,7 @@ pub struct Round {
 
 fn percent(covered: f64) -> String {
     let percent = covered * 100.0;
-    if percent >= 0.01 { format!("{percent:.2} %") } else { format!("{percent:.1e} %") }
+    if percent >= 0.01 || percent <= 0.0 { format!("{percent:.2} %") } else { format!("{percent:.1e} %") }
 }
 
 fn name(bounds: &Bounds) -> String {
