@@ -202,7 +202,7 @@ impl State {
                     self.attach(node);
                 }
                 let bytes = self.with_client(|client, now, tell| client.write(now, tell));
-                self.from_client(&bytes);
+                self.client_says(&bytes);
             }
             Choice::Crash { node, keep } => {
                 self.left.crashes -= 1;
@@ -321,7 +321,7 @@ impl State {
                 }
                 let answer = self.with_client(|client, now, tell| client.bytes(node, now, &bytes, tell));
                 match answer {
-                    Some(bytes) => self.from_client(&bytes),
+                    Some(bytes) => self.client_says(&bytes),
                     None => self.detach(),
                 }
             }
