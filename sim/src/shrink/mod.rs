@@ -86,6 +86,7 @@ impl Shrinker<'_> {
         self.settings();
         self.seeds = 8;
         self.by_clock();
+        self.late_start();
         self.servers();
         self.lottery(500);
     }
