@@ -88,7 +88,7 @@ impl Shrinker<'_> {
         self.by_clock();
         self.late_start();
         self.servers();
-        self.lottery(500);
+        self.lottery(3_000);
     }
 
     fn is_small(&self) -> bool {
