@@ -125,7 +125,6 @@ impl Shrinker<'_> {
     pub(super) fn rounded(&mut self) {
         let tick_us = (self.best.timing.tick_ms * 1000).max(1) as u64;
         for i in 0..self.best.faults.explicit.len() + self.best.workload.explicit.len() {
-            let tick = self.best.timing.tick_ms;
             let mut copy = self.best.clone();
             let Some(At::Us { us }) = instants(&mut copy).nth(i).map(|at| at.clone()) else { continue };
             let set = |at: At| {
@@ -139,7 +138,6 @@ impl Shrinker<'_> {
             let even = [10_000, 1000].map(|unit| set(At::Us { us: us / unit * unit }));
             let done = us % 10_000 == 0;
             let candidates = whole.into_iter().chain(even.into_iter().filter(|_| !done)).collect();
-            debug_assert!(tick > 0, "validated");
             self.attempt(candidates);
         }
     }
