@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-764 (c,d)",
         mutation: "An observer may be proposed and elected",
         applies: Applies::AsIs,
-        violates: &["Z16"],
+        violates: &["Z16", "L2"],
     },
     Row {
         id: "B36",
@@ -57,14 +57,14 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-1863 (c,d)",
         mutation: "A transaction answers the oldest write of its session, whatever its xid",
         applies: Applies::Variant,
-        violates: &["C1"],
+        violates: &["C1", "U1"],
     },
     Row {
         id: "B41",
         source: "ZOOKEEPER-4537 (c,d)",
         mutation: "What was gathered during an fsync waits for the next append",
         applies: Applies::Variant,
-        violates: &["L3"],
+        violates: &["L3", "L1"],
     },
     Row {
         id: "B42",
@@ -85,6 +85,6 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-2623 (c,d)",
         mutation: "A check outside a multi becomes a transaction",
         applies: Applies::AsIs,
-        violates: &["D1", "C9"],
+        violates: &["D1", "C9", "C2"],
     },
 ];

@@ -29,7 +29,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-3145 (c,d)",
         mutation: "What a closing session takes along is missing from a snapshot under way",
         applies: Applies::Variant,
-        violates: &["D3", "C5"],
+        violates: &["D3", "C5", "D2"],
     },
     Row {
         id: "B49",
@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-1367 (c,d)",
         mutation: "Sessions in what a new leader applies at the start of its term are unknown to its tracker",
         applies: Applies::AsIs,
-        violates: &["L5", "C7"],
+        violates: &["L5", "C7", "C6"],
     },
     Row {
         id: "B53",
