@@ -18,6 +18,7 @@ use quorate_core::event::DiskOp;
 use crate::effect::Effect;
 use crate::observe::{DiskFault, Obs};
 use crate::queue::{Micros, Plan};
+use crate::reach::Wrong;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Explicit, FaultKind, Generator, RunSpec, When};
 use crate::world::World;
@@ -41,6 +42,8 @@ struct Trigger {
 struct Source {
     generator: Generator,
     stream: Stream,
+    number: u64,
+    dead: bool,
 }
 
 /// All faults of a run.
@@ -79,9 +82,10 @@ impl Plans {
                 let name = crate::draw::generator_name(&generator);
                 let number = crate::draw::number_of(&name);
                 let again = same.entry(name).or_default();
-                let stream = Stream::new(spec.seed, Purpose::Faults, number ^ *again);
+                let number = number ^ *again;
+                let stream = Stream::new(spec.seed, Purpose::Faults, number);
                 *again += 1;
-                Source { generator, stream }
+                Source { generator, stream, number, dead: false }
             })
             .collect();
         let triggers = spec.faults.explicit.iter().enumerate().filter_map(|(fault, e)| match &e.at {
@@ -191,9 +195,24 @@ impl World<'_> {
         self.queue.push_first(self.now + wait, Plan::Generate(i as u32));
     }
 
+    /// Generators draw from another seed, what they have planned too.
+    pub(crate) fn branch_faults(&mut self, seed: u64) {
+        for i in 0..self.plans.sources.len() {
+            let source = &mut self.plans.sources[i];
+            if source.dead || source.generator.schedule.is_some_and(schedule::is_once) {
+                continue;
+            }
+            source.dead = true;
+            let stream = Stream::new(seed, Purpose::Faults, source.number);
+            let again = Source { generator: source.generator.clone(), stream, number: source.number, dead: false };
+            self.plans.sources.push(again);
+            self.plan_source(self.plans.sources.len() - 1);
+        }
+    }
+
     /// A generator strikes.
     pub(crate) fn generate(&mut self, i: usize) {
-        if self.plans.over {
+        if self.plans.over || self.plans.sources[i].dead {
             return;
         }
         if let Some(fault) = self.make(i) {
@@ -243,6 +262,7 @@ impl World<'_> {
         }
         self.plans.active.push(fault.clone());
         self.plans.struck.push(fault);
+        self.note_wrong();
     }
 
     /// What was to come after this fault is planned.
@@ -263,11 +283,32 @@ impl World<'_> {
         }
     }
 
+    /// Tells the record of what is reached which faults hold.
+    pub(crate) fn note_wrong(&mut self) {
+        let Some(reach) = &mut self.watcher.reach else { return };
+        let all = self.nodes.len() + self.clients.len();
+        let still = self.nodes.iter().filter(|n| !n.is_up() || n.paused).count();
+        for n in 0..self.nodes.len() {
+            let mut wrong = Wrong::default();
+            for fault in self.plans.active.iter().filter(|f| f.hold_ms.is_some()) {
+                wrong.machine |= fault.node.as_deref().and_then(server) == Some(n);
+                let ends = fault.from.iter().chain(&fault.to);
+                wrong.network |= ends.into_iter().any(|text| hosts(text, self.nodes.len(), all)[n]);
+            }
+            let node = &self.nodes[n];
+            wrong.others = still > usize::from(!node.is_up() || node.paused);
+            reach.wrong(n, wrong);
+        }
+    }
+
     /// Counts an effect and strikes what was aimed at it. `true`: the server's process is gone.
     pub(crate) fn effect(&mut self, n: usize, effect: Effect, when: When) -> bool {
         let node = &mut self.nodes[n];
         let wider = effect.wider();
         if when == When::Before {
+            if let Some(reach) = &mut self.watcher.reach {
+                reach.effect(n, effect);
+            }
             node.effects[effect as usize] += 1;
             if wider != effect {
                 node.effects[wider as usize] += 1;

@@ -18,10 +18,12 @@ pub mod check;
 pub mod disk;
 pub mod draw;
 pub mod effect;
+pub mod explore;
 pub mod initial;
 pub mod json_position;
 pub mod model;
 pub mod observe;
+pub mod reach;
 pub mod rng;
 pub mod scenario;
 pub mod spec;
@@ -38,6 +40,8 @@ pub struct Options<'a> {
     pub trace: Option<&'a mut dyn FnMut(&str)>,
     /// Keep the clients' operations in [`Outcome::ops`].
     pub record_ops: bool,
+    /// Record what the run reaches, in [`Outcome::reached`].
+    pub reach: bool,
     /// Keep so many last lines of the trace in [`Outcome::tail`].
     pub tail: usize,
 }

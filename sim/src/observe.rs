@@ -8,6 +8,7 @@ use quorate_core::ids::{Millis, SessionId, Zxid};
 use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{EventKind, Request, Response};
 
+use crate::reach::Reached;
 use crate::spec::Explicit;
 
 /// One thing that happened, in the order in which it happened.
@@ -321,6 +322,8 @@ pub struct Outcome {
     pub faults: Vec<Explicit>,
     /// Every operation that clients began, as an explicit list; only where [`crate::Options::record_ops`] asks for it.
     pub ops: Vec<crate::spec::ExplicitOp>,
+    /// What it reached; only where [`crate::Options::reach`] asks for it.
+    pub reached: Option<Reached>,
     /// The last lines of the trace.
     pub tail: Vec<String>,
 }

@@ -24,6 +24,7 @@ pub enum Purpose {
     Wire,
     Sizes,
     Loop,
+    Explore,
 }
 
 /// A stream of random numbers.

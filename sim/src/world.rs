@@ -22,6 +22,8 @@ use crate::network::Network;
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
+use crate::rng::{Purpose, Stream};
+use crate::reach::Recorder;
 use crate::spec::{ExplicitOp, RunSpec, When};
 use crate::watcher::Watcher;
 
@@ -108,6 +110,7 @@ impl<'a> World<'a> {
             over: None,
             outside: false,
         };
+        world.watcher.reach = options.reach.then(|| Recorder::new(spec.servers()));
         world.prepare();
         world
     }
@@ -121,6 +124,9 @@ impl<'a> World<'a> {
             self.queue.push(at, Plan::Boot { node: n as u32, life: 0 });
         }
         self.plan_faults();
+        for i in 0..self.spec.faults.branches.len() {
+            self.queue.push_first(self.spec.faults.branches[i].us, Plan::Branch(i as u32));
+        }
         for c in 0..self.clients.len() {
             self.plan_client(c);
         }
@@ -147,6 +153,9 @@ impl<'a> World<'a> {
             }
             self.now = at;
             self.watcher.now = at;
+            if let Some(reach) = &mut self.watcher.reach {
+                reach.now = at;
+            }
             self.execute(plan);
         }
     }
@@ -169,6 +178,7 @@ impl<'a> World<'a> {
             Plan::Flap { node, on } => self.flap(node as usize, on),
             Plan::Gone(conn) => self.hang_up(conn, 0, true),
             Plan::Operation(i) => self.operation(i as usize),
+            Plan::Branch(i) => self.branch(i as usize),
             Plan::Heal => self.heal(),
             Plan::Judge => self.judge(),
         }
@@ -201,6 +211,7 @@ impl<'a> World<'a> {
             violation,
             faults: self.plans.struck,
             ops: self.ops.unwrap_or_default(),
+            reached: self.watcher.reach.take().map(|r| r.reached),
             tail: self.watcher.take_tail(),
         }
     }
@@ -222,6 +233,7 @@ impl<'a> World<'a> {
         let node = &mut self.nodes[n];
         let now = node.clock.now(self.now);
         self.watcher.tell(Obs::Started { node: n });
+        self.note_wrong();
         self.watcher.line(format_args!("s{}", n + 1), format_args!("starts, life {life}"));
         self.watcher.digest.number(self.now ^ 0xb007 ^ ((n as u64) << 48));
         self.running = Some(n);
@@ -455,6 +467,7 @@ impl<'a> World<'a> {
             self.hang_up(conn, side, !silent);
         }
         self.watcher.tell(Obs::Stopped { node: n, how });
+        self.note_wrong();
     }
 
     /// Plans the start of a server that is down.
@@ -542,6 +555,20 @@ impl<'a> World<'a> {
         self.begin_disk(n, lane);
         self.watcher.digest.number(self.now ^ ticket.0 ^ ((n as u64) << 48));
         self.step(n, Input::Disk { ticket, result });
+    }
+
+    /// Everything is drawn from another seed from now on.
+    fn branch(&mut self, i: usize) {
+        let seed = self.spec.faults.branches[i].seed;
+        self.net.reseed(seed);
+        for (n, node) in self.nodes.iter_mut().enumerate() {
+            node.disk_stream = Stream::new(seed, Purpose::Disk, n as u64);
+            node.crash_stream = Stream::new(seed, Purpose::Crash, n as u64);
+        }
+        for (n, client) in self.clients.iter_mut().enumerate() {
+            client.reseed(seed, n);
+        }
+        self.branch_faults(seed);
     }
 
     fn operation(&mut self, i: usize) {

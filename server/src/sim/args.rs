@@ -98,6 +98,31 @@ pub enum SimCommand {
     Mutants(Mutants),
     /// Measure how fast the simulator is, and how far it scales
     Bench(SimBench),
+    /// Measure what exploration gains over plain seeds
+    Explore(Explore),
+}
+
+/// `quorate sim explore`.
+#[derive(Debug, Args)]
+pub struct Explore {
+    /// Planted bugs
+    #[arg(long, value_delimiter = ',', value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Trials of each
+    #[arg(long, default_value_t = 10)]
+    pub trials: u64,
+    /// CPU time of each
+    #[arg(long, value_parser = budget, default_value = "60s")]
+    pub budget: Duration,
+    /// First seed
+    #[arg(long, default_value_t = 10_000_000)]
+    pub base: u64,
+    /// plain, explore
+    #[arg(long, value_delimiter = ',', default_value = "plain,explore")]
+    pub ways: Vec<String>,
+    /// fresh, branch, again, change: of a thousand
+    #[arg(long, value_delimiter = ',')]
+    pub mix: Vec<u64>,
 }
 
 /// `quorate sim run`.

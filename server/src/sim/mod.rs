@@ -3,6 +3,7 @@
 pub mod args;
 pub mod bench;
 pub mod campaign;
+pub mod explore;
 pub mod fuzz;
 pub mod merge;
 pub mod mutants;
@@ -76,6 +77,7 @@ pub fn sim(options: &Sim) -> ExitCode {
         SimCommand::Merge(o) => merge::merge(o),
         SimCommand::Mutants(o) => mutants::mutants(o),
         SimCommand::Bench(o) => bench::bench(o),
+        SimCommand::Explore(o) => explore::explore(o),
     };
     ExitCode::from(exit as u8)
 }

@@ -60,11 +60,21 @@ impl Ran {
 
 /// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, and must be the same.
 pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
-    let mut ran = once(spec, trace, record_ops);
+    judged(spec, trace, record_ops, false)
+}
+
+/// The same, and [`Outcome::reached`] is kept.
+#[must_use]
+pub fn run_reaching(spec: &RunSpec) -> Ran {
+    judged(spec, None, false, true)
+}
+
+fn judged(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool, reach: bool) -> Ran {
+    let mut ran = once(spec, trace, record_ops, reach);
     if !spec.checks.twice || ran.failed() {
         return ran;
     }
-    let again = once(spec, None, false);
+    let again = once(spec, None, false, false);
     let digest = |ran: &Ran| ran.outcome.as_ref().map_or(0, |o| o.digest);
     let (first, second) = (digest(&ran), digest(&again));
     ran.took += again.took;
@@ -81,7 +91,7 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool
     ran
 }
 
-fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
+fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool, reach: bool) -> Ran {
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -94,7 +104,7 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: boo
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        let outcome = quorate_sim::run(spec, check, Options { trace, record_ops, tail: 0 });
+        let outcome = quorate_sim::run(spec, check, Options { trace, record_ops, reach, tail: 0 });
         (outcome, checks.tally())
     }));
     let took = began.elapsed();

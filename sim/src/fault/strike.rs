@@ -204,6 +204,7 @@ impl World<'_> {
         let Some(i) = self.plans.active.iter().position(|f| f.id == id) else { return };
         let fault = self.plans.active.remove(i);
         self.end_fault(&fault);
+        self.note_wrong();
         self.rearm();
     }
 

@@ -407,11 +407,15 @@ impl World<'_> {
                 self.client_messages += 1;
             }
             let bytes = chunk.bytes();
+            let port = self.net.get(id).map_or(Port::Client, |c| c.port);
             let cut = if bytes.len() > 1 && self.net.chance(SPLIT_PERMILLE) { bytes.len() / 2 } else { 0 };
             let (first, second) = bytes.split_at(cut);
             for part in [first, second] {
                 let same = self.nodes[host].life == receiver.life;
                 if !part.is_empty() && same && self.net.get(id).is_some_and(|c| c.ends[1 - d].alive) {
+                    if let Some(reach) = &mut self.watcher.reach {
+                        reach.read(host, port, part);
+                    }
                     self.step(host, Input::Link { link: receiver.link, event: LinkEvent::Bytes(part) });
                 }
             }
