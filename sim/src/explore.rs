@@ -6,7 +6,7 @@
 
 use crate::draw;
 use crate::observe::Outcome;
-use crate::reach::Reached;
+use crate::reach::{Reached, coarse};
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Branch, Explicit, FaultKind, Generator, RunSpec, Target};
 
@@ -21,6 +21,8 @@ pub struct Mix {
     pub again: u64,
     /// Some of them changed; what is left are faults that are moved.
     pub change: u64,
+    /// Faults and events beside the protocol make no difference.
+    pub coarse: bool,
 }
 
 /// Runs before anything is changed.
@@ -48,6 +50,10 @@ pub struct Explorer {
     hits: Vec<u32>,
     /// Everything that was reached.
     pub reached: Reached,
+    runs: u64,
+    messages: u64,
+    /// How the last run was made.
+    pub way: usize,
 }
 
 impl Explorer {
@@ -55,13 +61,24 @@ impl Explorer {
     #[must_use]
     pub fn new(base: u64, mix: Mix) -> Self {
         let (stream, hits) = (Stream::new(base, Purpose::Explore, 0), vec![0; Reached::NUMBERS]);
-        Self { mix, stream, next_seed: base, kept: Vec::new(), hits, reached: Reached::default() }
+        Self {
+            mix,
+            stream,
+            next_seed: base,
+            kept: Vec::new(),
+            hits,
+            reached: Reached::default(),
+            way: 0,
+            runs: 0,
+            messages: 0,
+        }
     }
 
     /// The next run.
     pub fn next(&mut self) -> RunSpec {
         if self.kept.len() < FIRST || self.stream.permille(self.mix.fresh) {
             self.next_seed += 1;
+            self.way = 0;
             return RunSpec::seeded(self.next_seed - 1);
         }
         let i = self.choose();
@@ -78,6 +95,7 @@ impl Explorer {
             let back = s.log_between(1, 2_000_000);
             let us = if s.permille(500) { rarest } else { rarest.saturating_sub(back) };
             spec.faults.branches.retain(|b| b.us < us);
+            self.way = 1;
             spec.faults.branches.push(Branch { us, seed: s.any() });
             return spec;
         }
@@ -88,6 +106,9 @@ impl Explorer {
             if kind >= branch + again {
                 let other = s.index(self.kept.len());
                 self.change(&mut spec, other);
+                self.way = 3;
+            } else {
+                self.way = 2;
             }
             return spec;
         }
@@ -97,18 +118,31 @@ impl Explorer {
         let other = s.index(self.kept.len());
         let theirs = self.kept[other].faults.clone();
         self.stir(&mut spec, &theirs);
+        self.way = 4;
         spec
     }
 
     /// Takes in what came out of a run; returns how many tuples were new.
     pub fn learn(&mut self, spec: RunSpec, outcome: &Outcome) -> u64 {
         let Some(reached) = &outcome.reached else { return 0 };
-        for (tuple, _) in &reached.first {
+        self.reached.add(reached);
+        let mut first = reached.first.clone();
+        if self.mix.coarse {
+            first = first.into_iter().filter_map(|(t, us)| Some((coarse(t)?, us))).collect();
+            first.sort_unstable();
+            first.dedup_by_key(|(t, _)| *t);
+        }
+        let mut new = 0;
+        for (tuple, _) in &first {
+            new += u64::from(self.hits[*tuple as usize] == 0);
             self.hits[*tuple as usize] += 1;
         }
-        let new = self.reached.add(reached);
-        if new > 0 {
-            let (faults, first) = (outcome.faults.clone(), reached.first.clone());
+        // What its changed runs will cost is known from its own messages.
+        let cost = outcome.messages + outcome.client_messages;
+        self.runs += 1;
+        self.messages += cost;
+        if new > 0 && cost * self.runs < 2 * self.messages {
+            let faults = outcome.faults.clone();
             if self.kept.len() == KEPT {
                 let most = (0..KEPT).max_by_key(|i| self.kept[*i].used).unwrap_or(0);
                 self.kept.swap_remove(most);
@@ -247,7 +281,14 @@ const fn moves(f: &Explicit) -> bool {
     use FaultKind as K;
     !matches!(
         f.kind,
-        K::BitRot | K::Wipe | K::LatentError | K::Misdirected | K::StaleRead | K::LoseSnapshots | K::Restore | K::Backup
+        K::BitRot
+            | K::Wipe
+            | K::LatentError
+            | K::Misdirected
+            | K::StaleRead
+            | K::LoseSnapshots
+            | K::Restore
+            | K::Backup
     )
 }
 
@@ -286,6 +327,6 @@ fn written_out(spec: &mut RunSpec) {
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { fresh: 300, branch: 500, again: 200, change: 200 }
+        Self { fresh: 400, branch: 700, again: 0, change: 300, coarse: false }
     }
 }

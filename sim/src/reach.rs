@@ -35,6 +35,20 @@ impl Default for Reached {
     }
 }
 
+/// The same tuple without its faults, where its event is one of the protocol.
+#[must_use]
+pub fn coarse(tuple: u32) -> Option<u32> {
+    let tuple = tuple as usize;
+    let (place, event) = (tuple / EVENTS, tuple % EVENTS);
+    let first = Effect::PersistEpoch as usize;
+    let last = Effect::Looking as usize;
+    let told = (first..=last).contains(&event)
+        || event == Effect::Truncate as usize
+        || event == Effect::SnapshotWrite as usize;
+    let read = event >= Effect::COUNT && event < EVENTS - 1;
+    (told || read).then(|| (place / FAULTS * EVENTS + event) as u32)
+}
+
 impl Reached {
     /// How many numbers there are; most of them stand for what cannot happen.
     pub const NUMBERS: usize = TUPLES;

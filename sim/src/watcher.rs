@@ -59,7 +59,17 @@ impl<'a> Watcher<'a> {
         keep: usize,
         seed: u64,
     ) -> Self {
-        Self { check, trace, keep, tail: VecDeque::new(), digest: Digest::new(seed), seq: 0, now: 0, violation: None, reach: None }
+        Self {
+            check,
+            trace,
+            keep,
+            tail: VecDeque::new(),
+            digest: Digest::new(seed),
+            seq: 0,
+            now: 0,
+            violation: None,
+            reach: None,
+        }
     }
 
     /// Virtual time, ms.

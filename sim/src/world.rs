@@ -22,8 +22,8 @@ use crate::network::Network;
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
-use crate::rng::{Purpose, Stream};
 use crate::reach::Recorder;
+use crate::rng::{Purpose, Stream};
 use crate::spec::{ExplicitOp, RunSpec, When};
 use crate::watcher::Watcher;
 

@@ -117,10 +117,10 @@ pub struct Explore {
     /// First seed
     #[arg(long, default_value_t = 10_000_000)]
     pub base: u64,
-    /// plain, explore
-    #[arg(long, value_delimiter = ',', default_value = "plain,explore")]
-    pub ways: Vec<String>,
-    /// fresh, branch, again, change: of a thousand
+    /// Kills of each kind of change over the whole budget
+    #[arg(long)]
+    pub rates: bool,
+    /// fresh, branch, again, change of a thousand; coarse 0 or 1
     #[arg(long, value_delimiter = ',')]
     pub mix: Vec<u64>,
 }
