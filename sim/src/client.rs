@@ -117,11 +117,6 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Draws from another seed.
-    pub(crate) fn reseed(&mut self, seed: u64, number: usize) {
-        self.stream = Stream::new(seed, Purpose::Client, number as u64);
-        self.chooser.reseed(seed, number);
-    }
     pub(crate) fn new(spec: &RunSpec, number: usize) -> Self {
         let mut stream = Stream::new(spec.seed, Purpose::Client, number as u64);
         let g = &spec.workload.generate;

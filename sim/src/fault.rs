@@ -16,6 +16,7 @@ use quorate_core::error::DiskError;
 use quorate_core::event::DiskOp;
 
 use crate::effect::Effect;
+use crate::node::Node;
 use crate::observe::{DiskFault, Obs};
 use crate::queue::{Micros, Plan};
 use crate::reach::Wrong;
@@ -42,8 +43,6 @@ struct Trigger {
 struct Source {
     generator: Generator,
     stream: Stream,
-    number: u64,
-    dead: bool,
 }
 
 /// All faults of a run.
@@ -82,10 +81,9 @@ impl Plans {
                 let name = crate::draw::generator_name(&generator);
                 let number = crate::draw::number_of(&name);
                 let again = same.entry(name).or_default();
-                let number = number ^ *again;
-                let stream = Stream::new(spec.seed, Purpose::Faults, number);
+                let stream = Stream::new(spec.seed, Purpose::Faults, number ^ *again);
                 *again += 1;
-                Source { generator, stream, number, dead: false }
+                Source { generator, stream }
             })
             .collect();
         let triggers = spec.faults.explicit.iter().enumerate().filter_map(|(fault, e)| match &e.at {
@@ -195,24 +193,9 @@ impl World<'_> {
         self.queue.push_first(self.now + wait, Plan::Generate(i as u32));
     }
 
-    /// Generators draw from another seed, what they have planned too.
-    pub(crate) fn branch_faults(&mut self, seed: u64) {
-        for i in 0..self.plans.sources.len() {
-            let source = &mut self.plans.sources[i];
-            if source.dead || source.generator.schedule.is_some_and(schedule::is_once) {
-                continue;
-            }
-            source.dead = true;
-            let stream = Stream::new(seed, Purpose::Faults, source.number);
-            let again = Source { generator: source.generator.clone(), stream, number: source.number, dead: false };
-            self.plans.sources.push(again);
-            self.plan_source(self.plans.sources.len() - 1);
-        }
-    }
-
     /// A generator strikes.
     pub(crate) fn generate(&mut self, i: usize) {
-        if self.plans.over || self.plans.sources[i].dead {
+        if self.plans.over {
             return;
         }
         if let Some(fault) = self.make(i) {
@@ -286,19 +269,22 @@ impl World<'_> {
     /// Tells the record of what is reached which faults hold.
     pub(crate) fn note_wrong(&mut self) {
         let Some(reach) = &mut self.watcher.reach else { return };
-        let all = self.nodes.len() + self.clients.len();
-        let still = self.nodes.iter().filter(|n| !n.is_up() || n.paused).count();
-        for n in 0..self.nodes.len() {
-            let mut wrong = Wrong::default();
-            for fault in self.plans.active.iter().filter(|f| f.hold_ms.is_some()) {
-                wrong.machine |= fault.node.as_deref().and_then(server) == Some(n);
-                let ends = fault.from.iter().chain(&fault.to);
-                wrong.network |= ends.into_iter().any(|text| hosts(text, self.nodes.len(), all)[n]);
+        let (servers, all) = (self.nodes.len(), self.nodes.len() + self.clients.len());
+        let still = |n: &Node| !n.is_up() || n.paused;
+        let count = self.nodes.iter().filter(|n| still(n)).count();
+        let others = self.nodes.iter().map(|n| count > usize::from(still(n)));
+        let mut wrong: Vec<Wrong> = others.map(|others| Wrong { others, ..Wrong::default() }).collect();
+        // Without a hold it is over in the instant in which it strikes.
+        for fault in self.plans.active.iter().filter(|f| f.hold_ms.is_some()) {
+            if let Some(wrong) = fault.node.as_deref().and_then(server).and_then(|n| wrong.get_mut(n)) {
+                wrong.machine = true;
             }
-            let node = &self.nodes[n];
-            wrong.others = still > usize::from(!node.is_up() || node.paused);
-            reach.wrong(n, wrong);
+            for text in fault.from.iter().chain(&fault.to) {
+                let named = hosts(text, servers, all);
+                wrong.iter_mut().zip(named).for_each(|(wrong, named)| wrong.network |= named);
+            }
         }
+        reach.wrong(&wrong);
     }
 
     /// Counts an effect and strikes what was aimed at it. `true`: the server's process is gone.

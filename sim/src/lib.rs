@@ -18,7 +18,6 @@ pub mod check;
 pub mod disk;
 pub mod draw;
 pub mod effect;
-pub mod explore;
 pub mod initial;
 pub mod json_position;
 pub mod model;

@@ -184,12 +184,6 @@ impl Network {
         true
     }
 
-    /// Draws from another seed.
-    pub(crate) fn reseed(&mut self, seed: u64) {
-        self.stream = Stream::new(seed, Purpose::Delay, 0);
-        self.wire = Stream::new(seed, Purpose::Wire, 0);
-    }
-
     fn healed(&self, from: u32, to: u32) -> bool {
         let whole = |host: u32| self.core.get(host as usize).is_some_and(|core| *core);
         whole(from) && whole(to)

@@ -43,8 +43,6 @@ pub(crate) enum Plan {
     Flap { node: u32, on: bool },
     /// An explicit operation of a client.
     Operation(u32),
-    /// Everything is drawn anew.
-    Branch(u32),
     /// The fault period ends.
     Heal,
     /// Progress is judged.

@@ -1,91 +1,83 @@
 //! What a run has reached: which events came to servers in which role and phase, where their logs stood, and what was wrong then.
 //!
-//! A tuple is (role, phase, event, log relation, faults). Events are the effects of a server ([`Effect`]) and the packets that it
-//! reads. The number of different tuples tells how far runs, and the generators behind them, get around.
+//! A tuple is (role, phase, log, faults, event). Events are the effects of a server ([`Effect`]) and what it reads. How many
+//! different ones runs come to, and how seldom, tells how far their generators get around. Nothing is steered by it
+//! (`docs/exploration.md`).
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use quorate_core::event::{Event, Port, Role};
 use quorate_core::ids::{Epoch, Zxid};
-use quorate_core::wire::packet::kind;
+use quorate_core::wire::packet::{kind, kind_name};
 
 use crate::effect::Effect;
-use crate::queue::Micros;
 
-const ROLES: usize = 5;
-const PHASES: usize = 4;
-const LOGS: usize = 4;
-const FAULTS: usize = 8;
-/// Packets of a quorum connection by type, other bytes of it, and what comes on the two other ports.
-const MESSAGES: usize = kind::INFORM_AND_ACTIVATE as usize + 3;
-const EVENTS: usize = Effect::COUNT + MESSAGES;
-const TUPLES: usize = ROLES * PHASES * LOGS * FAULTS * EVENTS;
+const ROLES: &[&str] = &["recovering", "looking", "following", "observing", "leading"];
+/// Election before a role, discovery, synchronisation until NEWLEADER is acknowledged, and then.
+const PHASES: &[&str] = &["start", "synchronising", "waiting", "broadcast"];
+/// Its log against what was ever decided.
+const LOGS: &[&str] = &["behind", "equal", "ahead", "diverged"];
+/// [`Wrong`], a bit each.
+const FAULTS: &[&str] = &["none", "network", "machine", "network+machine"];
+/// What is read: packets of a quorum connection by type, 0 for other bytes there, and two for the other ports.
+const NOTIFICATION: i32 = kind::INFORM_AND_ACTIVATE + 1;
+const CLIENT: i32 = kind::INFORM_AND_ACTIVATE + 2;
+const EVENTS: usize = Effect::COUNT + CLIENT as usize + 1;
+const TUPLES: usize = ROLES.len() * PHASES.len() * LOGS.len() * 2 * FAULTS.len() * EVENTS;
 
-/// A set of tuples, by number.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reached {
-    words: Vec<u64>,
-    /// In the order in which they came, with the instant, µs.
-    pub first: Vec<(u32, u64)>,
+/// A tuple; its text names each part.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Tuple(u32);
+
+impl fmt::Display for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0 as usize;
+        let mut part = |size: usize| {
+            let part = rest % size;
+            rest /= size;
+            part
+        };
+        let event = part(EVENTS);
+        let (fault, others) = (FAULTS[part(FAULTS.len())], ["", "+others"][part(2)]);
+        let (log, phase, role) = (LOGS[part(LOGS.len())], PHASES[part(PHASES.len())], ROLES[part(ROLES.len())]);
+        write!(f, "{role} {phase} {log} {fault}{others} ")?;
+        let Some(message) = event.checked_sub(Effect::COUNT) else {
+            return f.write_str(Effect::names().nth(event).unwrap_or_default());
+        };
+        match message as i32 {
+            0 => f.write_str("read-bytes"),
+            NOTIFICATION => f.write_str("read-notification"),
+            CLIENT => f.write_str("read-client"),
+            packet => write!(f, "read-{}", kind_name(packet)),
+        }
+    }
 }
+
+/// A set of tuples.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reached(Vec<u64>);
 
 impl Default for Reached {
     fn default() -> Self {
-        Self { words: vec![0; TUPLES.div_ceil(64)], first: Vec::new() }
+        Self(vec![0; TUPLES.div_ceil(64)])
     }
-}
-
-/// The same tuple without its faults, where its event is one of the protocol.
-#[must_use]
-pub fn coarse(tuple: u32) -> Option<u32> {
-    let tuple = tuple as usize;
-    let (place, event) = (tuple / EVENTS, tuple % EVENTS);
-    let first = Effect::PersistEpoch as usize;
-    let last = Effect::Looking as usize;
-    let told = (first..=last).contains(&event)
-        || event == Effect::Truncate as usize
-        || event == Effect::SnapshotWrite as usize;
-    let read = event >= Effect::COUNT && event < EVENTS - 1;
-    (told || read).then(|| (place / FAULTS * EVENTS + event) as u32)
 }
 
 impl Reached {
-    /// How many numbers there are; most of them stand for what cannot happen.
-    pub const NUMBERS: usize = TUPLES;
-
-    fn put(&mut self, tuple: usize, now: u64) {
-        let (word, bit) = (&mut self.words[tuple / 64], 1 << (tuple % 64));
-        if *word & bit == 0 {
-            *word |= bit;
-            self.first.push((tuple as u32, now));
-        }
+    fn put(&mut self, tuple: usize) {
+        self.0[tuple / 64] |= 1 << (tuple % 64);
     }
-    /// How many tuples there are.
+    /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.words.iter().map(|w| u64::from(w.count_ones())).sum()
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
-    /// Adds those of another set; returns how many were new.
-    pub fn add(&mut self, other: &Self) -> u64 {
-        let mut new = 0;
-        for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
-            new += u64::from((theirs & !*mine).count_ones());
-            *mine |= theirs;
-        }
-        new
-    }
-    /// Their numbers, ascending.
-    pub fn tuples(&self) -> impl Iterator<Item = usize> {
-        self.words.iter().enumerate().flat_map(|(i, word)| {
-            let mut rest = *word;
-            std::iter::from_fn(move || {
-                let bit = rest.trailing_zeros() as usize;
-                (rest != 0).then(|| {
-                    rest &= rest - 1;
-                    i * 64 + bit
-                })
-            })
-        })
+    /// All of them, ascending.
+    pub fn tuples(&self) -> impl Iterator<Item = Tuple> {
+        let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 == 1);
+        self.0.iter().zip(0..).flat_map(move |(word, i)| bits(*word).map(move |bit| Tuple(i * 64 + bit)))
     }
 }
 
@@ -116,19 +108,18 @@ pub(crate) struct Recorder {
     /// Newest zxid that was ever decided, and the newest of each epoch.
     tip: Zxid,
     ends: BTreeMap<Epoch, Zxid>,
-    pub(crate) now: Micros,
     pub(crate) reached: Reached,
 }
 
 impl Recorder {
     pub(crate) fn new(servers: usize) -> Self {
         let (servers, ends) = (vec![Place::default(); servers], BTreeMap::new());
-        Self { servers, tip: Zxid::ZERO, ends, now: 0, reached: Reached::default() }
+        Self { servers, tip: Zxid::ZERO, ends, reached: Reached::default() }
     }
 
-    /// What is wrong around a server from now on.
-    pub(crate) fn wrong(&mut self, n: usize, wrong: Wrong) {
-        self.servers[n].wrong = wrong;
+    /// What is wrong around each server from now on.
+    pub(crate) fn wrong(&mut self, wrong: &[Wrong]) {
+        self.servers.iter_mut().zip(wrong).for_each(|(place, wrong)| place.wrong = *wrong);
     }
 
     /// A server's process begins.
@@ -145,8 +136,8 @@ impl Recorder {
     pub(crate) fn read(&mut self, n: usize, port: Port, mut bytes: &[u8]) {
         let message = |number: i32| Effect::COUNT + usize::try_from(number).unwrap_or(0);
         match port {
-            Port::Election => self.put(n, message(kind::INFORM_AND_ACTIVATE + 1)),
-            Port::Client => self.put(n, message(kind::INFORM_AND_ACTIVATE + 2)),
+            Port::Election => self.put(n, message(NOTIFICATION)),
+            Port::Client => self.put(n, message(CLIENT)),
             // Packets have no length around them; a snapshot between them is bytes.
             Port::Quorum => loop {
                 let number = |at: usize| bytes.get(at..at + 4).map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]]));
@@ -204,16 +195,59 @@ impl Recorder {
             return if logged > end { 3 } else { 0 };
         }
         match logged.cmp(&self.tip) {
-            std::cmp::Ordering::Less => 0,
-            std::cmp::Ordering::Equal => 1,
-            std::cmp::Ordering::Greater => 2,
+            Ordering::Less => 0,
+            Ordering::Equal => 1,
+            Ordering::Greater => 2,
         }
     }
 
     fn put(&mut self, n: usize, event: usize) {
         let Place { role, phase, logged, wrong } = self.servers[n];
-        let faults = usize::from(wrong.network) | usize::from(wrong.machine) << 1 | usize::from(wrong.others) << 2;
-        let place = ((role * PHASES + phase) * LOGS + self.relation(logged)) * FAULTS + faults;
-        self.reached.put(place * EVENTS + event, self.now);
+        let faults = usize::from(wrong.network) | usize::from(wrong.machine) << 1;
+        let mut tuple = (role * PHASES.len() + phase) * LOGS.len() + self.relation(logged);
+        tuple = tuple * 2 + usize::from(wrong.others);
+        self.reached.put((tuple * FAULTS.len() + faults) * EVENTS + event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_core::wire::packet::Packet;
+
+    use super::*;
+
+    fn texts(recorder: &Recorder) -> Vec<String> {
+        recorder.reached.tuples().map(|t| t.to_string()).collect()
+    }
+
+    #[test]
+    fn packets_are_read_one_by_one_and_a_tuple_names_its_parts() {
+        let mut bytes = Vec::new();
+        Packet::new(kind::PROPOSAL, Zxid::new(1, 1), Some(b"xyz")).encode(&mut bytes);
+        Packet::new(kind::COMMIT, Zxid::new(1, 1), None).encode(&mut bytes);
+        let mut recorder = Recorder::new(2);
+        recorder.event(1, &Event::RoleChanged { role: Role::Following, epoch: 1 });
+        recorder.event(1, &Event::UpToDate { epoch: 1, applied: Zxid::ZERO });
+        recorder.wrong(&[Wrong::default(), Wrong { network: true, machine: false, others: true }]);
+        recorder.read(1, Port::Quorum, &bytes);
+        recorder.read(1, Port::Quorum, b"a snapshot");
+        let at = "following broadcast equal network+others read-";
+        assert_eq!(texts(&recorder), ["bytes", "PROPOSAL", "COMMIT"].map(|what| format!("{at}{what}")));
+        assert_eq!(recorder.reached.count(), 3);
+    }
+
+    #[test]
+    fn logs_stand_against_what_was_decided() {
+        let mut recorder = Recorder::new(1);
+        let mut stands = |event: Event| {
+            recorder.event(0, &event);
+            LOGS[recorder.relation(recorder.servers[0].logged)]
+        };
+        let logged = |epoch, counter| Event::Logged { zxid: Zxid::new(epoch, counter), hash: 0 };
+        assert_eq!(stands(logged(1, 1)), "ahead");
+        assert_eq!(stands(Event::Decided(Zxid::new(1, 1))), "equal");
+        assert_eq!(stands(logged(1, 2)), "ahead");
+        assert_eq!(stands(Event::Decided(Zxid::new(2, 1))), "diverged");
+        assert_eq!(stands(Event::Truncated(Zxid::new(1, 1))), "behind");
     }
 }

@@ -24,7 +24,6 @@ pub enum Purpose {
     Wire,
     Sizes,
     Loop,
-    Explore,
 }
 
 /// A stream of random numbers.

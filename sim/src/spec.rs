@@ -8,7 +8,7 @@ mod limits;
 
 use std::collections::BTreeMap;
 
-pub use faults::{At, Branch, Explicit, FaultKind, Faults, Generator, KINDS, Mode, SCHEDULES, Schedule, Target, When};
+pub use faults::{At, Explicit, FaultKind, Faults, Generator, KINDS, Mode, SCHEDULES, Schedule, Target, When};
 pub use limits::Limits;
 
 use serde::{Deserialize, Serialize};

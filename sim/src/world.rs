@@ -23,7 +23,6 @@ use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
 use crate::reach::Recorder;
-use crate::rng::{Purpose, Stream};
 use crate::spec::{ExplicitOp, RunSpec, When};
 use crate::watcher::Watcher;
 
@@ -124,9 +123,6 @@ impl<'a> World<'a> {
             self.queue.push(at, Plan::Boot { node: n as u32, life: 0 });
         }
         self.plan_faults();
-        for i in 0..self.spec.faults.branches.len() {
-            self.queue.push_first(self.spec.faults.branches[i].us, Plan::Branch(i as u32));
-        }
         for c in 0..self.clients.len() {
             self.plan_client(c);
         }
@@ -153,9 +149,6 @@ impl<'a> World<'a> {
             }
             self.now = at;
             self.watcher.now = at;
-            if let Some(reach) = &mut self.watcher.reach {
-                reach.now = at;
-            }
             self.execute(plan);
         }
     }
@@ -178,7 +171,6 @@ impl<'a> World<'a> {
             Plan::Flap { node, on } => self.flap(node as usize, on),
             Plan::Gone(conn) => self.hang_up(conn, 0, true),
             Plan::Operation(i) => self.operation(i as usize),
-            Plan::Branch(i) => self.branch(i as usize),
             Plan::Heal => self.heal(),
             Plan::Judge => self.judge(),
         }
@@ -555,20 +547,6 @@ impl<'a> World<'a> {
         self.begin_disk(n, lane);
         self.watcher.digest.number(self.now ^ ticket.0 ^ ((n as u64) << 48));
         self.step(n, Input::Disk { ticket, result });
-    }
-
-    /// Everything is drawn from another seed from now on.
-    fn branch(&mut self, i: usize) {
-        let seed = self.spec.faults.branches[i].seed;
-        self.net.reseed(seed);
-        for (n, node) in self.nodes.iter_mut().enumerate() {
-            node.disk_stream = Stream::new(seed, Purpose::Disk, n as u64);
-            node.crash_stream = Stream::new(seed, Purpose::Crash, n as u64);
-        }
-        for (n, client) in self.clients.iter_mut().enumerate() {
-            client.reseed(seed, n);
-        }
-        self.branch_faults(seed);
     }
 
     fn operation(&mut self, i: usize) {

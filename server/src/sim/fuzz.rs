@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::args::Fuzz;
 use super::campaign::{Ended, Settings, Span, Summary};
 use super::one::{self, Ran};
+use super::reach::Reach;
 use super::{SimExit, replay, report};
 use crate::serve::print;
 
@@ -56,6 +57,8 @@ pub struct Plan<'a> {
     pub mutant: Option<&'a str>,
     /// On so many threads.
     pub jobs: u16,
+    /// What they reach is kept.
+    pub reach: bool,
     /// Each twice: the digests must be equal.
     pub twice: bool,
     /// No seed begins after this.
@@ -105,7 +108,7 @@ fn run_seed(seed: u64, plan: &Plan<'_>) -> Ran {
         // The first seed has shown that this build can plant the bug.
         Err(e) => unreachable!("{e}"),
     };
-    let mut ran = one::run(&spec, None, false);
+    let mut ran = if plan.reach { one::run_reaching(&spec, None) } else { one::run(&spec, None, false) };
     if plan.twice {
         compare(&mut ran, &one::run(&spec, None, false));
     }
@@ -189,11 +192,16 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
     let count = whole.map(|_| seeds.to - seeds.from);
     let mut progress = Progress { began, told: began, count, until };
     let mut first = false;
-    let plan = Plan { seeds, mutant, jobs: options.jobs, twice: options.twice, until };
+    let reach = options.reach.is_some();
+    let plan = Plan { seeds, mutant, jobs: options.jobs, reach, twice: options.twice, until };
+    let mut reached = Reach::default();
     let result = run_plan(&plan, &stop, |ran| {
         if let Some(ran) = ran {
             first |= options.first && ran.failed();
             take(&ran, options, &mut totals);
+            if reach {
+                reached.add(&ran);
+            }
             if let Some(digests) = &mut digests {
                 digests.insert(ran.seed, ran.outcome.as_ref().map(|o| o.digest));
             }
@@ -213,7 +221,11 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
     };
     totals.seeds = Vec::from([span]);
     totals.seconds = began.elapsed().as_secs_f64();
-    let written = digests.is_none_or(|d| write_digests(options.digests.as_deref(), &d));
+    let mut written = digests.is_none_or(|d| write_digests(options.digests.as_deref(), &d));
+    if let Some(file) = &options.reach {
+        eprintln!("{}", reached.words(span.from));
+        written &= write(file, &reached.lines());
+    }
     let exit = conclude(&mut totals, options.common.json, options.report.as_deref());
     if totals.ended != Ended::Complete {
         eprintln!(
@@ -263,11 +275,15 @@ fn write_digests(file: Option<&Path>, digests: &BTreeMap<u64, Option<u64>>) -> b
             None => writeln!(text, "{seed} panic"),
         };
     }
-    if let Err(e) = std::fs::write(file, text) {
+    write(file, &text)
+}
+
+fn write(file: &Path, text: &str) -> bool {
+    let written = std::fs::write(file, text);
+    if let Err(e) = &written {
         eprintln!("error: {}: {e}", file.display());
-        return false;
     }
-    true
+    written.is_ok()
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 pub mod args;
 pub mod bench;
 pub mod campaign;
-pub mod explore;
 pub mod fuzz;
 pub mod merge;
 pub mod mutants;
 pub mod one;
+pub mod reach;
 pub mod replay;
 pub mod report;
 
@@ -77,7 +77,6 @@ pub fn sim(options: &Sim) -> ExitCode {
         SimCommand::Merge(o) => merge::merge(o),
         SimCommand::Mutants(o) => mutants::mutants(o),
         SimCommand::Bench(o) => bench::bench(o),
-        SimCommand::Explore(o) => explore::explore(o),
     };
     ExitCode::from(exit as u8)
 }

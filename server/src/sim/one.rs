@@ -63,10 +63,10 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool
     judged(spec, trace, record_ops, false)
 }
 
-/// The same, and [`Outcome::reached`] is kept.
+/// The same, and what was reached is kept in [`Outcome::reached`].
 #[must_use]
-pub fn run_reaching(spec: &RunSpec) -> Ran {
-    judged(spec, None, false, true)
+pub fn run_reaching(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>) -> Ran {
+    judged(spec, trace, false, true)
 }
 
 fn judged(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool, reach: bool) -> Ran {

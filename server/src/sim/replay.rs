@@ -50,7 +50,12 @@ pub fn run(options: &Run) -> SimExit {
         Ok(spec) => spec,
         Err(e) => return usage(&e),
     };
-    let ran = traced(&spec, options.trace, false);
+    let ran = if options.reach {
+        let mut line = |text: &str| println!("{text}");
+        one::run_reaching(&spec, options.trace.then_some(&mut line as &mut dyn FnMut(&str)))
+    } else {
+        traced(&spec, options.trace, false)
+    };
     let file = save_failure(&ran, &spec, &options.common.out);
     if let Some(save) = &options.save {
         report::save(&ran.scenario(&format!("seed-{}", options.seed), &spec), save);

@@ -317,6 +317,7 @@ impl World<'_> {
             self.queue.push(self.now, Plan::Drain { host: n as u32, life });
         }
         self.replan(n);
+        self.note_wrong();
         self.rearm();
     }
 
@@ -325,6 +326,7 @@ impl World<'_> {
         for fault in std::mem::take(&mut self.plans.active) {
             self.end_fault(&fault);
         }
+        self.note_wrong();
         self.rearm();
     }
 

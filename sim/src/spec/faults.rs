@@ -14,25 +14,11 @@ pub struct Faults {
     pub generate: Vec<Generator>,
     /// Faults with a name and an instant.
     pub explicit: Vec<Explicit>,
-    /// From these instants on everything is drawn anew.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub branches: Vec<Branch>,
-}
-
-/// From an instant on everything is drawn from another seed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Branch {
-    /// Microseconds since the start.
-    pub us: u64,
-    /// The other seed.
-    #[serde(with = "super::hex")]
-    pub seed: u64,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { swarm: true, hostile: false, generate: Vec::new(), explicit: Vec::new(), branches: Vec::new() }
+        Self { swarm: true, hostile: false, generate: Vec::new(), explicit: Vec::new() }
     }
 }
 

@@ -57,11 +57,6 @@ impl Chooser {
         }
     }
 
-    /// Draws from another seed.
-    pub(crate) fn reseed(&mut self, seed: u64, client: usize) {
-        self.stream = Stream::new(seed, Purpose::Workload, client as u64);
-    }
-
     fn register(&mut self) -> String {
         format!("/r{}", self.stream.below(self.paths))
     }
