@@ -138,7 +138,7 @@ impl Recorder {
         match port {
             Port::Election => self.put(n, message(NOTIFICATION)),
             Port::Client => self.put(n, message(CLIENT)),
-            // Packets have no length around them; a snapshot between them is bytes.
+            // Packets have no length around them. Bytes of a snapshot, or behind a cut, are now and then taken for one.
             Port::Quorum => loop {
                 let number = |at: usize| bytes.get(at..at + 4).map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]]));
                 let kind = number(0).filter(|k| (1..=kind::INFORM_AND_ACTIVATE).contains(k)).unwrap_or(0);
