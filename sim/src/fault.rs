@@ -18,8 +18,10 @@ use quorate_core::event::DiskOp;
 
 use crate::disk::SimDisk;
 use crate::effect::Effect;
+use crate::node::Node;
 use crate::observe::{DiskFault, Obs, Struck};
 use crate::queue::{Micros, Plan};
+use crate::reach::Wrong;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Explicit, FaultKind, Generator, RunSpec, When};
 use crate::world::World;
@@ -255,6 +257,7 @@ impl World<'_> {
         // What it came after need not be in the list that is made of what struck.
         let at = if matches!(fault.at, At::After { .. }) { At::Us { us: self.now } } else { fault.at.clone() };
         self.plans.struck.push(Explicit { at, ..fault });
+        self.note_wrong();
     }
 
     /// What was to come after this fault is planned.
@@ -275,11 +278,35 @@ impl World<'_> {
         }
     }
 
+    /// Tells the record of what is reached which faults hold.
+    pub(crate) fn note_wrong(&mut self) {
+        let Some(reach) = &mut self.watcher.reach else { return };
+        let (servers, all) = (self.nodes.len(), self.nodes.len() + self.clients.len());
+        let still = |n: &Node| !n.is_up() || n.paused;
+        let count = self.nodes.iter().filter(|n| still(n)).count();
+        let others = self.nodes.iter().map(|n| count > usize::from(still(n)));
+        let mut wrong: Vec<Wrong> = others.map(|others| Wrong { others, ..Wrong::default() }).collect();
+        // Without a hold it is over in the instant in which it strikes.
+        for fault in self.plans.active.iter().filter(|f| f.hold_ms.is_some()) {
+            if let Some(wrong) = fault.node.as_deref().and_then(server).and_then(|n| wrong.get_mut(n)) {
+                wrong.machine = true;
+            }
+            for text in fault.from.iter().chain(&fault.to) {
+                let named = hosts(text, servers, all);
+                wrong.iter_mut().zip(named).for_each(|(wrong, named)| wrong.network |= named);
+            }
+        }
+        reach.wrong(&wrong);
+    }
+
     /// Counts an effect and strikes what was aimed at it. `true`: the server's process is gone.
     pub(crate) fn effect(&mut self, n: usize, effect: Effect, when: When) -> bool {
         let node = &mut self.nodes[n];
         let wider = effect.wider();
         if when == When::Before {
+            if let Some(reach) = &mut self.watcher.reach {
+                reach.effect(n, effect);
+            }
             node.effects[effect as usize] += 1;
             if wider != effect {
                 node.effects[wider as usize] += 1;

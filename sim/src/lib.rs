@@ -25,6 +25,7 @@ pub mod json_position;
 pub mod machine;
 pub mod model;
 pub mod observe;
+pub mod reach;
 pub mod rng;
 pub mod scenario;
 pub mod shrink;
@@ -42,6 +43,8 @@ pub struct Options<'a> {
     pub trace: Option<&'a mut dyn FnMut(&str)>,
     /// Keep what it takes to make the run explicit: [`Outcome::ops`] and [`Outcome::struck`].
     pub record: bool,
+    /// Record what the run reaches, in [`Outcome::reached`].
+    pub reach: bool,
     /// Keep so many last lines of the trace in [`Outcome::tail`].
     pub tail: usize,
 }

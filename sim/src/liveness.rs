@@ -76,6 +76,7 @@ impl World<'_> {
         let core = self.choose_core();
         self.heal_core(core);
         self.plan_judge();
+        self.note_wrong();
     }
 
     /// Servers that cannot trust their disks count once every voter is heard: where the core waits for that, every voter whose

@@ -7,6 +7,7 @@ use quorate_core::ids::Millis;
 
 use crate::observe::{Check, Obs, Observation, Violation};
 use crate::queue::Micros;
+use crate::reach::Recorder;
 
 /// A 64-bit digest of what is folded into it, eight bytes at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +49,7 @@ pub(crate) struct Watcher<'a> {
     seq: u64,
     pub(crate) now: Micros,
     pub(crate) violation: Option<Violation>,
+    pub(crate) reach: Option<Recorder>,
 }
 
 impl<'a> Watcher<'a> {
@@ -57,7 +59,17 @@ impl<'a> Watcher<'a> {
         keep: usize,
         seed: u64,
     ) -> Self {
-        Self { check, trace, keep, tail: VecDeque::new(), digest: Digest::new(seed), seq: 0, now: 0, violation: None }
+        Self {
+            check,
+            trace,
+            keep,
+            tail: VecDeque::new(),
+            digest: Digest::new(seed),
+            seq: 0,
+            now: 0,
+            violation: None,
+            reach: None,
+        }
     }
 
     /// Virtual time, ms.
@@ -68,6 +80,13 @@ impl<'a> Watcher<'a> {
     /// Tells the checks. Returns the observation's number.
     pub(crate) fn tell(&mut self, what: Obs<'_>) -> u64 {
         self.seq += 1;
+        if let Some(reach) = &mut self.reach {
+            match what {
+                Obs::Server { node, event } => reach.event(node, event),
+                Obs::Started { node } => reach.started(node),
+                _ => {}
+            }
+        }
         let observation = Observation { time_ms: self.ms(), seq: self.seq, what };
         if self.violation.is_none()
             && let Err(violation) = self.check.observe(&observation)

@@ -24,6 +24,7 @@ use crate::network::{Network, Sent};
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
+use crate::reach::Recorder;
 use crate::spec::{At, ExplicitOp, RunSpec, When};
 use crate::watcher::Watcher;
 
@@ -91,7 +92,7 @@ impl<'a> World<'a> {
     pub(crate) fn new(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>) -> Self {
         let hosts = spec.servers() + spec.topology.clients as usize;
         let names = |text: &str| crate::fault::hosts(text, spec.servers(), hosts);
-        Self {
+        let mut world = Self {
             spec,
             ensemble: node::ensemble(spec),
             now: 0,
@@ -116,7 +117,9 @@ impl<'a> World<'a> {
             running: None,
             over: None,
             outside: false,
-        }
+        };
+        world.watcher.reach = options.reach.then(|| Recorder::new(spec.servers()));
+        world
     }
 
     fn prepare(&mut self) {
@@ -217,6 +220,7 @@ impl<'a> World<'a> {
             faults: self.plans.struck,
             struck: self.plans.struck_at,
             ops: self.ops.unwrap_or_default(),
+            reached: self.watcher.reach.take().map(|r| r.reached),
             tail: self.watcher.take_tail(),
         }
     }
@@ -236,12 +240,12 @@ impl<'a> World<'a> {
         let switches = self.nodes[n].features();
         let cfg = node::peer_config(self.spec, &self.ensemble, n, self.nodes[n].identity, life, switches);
         let node = &mut self.nodes[n];
-        let now = node.clock.now(self.now);
+        let (now, script) = (node.clock.now(self.now), node.script.take());
         self.watcher.tell(Obs::Started { node: n });
+        self.note_wrong();
         self.watcher.line(format_args!("s{}", n + 1), format_args!("starts, life {life}"));
         self.watcher.digest.number(self.now ^ 0xb007 ^ ((n as u64) << 48));
         self.running = Some(n);
-        let script = node.script.take();
         let mut process = script.map_or_else(|| Process::Server(Box::new(Peer::new(cfg, now))), Process::Script);
         if self.spec.network.typed {
             self.nodes[n].out = Outbox::with_messages();
@@ -479,6 +483,7 @@ impl<'a> World<'a> {
             self.hang_up(conn, side, !silent);
         }
         self.watcher.tell(Obs::Stopped { node: n, how });
+        self.note_wrong();
     }
 
     /// Plans the start of a server that is down.

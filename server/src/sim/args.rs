@@ -45,6 +45,7 @@ const FUZZ_HELP: &str = "Examples:
   quorate sim fuzz --seeds 0..200 --connections both       each seed with and without decoding: the digests must be equal
   quorate sim fuzz --seeds 0..200 --digests a.txt          one digest a seed, to compare two builds with diff
   quorate sim fuzz --for 120s --jobs 2 --minimise          and a small scenario of what was found
+  quorate sim fuzz --seeds 0..400 --reach reached.txt      how far the generators get around
   quorate sim fuzz --seeds 0..100000 --shard 3/16 --report 3.json
   quorate sim merge *.json                                 the sixteen reports as one
 
@@ -57,6 +58,10 @@ off, --mutant too.
 A panic inside a run is a finding like any other: it has a seed and a scenario file, and the campaign goes on. What aborts the
 process (a stack overflow, no memory left) cannot be caught: run the seeds from the last progress line on with --jobs 1 --json, the
 seed behind the last line printed is it.
+
+--reach: what a server does or reads counts once for each role, phase of its term, state of its log (behind, equal to, ahead of what
+was ever decided, or diverged from it) and mixture of faults around it. A line of the file: runs that reached it, the least seed of
+those, and the tuple. What generators should bring about and no line names, they do not.
 
 --json writes an object for each seed as its run ends, and last of all the summary, the only line with the key `kind`; --report
 writes the summary alone:
@@ -161,6 +166,9 @@ pub struct Run {
     /// Print every step
     #[arg(long)]
     pub trace: bool,
+    /// Count the tuples of (role, phase, log, faults, event) that the run reaches
+    #[arg(long)]
+    pub reach: bool,
     /// Write the scenario file whatever comes out
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -290,6 +298,9 @@ pub struct Fuzz {
     /// Write a line `SEED DIGEST` for each seed, in order
     #[arg(long, value_name = "FILE")]
     pub digests: Option<PathBuf>,
+    /// Write what the runs reached: a line for each tuple, the rarest first
+    #[arg(long, value_name = "FILE")]
+    pub reach: Option<PathBuf>,
     /// Worker threads
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,

@@ -88,16 +88,21 @@ impl Ran {
     }
 }
 
-/// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, with connections of the
-/// other kind, and must be the same.
+/// Runs this spec. `trace` gets each step, if given.
 pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
-    let mut ran = once(spec, trace, record);
+    run_seen(spec, Options { trace, record, ..Options::default() })
+}
+
+/// The same for whoever wants to see more of it. Where the spec asks for it the run is made again, with connections of the other
+/// kind, and must be the same.
+pub fn run_seen(spec: &RunSpec, options: Options<'_>) -> Ran {
+    let mut ran = once(spec, options);
     if !spec.checks.twice || ran.failed() {
         return ran;
     }
     let mut other = spec.clone();
     other.network.typed = !spec.network.typed;
-    let again = once(&other, None, false);
+    let again = once(&other, Options::default());
     let digest = |ran: &Ran| ran.outcome.as_ref().map_or(0, |o| o.digest);
     let (first, second) = (digest(&ran), digest(&again));
     ran.took += again.took;
@@ -119,12 +124,12 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record: bool) ->
 }
 
 /// Runs this spec with these connections, each way twice if asked for: what came out first, unless another run differs from it.
-pub fn run_ways(spec: &RunSpec, connections: Connections, twice: bool, trace: Option<&mut dyn FnMut(&str)>) -> Ran {
+pub fn run_ways(spec: &RunSpec, connections: Connections, twice: bool, options: Options<'_>) -> Ran {
     let times = if twice { 2 } else { 1 };
     let mut ways = connections.ways().iter().flat_map(|typed| std::iter::repeat_n(*typed, times));
     let mut spec = spec.clone();
     spec.network.typed = ways.next().unwrap_or_default();
-    let mut ran = run(&spec, trace, false);
+    let mut ran = run_seen(&spec, options);
     for typed in ways {
         spec.network.typed = typed;
         if ran.verdict != DETERMINISM {
@@ -148,7 +153,8 @@ fn compare(ran: &mut Ran, again: &Ran, way: &str) {
     }
 }
 
-fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
+fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
+    let Options { mut trace, record, reach, tail } = options;
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -161,7 +167,7 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record: bool) -
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        let outcome = quorate_sim::run(spec, check, Options { trace, record, tail: 0 });
+        let outcome = quorate_sim::run(spec, check, Options { trace, record, reach, tail });
         (outcome, checks.tally())
     }));
     let took = began.elapsed();
@@ -215,7 +221,7 @@ mod tests {
     #[test]
     fn two_runs_that_differ_are_a_failure() {
         let spec = spec_of(3, None).unwrap();
-        let mut ran = run_ways(&spec, Connections::Both, true, None);
+        let mut ran = run_ways(&spec, Connections::Both, true, Options::default());
         assert_eq!(ran.verdict, "pass");
         let other = run(&spec_of(4, None).unwrap(), None, false);
         compare(&mut ran, &other, "typed");

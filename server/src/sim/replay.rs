@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use quorate_sim::RunSpec;
 use quorate_sim::exhaust::Choices;
 use quorate_sim::scenario::Scenario;
+use quorate_sim::{Options, RunSpec};
 
 use super::args::{Replay, Run};
 use super::one::{self, Connections, Ran};
@@ -49,7 +49,7 @@ pub fn run(options: &Run) -> SimExit {
     let connections = options.common.connections;
     let mut line = |text: &str| println!("{text}");
     let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
-    let ran = one::run_ways(&spec, connections, false, trace);
+    let ran = one::run_ways(&spec, connections, false, Options { trace, reach: options.reach, ..Options::default() });
     spec.network.typed = connections == Connections::Typed;
     let file = save_failure(&ran, &spec, &options.common.out);
     if let Some(save) = &options.save {

@@ -205,6 +205,7 @@ impl World<'_> {
         let Some(i) = self.plans.active.iter().position(|f| f.id == id) else { return };
         let fault = self.plans.active.remove(i);
         self.end_fault(&fault);
+        self.note_wrong();
         self.rearm();
     }
 
@@ -321,6 +322,7 @@ impl World<'_> {
             self.queue.push(self.now, Plan::Drain { host: n as u32, life });
         }
         self.replan(n);
+        self.note_wrong();
         self.rearm();
     }
 
@@ -329,6 +331,7 @@ impl World<'_> {
         for fault in std::mem::take(&mut self.plans.active) {
             self.end_fault(&fault);
         }
+        self.note_wrong();
         self.rearm();
     }
 

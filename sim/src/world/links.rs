@@ -435,8 +435,12 @@ impl World<'_> {
         let host = receiver.host as usize;
         let same = self.nodes[host].life == receiver.life;
         let (bytes, messages) = (chunk.bytes(), chunk.messages());
-        if bytes.is_empty() || !same || !self.net.get(id).is_some_and(|c| c.ends[1 - d].alive) {
+        let Some(port) = self.net.get(id).filter(|c| c.ends[1 - d].alive).map(|c| c.port) else { return };
+        if bytes.is_empty() || !same {
             return;
+        }
+        if let Some(reach) = &mut self.watcher.reach {
+            reach.read(host, port, bytes);
         }
         self.typed += messages.len() as u64;
         let event = match messages {
