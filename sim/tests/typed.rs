@@ -37,9 +37,10 @@ fn damaged_connections_do_the_same() {
     use FaultKind::{Bounded, Clog, Corrupt, Cut, Duplicate, Garbage, Lose, NewestFirst, Replay, SlowReceiver};
     for kind in [Bounded, Clog, Corrupt, Cut, Duplicate, Garbage, Lose, NewestFirst, Replay, SlowReceiver] {
         let mut effective = 0;
-        for seed in 0..3 {
+        for seed in 0..5 {
             let mut spec = RunSpec { seed, ..RunSpec::default() };
             spec.faults.swarm = false;
+            spec.faults.hostile = true;
             spec.faults.generate = vec![Generator::new(kind, 3600)];
             // Slow and busy, so that much is under way.
             spec.network.delay = Dist::Exp { min_us: 1000, mean_us: 20_000 };

@@ -87,7 +87,7 @@ fsync may end next, and a client may write, a server lose its power (with all or
 connection break: all orders of that are tried, each state once, with the checks of the other runs. Elections are no choice (what
 they send arrives at once), and time stands still while anything is under way, unless a lapse is spent on it.
 
-First with no crash, then with one, up to --crashes; a search that --budget ends says how much of the tree of choices it has covered
+First with no crash, then with one, up to --crashes, each with its part of --budget; a search that the time ends says how much of the tree of choices it has covered
 (if what is below each choice of a state weighs the same), 100 % only when nothing is left. A state takes about 20 bytes of memory.
 
 What is found is shortened and written as a list of choices, which `quorate sim replay` makes again, with --trace step by step.

@@ -91,7 +91,7 @@ pub struct Round {
 
 fn percent(covered: f64) -> String {
     let percent = covered * 100.0;
-    if percent >= 0.01 { format!("{percent:.2} %") } else { format!("{percent:.1e} %") }
+    if percent >= 0.01 || percent <= 0.0 { format!("{percent:.2} %") } else { format!("{percent:.1e} %") }
 }
 
 fn name(bounds: &Bounds) -> String {
@@ -235,10 +235,16 @@ pub fn exhaust(options: &Exhaust) -> SimExit {
         return usage(&e);
     }
     let Exhaust { servers, writes, crashes, cuts, lapses, .. } = *options;
-    let until = options.budget.map(|budget| Instant::now() + budget);
+    let end = options.budget.map(|budget| Instant::now() + budget);
     let stop = Stop::on_signals();
-    // With few crashes first: those spaces are small, and what is broken in them is easily seen.
-    for crashes in 0..=crashes {
+    // With few crashes first: those spaces are small, and what is broken in them is easily seen. Each has its part of what is left
+    // of the time.
+    let most = crashes;
+    for crashes in 0..=most {
+        let until = end.map(|end| {
+            let now = Instant::now();
+            now + end.saturating_duration_since(now) / (most - crashes + 1)
+        });
         let bounds = Bounds { servers, writes, crashes, cuts, lapses };
         let mut round = round(bounds, mutant, usize::from(options.jobs), until, &stop);
         round.save(&options.common.out);
@@ -251,7 +257,6 @@ pub fn exhaust(options: &Exhaust) -> SimExit {
             Some("panic") => return SimExit::Panic,
             Some(_) => return SimExit::Violation,
             None if stop.is_set() => return SimExit::Stopped,
-            None if !round.complete => break,
             None => {}
         }
     }

@@ -2,9 +2,9 @@
 
 mod links;
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::VecDeque;
 use std::hash::Hasher as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -202,7 +202,7 @@ impl State {
                     self.attach(node);
                 }
                 let bytes = self.with_client(|client, now, tell| client.write(now, tell));
-                self.from_client(&bytes);
+                self.client_says(&bytes);
             }
             Choice::Crash { node, keep } => {
                 self.left.crashes -= 1;
@@ -321,7 +321,7 @@ impl State {
                 }
                 let answer = self.with_client(|client, now, tell| client.bytes(node, now, &bytes, tell));
                 match answer {
-                    Some(bytes) => self.from_client(&bytes),
+                    Some(bytes) => self.client_says(&bytes),
                     None => self.detach(),
                 }
             }

@@ -37,6 +37,8 @@ const FIRST: &[&str] = &[
     "do",
     "op",
     "path",
+    "from",
+    "to",
     "verdict",
     "dist",
     "generate",

@@ -43,7 +43,7 @@ impl Shrinker<'_> {
         }
         if s.permille(500) {
             let faults = &mut spec.faults.explicit;
-            let left = s.below(faults.len().min(4) as u64 + 1) as usize;
+            let left = s.log_between(1, faults.len() as u64 + 1) as usize - 1;
             thin(faults, left, s);
         }
         super::lists::mend(&mut spec);

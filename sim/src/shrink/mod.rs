@@ -86,8 +86,9 @@ impl Shrinker<'_> {
         self.settings();
         self.seeds = 8;
         self.by_clock();
+        self.late_start();
         self.servers();
-        self.lottery(500);
+        self.lottery(3_000);
     }
 
     fn is_small(&self) -> bool {

@@ -1,9 +1,14 @@
 //! When things happen and how long they hold: sooner, shorter, at even instants, after effects.
 
+use std::collections::BTreeMap;
+
 use super::Shrinker;
 use crate::effect::Effect;
 use crate::rng::Stream;
-use crate::spec::{At, RunSpec, When};
+use crate::spec::{At, ExplicitOp, RunSpec, When};
+
+/// Servers have elected one of them by then, if nothing goes wrong.
+const STARTED_US: u64 = 400_000;
 
 /// Holds that are tried, ms, before halves of what there is.
 const HOLDS: &[i64] = &[100, 500, 1000, 2000, 4000];
@@ -120,7 +125,6 @@ impl Shrinker<'_> {
     pub(super) fn rounded(&mut self) {
         let tick_us = (self.best.timing.tick_ms * 1000).max(1) as u64;
         for i in 0..self.best.faults.explicit.len() + self.best.workload.explicit.len() {
-            let tick = self.best.timing.tick_ms;
             let mut copy = self.best.clone();
             let Some(At::Us { us }) = instants(&mut copy).nth(i).map(|at| at.clone()) else { continue };
             let set = |at: At| {
@@ -134,7 +138,6 @@ impl Shrinker<'_> {
             let even = [10_000, 1000].map(|unit| set(At::Us { us: us / unit * unit }));
             let done = us % 10_000 == 0;
             let candidates = whole.into_iter().chain(even.into_iter().filter(|_| !done)).collect();
-            debug_assert!(tick > 0, "validated");
             self.attempt(candidates);
         }
     }
@@ -164,6 +167,41 @@ impl Shrinker<'_> {
             }
             self.attempt(candidates);
         }
+    }
+
+    /// The start is cut: what happens in the last so many milliseconds happens soon after the servers have started.
+    pub(super) fn end_only(&self, last_ms: i64) -> RunSpec {
+        let end_ms = self.outcome.violation.as_ref().map_or(self.outcome.end_ms, |v| v.at_ms);
+        let from = (end_ms - last_ms).max(0) as u64 * 1000;
+        let tick = self.best.timing.tick_ms;
+        let Some(by) = from.checked_sub(STARTED_US) else { return self.best.clone() };
+        self.with(|spec| {
+            spec.faults.explicit.retain_mut(|f| {
+                let struck = self.outcome.struck.get(&f.id).map(|s| s.us);
+                if let (At::Effect { .. }, Some(us)) = (&f.at, struck) {
+                    f.at = At::Us { us };
+                }
+                start_us(&f.at, tick).is_none_or(|us| us >= from)
+            });
+            // Where each client was before is where it begins.
+            let mut homes = BTreeMap::new();
+            spec.workload.explicit.retain(|op| {
+                let early = start_us(&op.at, tick).is_some_and(|us| us < from);
+                if early && op.op == "attach" {
+                    homes.insert(op.client, ExplicitOp { at: At::Tick { tick: 0 }, ..op.clone() });
+                }
+                !early
+            });
+            sooner(spec, from, by);
+            spec.workload.explicit.splice(0..0, homes.into_values());
+            super::lists::mend(spec);
+        })
+    }
+
+    /// Only the last seconds, or less.
+    pub(super) fn late_start(&mut self) {
+        let candidates = [500, 1000, 2000, 4000, 8000, 16_000].map(|ms| self.end_only(ms));
+        self.attempt(candidates.into());
     }
 
     /// Numbers of effects of any kind change with everything that is left out: faults that wait for one strike at the instant of

@@ -91,7 +91,7 @@ impl State {
         let link = self.machine(n).accept();
         self.step(n, Input::Link { link, event: LinkEvent::Opened { port: Port::Client, remote: remote(n) } });
         let bytes = self.client.connected(n, link);
-        self.from_client(&bytes);
+        self.client_says(&bytes);
     }
 
     pub(super) fn detach(&mut self) {
@@ -100,7 +100,7 @@ impl State {
         self.step(n, Input::Link { link, event: LinkEvent::Closed });
     }
 
-    pub(super) fn from_client(&mut self, bytes: &[u8]) {
+    pub(super) fn client_says(&mut self, bytes: &[u8]) {
         if let Some((n, link)) = self.client.at
             && !bytes.is_empty()
         {
