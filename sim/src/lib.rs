@@ -22,6 +22,7 @@ pub mod initial;
 pub mod json_position;
 pub mod model;
 pub mod observe;
+pub mod report;
 pub mod rng;
 pub mod scenario;
 pub mod spec;
@@ -34,10 +35,14 @@ pub use world::run;
 /// How a run is driven; nothing in it changes what happens.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// Gets each line of the trace.
+    /// Gets each line of the trace; [`report::HEADER`] names its columns.
     pub trace: Option<&'a mut dyn FnMut(&str)>,
     /// Keep the clients' operations in [`Outcome::ops`].
     pub record_ops: bool,
     /// Keep so many last lines of the trace in [`Outcome::tail`].
     pub tail: usize,
+    /// The trace has lines for messages too.
+    pub messages: bool,
+    /// Gets the facts of the run.
+    pub picture: Option<&'a mut report::Picture>,
 }

@@ -8,6 +8,7 @@ use quorate_core::event::Port;
 use crate::network::Block;
 use crate::observe::{Down, Obs, Verdict, Violation};
 use crate::queue::{Micros, Plan};
+use crate::report::{Earlier, Kind};
 use crate::rng::{Purpose, Stream};
 use crate::spec::Core;
 use crate::world::World;
@@ -105,7 +106,6 @@ impl World<'_> {
         }
         self.rearm();
         self.watcher.tell(Obs::Healed { core: &core });
-        self.watcher.line(format_args!("##"), format_args!("healed: {}", crate::fault::names(&core)));
         self.progress = Progress { core, healed_at: self.now, ..Progress::default() };
     }
 
@@ -234,6 +234,7 @@ impl World<'_> {
             at_ms: 0,
             node: None,
             text: format!("client {} gets no answer to its closeSession; but the core is whole", waiting + 1),
+            earlier: Some(Earlier { kind: Kind::Healed, node: None, number: None }),
         })
     }
 

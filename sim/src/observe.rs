@@ -8,6 +8,7 @@ use quorate_core::ids::{Millis, SessionId, Zxid};
 use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{EventKind, Request, Response};
 
+use crate::report::Earlier;
 use crate::spec::Explicit;
 
 /// One thing that happened, in the order in which it happened.
@@ -221,6 +222,8 @@ pub struct Violation {
     pub node: Option<usize>,
     /// Both contradicting facts, in words.
     pub text: String,
+    /// How to find the second of them among the facts of the run.
+    pub earlier: Option<Earlier>,
 }
 
 /// What watches a run.

@@ -7,10 +7,12 @@ use std::path::Path;
 use quorate_core::event::{Action, Input, LinkEvent, Outbox};
 use quorate_core::ids::Now;
 use quorate_core::peer::Peer;
+use quorate_sim::report::Picture;
 use serde::Serialize;
 
 use super::digest::Digest;
 use super::format::{Begins, Call};
+use super::lane::Lane;
 use super::read::{Recording, Step};
 use crate::version;
 
@@ -59,8 +61,14 @@ pub fn is_recording(bytes: &[u8]) -> bool {
     bytes.starts_with(b"QUORATE-RECORD")
 }
 
-/// Replays the bytes of a recording; `trace` gets a line for each step and each action. `Err`: it cannot be read at all.
-pub fn replay(bytes: &[u8], build: u64, mut trace: Option<&mut dyn FnMut(&str)>) -> Result<Replayed, String> {
+/// Replays the bytes of a recording; `trace` gets a line for each step and each action, `picture` the facts of the server's one
+/// lane. `Err`: it cannot be read at all.
+pub fn replay(
+    bytes: &[u8],
+    build: u64,
+    mut trace: Option<&mut dyn FnMut(&str)>,
+    picture: Option<&mut Picture>,
+) -> Result<Replayed, String> {
     let mut recording = Recording::open(bytes)?;
     let header = &recording.header;
     let mut out = Replayed {
@@ -96,6 +104,7 @@ pub fn replay(bytes: &[u8], build: u64, mut trace: Option<&mut dyn FnMut(&str)>)
         ));
     }
     let began = header.now;
+    let mut lane = Lane::new(picture);
     let mut peer = stepped.then(|| Peer::new(header.config.clone(), header.now));
     let (mut outbox, mut digest) = (Outbox::new(), Digest::new());
     let mut line = |text: &str| {
@@ -107,6 +116,7 @@ pub fn replay(bytes: &[u8], build: u64, mut trace: Option<&mut dyn FnMut(&str)>)
         out.steps += 1;
         out.took_ms = step.now.mono_ms - began.mono_ms;
         line(&format!("{:>8} ms  {}", out.took_ms, call_text(&step.call)));
+        lane.call(out.took_ms, &step.call);
         let Some(peer) = &mut peer else { continue };
         let (now, expected) = (step.now, step.answer);
         let text = call_text(&step.call);
@@ -119,6 +129,7 @@ pub fn replay(bytes: &[u8], build: u64, mut trace: Option<&mut dyn FnMut(&str)>)
         }
         for action in outbox.actions() {
             line(&format!("             {}", action_text(action, &outbox)));
+            lane.action(action, &outbox);
         }
         let answer = (!outbox.actions().is_empty()).then(|| {
             digest.actions(&outbox);
@@ -232,7 +243,7 @@ mod tests {
     }
 
     fn with(header: &Header, behind: &[u8]) -> Replayed {
-        replay(&[&header.encode()[..], behind].concat(), build(), None).unwrap()
+        replay(&[&header.encode()[..], behind].concat(), build(), None, None).unwrap()
     }
 
     #[test]
@@ -271,11 +282,11 @@ mod tests {
         let (header, _) = recorded("refused");
         let bytes = header.encode();
         for bad in [&bytes[..10], &bytes[..20], &bytes[..bytes.len() - 1]] {
-            assert!(replay(bad, 0, None).is_err());
+            assert!(replay(bad, 0, None, None).is_err());
         }
         let mut other_format = bytes;
         other_format[15] = 2;
         assert!(is_recording(&other_format));
-        assert!(replay(&other_format, 0, None).unwrap_err().contains("format"));
+        assert!(replay(&other_format, 0, None, None).unwrap_err().contains("format"));
     }
 }

@@ -122,7 +122,7 @@ fn compare(ran: &mut Ran, again: &Ran) {
     if first != second {
         let text = format!("the first run: {first}; but the second run of this seed: {second}");
         ran.verdict = "determinism";
-        ran.violation = Some(Violation { invariant: "determinism", at_ms: 0, node: None, text });
+        ran.violation = Some(Violation { invariant: "determinism", at_ms: 0, node: None, text, earlier: None });
     }
 }
 
@@ -229,6 +229,12 @@ fn take(ran: &Ran, options: &Fuzz, totals: &mut Summary) {
     let mutant = options.common.mutant.as_deref();
     let Ok(spec) = one::spec_of(ran.seed, mutant) else { return };
     let file = replay::save_failure(ran, &spec, &options.common.out);
+    if options.html && ran.failed() {
+        let picture = replay::file_of(&options.common.out, ran.seed, mutant).with_extension("html");
+        if !replay::draw(&spec, &picture) {
+            eprintln!("seed {} has no picture", ran.seed);
+        }
+    }
     totals.add(ran, &spec, file.as_ref().map(|f| f.display().to_string()));
     if options.common.json {
         print(&report::json(ran, mutant, file.as_deref(), None));

@@ -7,6 +7,7 @@ pub mod fuzz;
 pub mod merge;
 pub mod mutants;
 pub mod one;
+pub mod picture;
 pub mod replay;
 pub mod report;
 

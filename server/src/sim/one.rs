@@ -60,18 +60,23 @@ impl Ran {
 
 /// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, and must be the same.
 pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
-    let mut ran = once(spec, trace, record_ops);
+    run_seen(spec, Options { trace, record_ops, ..Options::default() })
+}
+
+/// The same for whoever wants to see more of it.
+pub fn run_seen(spec: &RunSpec, options: Options<'_>) -> Ran {
+    let mut ran = once(spec, options);
     if !spec.checks.twice || ran.failed() {
         return ran;
     }
-    let again = once(spec, None, false);
+    let again = once(spec, Options::default());
     let digest = |ran: &Ran| ran.outcome.as_ref().map_or(0, |o| o.digest);
     let (first, second) = (digest(&ran), digest(&again));
     ran.took += again.took;
     if first != second {
         let text = format!("the same run again has digest {second:#018x}; but the first time it was {first:#018x}");
         let at_ms = ran.outcome.as_ref().map_or(0, |o| o.end_ms);
-        let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text };
+        let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text, earlier: None };
         if let Some(outcome) = &mut ran.outcome {
             outcome.verdict = Verdict::Violation;
             outcome.violation = Some(violation.clone());
@@ -81,7 +86,8 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record_ops: bool
     ran
 }
 
-fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: bool) -> Ran {
+fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
+    let Options { mut trace, record_ops, tail, messages, mut picture } = options;
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -94,7 +100,8 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: boo
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        let outcome = quorate_sim::run(spec, check, Options { trace, record_ops, tail: 0 });
+        let picture = picture.as_deref_mut();
+        let outcome = quorate_sim::run(spec, check, Options { trace, record_ops, tail, messages, picture });
         (outcome, checks.tally())
     }));
     let took = began.elapsed();
@@ -111,7 +118,7 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record_ops: boo
         }
         Err(_) => {
             let text = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "a panic".into());
-            let violation = Violation { invariant: "panic", at_ms: 0, node: None, text };
+            let violation = Violation { invariant: "panic", at_ms: 0, node: None, text, earlier: None };
             let violation = Some(violation);
             Ran { seed: spec.seed, verdict: "panic", outcome: None, violation, reads: 0, writes: 0, took }
         }

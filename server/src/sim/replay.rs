@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use quorate_sim::RunSpec;
+use quorate_sim::report::{HEADER, Picture};
+use quorate_sim::{Options, RunSpec};
 use quorate_sim::scenario::Scenario;
 
-use super::args::{Replay, Run};
+use super::args::{Replay, Run, Shown};
 use super::one::{self, Ran};
-use super::{SimExit, report};
+use super::{SimExit, picture, report};
 use crate::recording;
 use crate::serve::print;
 
@@ -17,9 +18,30 @@ pub(super) fn usage(what: &str) -> SimExit {
     SimExit::Usage
 }
 
-fn traced(spec: &RunSpec, trace: bool, record_ops: bool) -> Ran {
+/// Runs a spec and shows what is wanted of it. `false`: a file could not be written.
+fn shown(spec: &RunSpec, name: &str, shown: &Shown, record_ops: bool) -> (Ran, bool) {
     let mut line = |text: &str| println!("{text}");
-    one::run(spec, trace.then_some(&mut line as &mut dyn FnMut(&str)), record_ops)
+    if shown.trace {
+        line(HEADER);
+    }
+    let mut picture = shown.html.as_ref().map(|_| Picture::default());
+    let trace = shown.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let messages = shown.messages;
+    let options = Options { trace, record_ops, messages, picture: picture.as_mut(), ..Options::default() };
+    let ran = one::run_seen(spec, options);
+    let drawn = picture.zip(shown.html.as_ref()).is_none_or(|(mut picture, file)| {
+        picture::write(file, &picture::About::of_run(name, spec, &ran), &mut picture)
+    });
+    (ran, drawn)
+}
+
+/// Runs a failing seed again to draw it. `false`: the file could not be written.
+#[must_use]
+pub fn draw(spec: &RunSpec, file: &Path) -> bool {
+    let mut facts = Picture::default();
+    let ran = one::run_seen(spec, Options { picture: Some(&mut facts), ..Options::default() });
+    let name = file.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    picture::write(file, &picture::About::of_run(&name, spec, &ran), &mut facts)
 }
 
 /// The file of a failing seed.
@@ -50,7 +72,7 @@ pub fn run(options: &Run) -> SimExit {
         Ok(spec) => spec,
         Err(e) => return usage(&e),
     };
-    let ran = traced(&spec, options.trace, false);
+    let (ran, drawn) = shown(&spec, &format!("seed {}", options.seed), &options.shown, false);
     let file = save_failure(&ran, &spec, &options.common.out);
     if let Some(save) = &options.save {
         report::save(&ran.scenario(&format!("seed-{}", options.seed), &spec), save);
@@ -60,7 +82,12 @@ pub fn run(options: &Run) -> SimExit {
     } else {
         print(&report::words(&ran, file.as_deref()));
     }
-    SimExit::of(ran.verdict)
+    drawn_or(drawn, SimExit::of(ran.verdict))
+}
+
+/// The exit code, unless a picture could not be written.
+fn drawn_or(drawn: bool, exit: SimExit) -> SimExit {
+    if drawn { exit } else { exit.worse(SimExit::Usage) }
 }
 
 /// `quorate sim replay`.
@@ -90,7 +117,7 @@ pub fn replay(options: &Replay) -> SimExit {
         }
         scenario.spec.mutant = Some(id.clone());
     }
-    let ran = traced(&scenario.spec, options.trace, options.freeze.is_some());
+    let (ran, drawn) = shown(&scenario.spec, &scenario.name, &options.shown, options.freeze.is_some());
     let differences = differences(&scenario, &ran);
     if let (Some(file), Some(outcome)) = (&options.freeze, &ran.outcome) {
         let mut frozen = scenario.clone();
@@ -110,7 +137,7 @@ pub fn replay(options: &Replay) -> SimExit {
         let text: String = differences.iter().map(|d| format!("  not as expected: {d}\n")).collect();
         print(if text.is_empty() { "  as expected\n" } else { &text });
     }
-    SimExit::of(ran.verdict)
+    drawn_or(drawn, SimExit::of(ran.verdict))
 }
 
 /// A recording of `quorate serve`.
@@ -120,8 +147,9 @@ fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
         return usage(&format!("{name}: a recording has no scenario to freeze"));
     }
     let mut line = |text: &str| println!("{text}");
-    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
-    let replayed = match recording::replay::replay(bytes, recording::build(), trace) {
+    let trace = options.shown.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let mut facts = options.shown.html.as_ref().map(|_| Picture::default());
+    let replayed = match recording::replay::replay(bytes, recording::build(), trace, facts.as_mut()) {
         Ok(replayed) => replayed,
         Err(e) => return usage(&format!("{name}: {e}")),
     };
@@ -130,12 +158,16 @@ fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
     } else {
         print(&replayed.words(&options.file));
     }
-    match replayed.verdict {
+    let drawn = facts.zip(options.shown.html.as_ref()).is_none_or(|(mut facts, file)| {
+        picture::write(file, &picture::About::of_recording(&options.file, &replayed), &mut facts)
+    });
+    let exit = match replayed.verdict {
         "diverged" => SimExit::Determinism,
         "panic" => SimExit::Panic,
         _ if replayed.flaw.is_some_and(|f| f.contains("damaged")) => SimExit::Usage,
         _ => SimExit::Clean,
-    }
+    };
+    drawn_or(drawn, exit)
 }
 
 /// What is not as the scenario expects of a run of its spec, in which a bug of `expect.mutants` may be planted.

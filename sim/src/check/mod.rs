@@ -31,6 +31,7 @@ use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
+use crate::report::{Earlier, Kind};
 use crate::spec::RunSpec;
 use clients::{Clients, Reply};
 use ghost::Ghost;
@@ -45,20 +46,27 @@ pub struct Broken {
     pub happened: String,
     /// What it contradicts.
     pub known: String,
+    /// When and where that was.
+    pub earlier: Option<Earlier>,
 }
 
 impl Broken {
     /// In words; when and where are the caller's to say.
     fn into_violation(self) -> Violation {
         let text = format!("{}; but {}", self.happened, self.known);
-        Violation { invariant: self.invariant, at_ms: 0, node: None, text }
+        Violation { invariant: self.invariant, at_ms: 0, node: None, text, earlier: self.earlier }
     }
 }
 
 type Checked = Result<(), Broken>;
 
 fn broken<T>(invariant: &'static str, happened: String, known: String) -> Result<T, Broken> {
-    Err(Broken { invariant, happened, known })
+    Err(Broken { invariant, happened, known, earlier: None })
+}
+
+/// The same, with the place where the known fact became one.
+fn broken_by<T>(invariant: &'static str, happened: String, known: String, earlier: Earlier) -> Result<T, Broken> {
+    Err(Broken { invariant, happened, known, earlier: Some(earlier) })
 }
 
 /// How much a run did: a run that did nothing proves nothing.
@@ -222,7 +230,8 @@ impl Checks {
         let s = &g.servers[n];
         if g.zxid(s.applied) != *applied {
             let second = format!("it has applied up to {}", g.zxid(s.applied));
-            return broken("D2", format!("recovery ends with a tree at {applied}"), second);
+            let earlier = Earlier::of(Kind::Applied, n);
+            return broken_by("D2", format!("recovery ends with a tree at {applied}"), second, earlier);
         }
         if !g.contains(s.durable, s.applied) {
             return broken(
@@ -277,7 +286,8 @@ impl Checks {
             && g.entry(at).copies < g.majority()
         {
             let second = format!("{} of {} voters have it durable", g.entry(at).copies, g.voters);
-            return broken("U1", format!("a client is told that {zxid} is done"), second);
+            let earlier = Earlier::about(Kind::Decided, zxid.0);
+            return broken_by("U1", format!("a client is told that {zxid} is done"), second, earlier);
         }
         Ok(())
     }

@@ -101,7 +101,6 @@ impl World<'_> {
     pub(crate) fn outside(&mut self, why: &'static str) {
         if !self.outside {
             self.outside = true;
-            self.watcher.line(format_args!("##"), format_args!("outside the guarantee: {why}"));
             self.watcher.tell(Obs::Outside { why });
         }
     }

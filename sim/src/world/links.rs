@@ -186,6 +186,7 @@ impl World<'_> {
     pub(super) fn send(&mut self, n: usize, link: LinkId, bytes: &[u8], shared: Option<&Bytes>) {
         let Some((id, side)) = self.nodes[n].find(link) else { return };
         let at = self.net.send(id, side as u8, self.now, bytes, shared);
+        self.tell_wire();
         self.arm(id, side, at);
         self.list_drain(n, id, side);
         if let Some(full) = self.net.burst.take() {
@@ -196,6 +197,7 @@ impl World<'_> {
     /// A client sends.
     pub(super) fn send_as_client(&mut self, id: ConnId, bytes: &[u8]) {
         let at = self.net.send(id, 0, self.now, bytes, None);
+        self.tell_wire();
         self.arm(id, 0, at);
     }
 
@@ -258,6 +260,7 @@ impl World<'_> {
     /// One side goes; the other learns it if `tell`.
     pub(crate) fn hang_up(&mut self, id: ConnId, side: usize, tell: bool) {
         let at = self.net.close(id, side, self.now, tell);
+        self.tell_wire();
         self.arm(id, side, at);
     }
 
@@ -391,6 +394,10 @@ impl World<'_> {
         if let Some(conn) = self.net.get(id) {
             conn.dirs[d].taken += chunk.bytes().len() as u64;
         }
+        if let Some(messages) = &mut self.net.messages {
+            messages.delivered(id.number(), d, chunk.bytes().len());
+            self.tell_wire();
+        }
         if (sender.host as usize) < self.servers() && sender.alive {
             self.list_drain(sender.host as usize, id, d);
         }
@@ -425,8 +432,12 @@ impl World<'_> {
         let Some(conn) = self.net.get(id) else { return };
         let had = !conn.dirs[d].chunks.is_empty() || conn.dirs[d].fin.is_some();
         conn.dirs[d].chunks.clear();
-        if sender.alive && had && !conn.silent {
-            let (from, to) = (conn.ends[1 - d].host, sender.host);
+        let (silent, from) = (conn.silent, conn.ends[1 - d].host);
+        if let Some(messages) = &mut self.net.messages {
+            messages.cut(id.number(), d, 0);
+        }
+        if sender.alive && had && !silent {
+            let to = sender.host;
             let delay = self.net.delay(from, to, self.now);
             let at = self.net.end_direction(id, 1 - d, self.now + delay);
             self.arm(id, 1 - d, at);
