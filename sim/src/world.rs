@@ -201,6 +201,7 @@ impl<'a> World<'a> {
             self.plans.took(id);
         }
         self.tell_wire();
+        (0..self.nodes.len()).for_each(|n| self.tell_unfinished(n));
         if let Some(reporter) = &mut self.watcher.reporter {
             reporter.took(self.plans.all_took());
         }
@@ -435,12 +436,24 @@ impl<'a> World<'a> {
         self.watcher.tell(Obs::Server { node: n, event });
     }
 
+    /// Disk operations under way will not come to an end: what is seen of them is told.
+    fn tell_unfinished(&mut self, n: usize) {
+        let Some(reporter) = &mut self.watcher.reporter else { return };
+        for lane in &self.nodes[n].lanes {
+            if let (Some(_), Some((_, op))) = (lane.due, lane.ops.front()) {
+                reporter.disk_cut(self.now, lane.began, n, op);
+            }
+        }
+    }
+
     /// A server's process ends. A [`Plan::Boot`] is the caller's.
     pub(crate) fn stop(&mut self, n: usize, how: Down<'_>) {
         let node = &mut self.nodes[n];
         if !node.is_up() {
             return;
         }
+        self.tell_unfinished(n);
+        let node = &mut self.nodes[n];
         self.watcher.digest.number(self.now ^ 0xdead ^ ((n as u64) << 48));
         let held = node.end();
         node.right_clock(self.now);

@@ -53,7 +53,7 @@ pub enum Kind {
     Mismatch,
     Closed,
     Note,
-    /// numbers: how long it took in µs, what (0 append, 1 fsync, 2 other, 3 read), 1 when it failed.
+    /// numbers: how long it took in µs, what (0 append, 1 fsync, 2 other, 3 read), 1 when it failed, 2 when it did not come to an end.
     Disk,
     /// numbers: fault.
     Fault,
@@ -73,9 +73,9 @@ pub enum Kind {
     Watch,
     /// numbers: message, receiver's lane, class, flags (1 repeated, 2 damaged).
     Sent,
-    /// numbers: message, how long it took in µs, newest zxid that it says is committed.
+    /// numbers: message, how long it took in µs, newest zxid that it says is committed, sender's lane.
     Received,
-    /// numbers: message.
+    /// numbers: message, receiver's lane.
     Lost,
     Violation,
     End,

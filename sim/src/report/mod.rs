@@ -79,7 +79,8 @@ impl<'a> Reporter<'a> {
             Who::Server(n) => self.servers.get(n as usize),
             _ => None,
         };
-        let line = standing::line(fact, standing);
+        let what = words::message(fact, self.servers.len());
+        let line = standing::line(fact, standing, &what);
         if let Some(trace) = &mut self.trace {
             trace(&line);
         }
@@ -124,6 +125,14 @@ impl<'a> Reporter<'a> {
     /// A disk operation that began at `began` is over.
     pub fn disk(&mut self, at: Micros, began: Micros, node: usize, op: &DiskOp, error: Option<&DiskError>) {
         self.fact(&words::disk(at, began, node, op, error));
+    }
+
+    /// A disk operation that began at `began` will not come to an end.
+    pub(crate) fn disk_cut(&mut self, at: Micros, began: Micros, node: usize, op: &DiskOp) {
+        let mut fact = words::disk(at, began, node, op, None);
+        fact.numbers[2] = 2;
+        fact.text += ", not done";
+        self.fact(&fact);
     }
 
     /// A fault that held is over.

@@ -82,10 +82,12 @@ impl Picture {
 
     /// One more.
     pub fn add(&mut self, fact: &Fact) {
-        let text = match self.numbers.get(fact.text.as_str()) {
+        // The message has its name where it was sent.
+        let text = if matches!(fact.kind, Kind::Received | Kind::Lost) { "" } else { fact.text.as_str() };
+        let text = match self.numbers.get(text) {
             Some(number) => *number,
             None => {
-                let (number, text) = (self.texts.len() as u32, Rc::<str>::from(fact.text.as_str()));
+                let (number, text) = (self.texts.len() as u32, Rc::<str>::from(text));
                 self.texts.push(text.clone());
                 self.numbers.insert(text, number);
                 number
@@ -163,7 +165,12 @@ impl Picture {
             let zxid = earlier.filter(|e| e.kind == Kind::Decided)?.number?;
             before.clone().find(|(_, f)| f.kind == Kind::Proposed && f.numbers[0] == zxid)
         };
-        let second = found.or_else(proposed).map(|(number, _)| *number);
+        // What has been durable since before the run begins with its recovery.
+        let recovered = || {
+            let node = earlier.filter(|e| matches!(e.kind, Kind::Durable | Kind::Logged | Kind::EpochCurrent))?.node?;
+            before.clone().find(|(_, f)| f.kind == Kind::Recovered && f.who == Who::Server(node as u32))
+        };
+        let second = found.or_else(proposed).or_else(recovered).map(|(number, _)| *number);
         self.broken = Some(Broken { at, violation: violation.clone(), first, second });
     }
 

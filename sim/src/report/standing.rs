@@ -82,7 +82,7 @@ impl Standing {
 
 /// A line of the trace.
 #[must_use]
-pub(super) fn line(fact: &Fact, standing: Option<&Standing>) -> String {
+pub(super) fn line(fact: &Fact, standing: Option<&Standing>, what: &str) -> String {
     let who = match fact.who {
         _ if fact.kind == Kind::Violation => "!!".to_owned(),
         Who::Server(n) => format!("s{}", n + 1),
@@ -102,5 +102,5 @@ pub(super) fn line(fact: &Fact, standing: Option<&Standing>) -> String {
         ),
         None => format!("{:<55}", ""),
     };
-    line + "  " + &fact.text
+    line + "  " + what
 }

@@ -4,6 +4,7 @@
 //! queued, delivered, cut or cleared, and the messages in it with it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use quorate_core::event::Port;
 use quorate_core::jute::Reader;
@@ -75,12 +76,13 @@ struct Direction {
     pending: VecDeque<Pending>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     message: u64,
     bytes: usize,
     sent_at: Micros,
     committed: i64,
+    label: Rc<str>,
 }
 
 #[derive(Debug)]
@@ -170,13 +172,14 @@ impl Wire {
         };
         let who = host(servers, from);
         let numbers = [message as i64, i64::from(to), class as i64, flags];
+        let label = Rc::from(text.as_str());
         self.facts.push(Fact { at, who, kind: Kind::Sent, numbers, text });
         match fate {
             Fate::Queued { bytes, .. } if bytes > 0 => {
-                let pending = Pending { message, bytes, sent_at: at, committed: said.committed };
+                let pending = Pending { message, bytes, sent_at: at, committed: said.committed, label };
                 c.directions[dir].pending.push_back(pending);
             }
-            _ => self.facts.push(lost(servers, at, from, message)),
+            _ => self.facts.push(lost(servers, at, [from, to], message, &label)),
         }
     }
 
@@ -184,7 +187,7 @@ impl Wire {
     pub fn delivered(&mut self, conn: u64, dir: usize, bytes: usize) {
         let (servers, at) = (self.servers, self.now);
         let Some(c) = self.conns.get_mut(&conn) else { return };
-        let to = c.hosts[1 - dir];
+        let [from, to] = [c.hosts[dir], c.hosts[1 - dir]];
         let mut left = bytes;
         let pending = &mut c.directions[dir].pending;
         while let Some(first) = pending.front_mut() {
@@ -194,8 +197,9 @@ impl Wire {
             if first.bytes > 0 {
                 break;
             }
-            let numbers = [first.message as i64, (at - first.sent_at) as i64, first.committed, 0];
-            let fact = Fact { at, who: host(servers, to), kind: Kind::Received, numbers, text: String::new() };
+            let numbers = [first.message as i64, (at - first.sent_at) as i64, first.committed, i64::from(from)];
+            let text = first.label.to_string();
+            let fact = Fact { at, who: host(servers, to), kind: Kind::Received, numbers, text };
             self.facts.push(fact);
             pending.pop_front();
         }
@@ -205,14 +209,14 @@ impl Wire {
     pub fn cut(&mut self, conn: u64, dir: usize, keep: usize) {
         let (servers, at) = (self.servers, self.now);
         let Some(c) = self.conns.get_mut(&conn) else { return };
-        let from = c.hosts[dir];
+        let hosts = [c.hosts[dir], c.hosts[1 - dir]];
         let mut left = keep;
         let facts = &mut self.facts;
         c.directions[dir].pending.retain_mut(|p| {
             p.bytes = p.bytes.min(left);
             left -= p.bytes;
             if p.bytes == 0 {
-                facts.push(lost(servers, at, from, p.message));
+                facts.push(lost(servers, at, hosts, p.message, &p.label));
             }
             p.bytes > 0
         });
@@ -242,9 +246,9 @@ const fn host(servers: u32, host: u32) -> Who {
     if host < servers { Who::Server(host) } else { Who::Client(host - servers) }
 }
 
-fn lost(servers: u32, at: Micros, from: u32, message: u64) -> Fact {
-    let numbers = [message as i64, 0, 0, 0];
-    Fact { at, who: host(servers, from), kind: Kind::Lost, numbers, text: String::new() }
+fn lost(servers: u32, at: Micros, [from, to]: [u32; 2], message: u64, label: &str) -> Fact {
+    let numbers = [message as i64, i64::from(to), 0, 0];
+    Fact { at, who: host(servers, from), kind: Kind::Lost, numbers, text: label.into() }
 }
 
 impl Conn {
@@ -302,14 +306,13 @@ fn election(bytes: &[u8], dir: usize, reading: &mut Reading, said: &mut Said) ->
     said.say(Class::Election, || match Notification::decode(body) {
         Ok(Some(n)) => {
             let state = match n.state {
-                VoterState::Looking => "looking",
-                VoterState::Following => "following",
-                VoterState::Leading => "leading",
-                VoterState::Observing => "observing",
+                VoterState::Looking => "",
+                VoterState::Following => " (following)",
+                VoterState::Leading => " (leading)",
+                VoterState::Observing => " (observing)",
             };
             let vote = &n.vote;
-            let zxid = zxid_text(vote.zxid);
-            format!("VOTE s{} {zxid} e{} r{} {state}", vote.leader, vote.epoch, n.round)
+            format!("VOTE s{} {} e{} round {}{state}", vote.leader, zxid_text(vote.zxid), vote.epoch, n.round)
         }
         _ => "?".into(),
     });

@@ -202,8 +202,24 @@ pub(super) fn disk(at: Micros, began: Micros, node: usize, op: &DiskOp, error: O
     if let Some(error) = error {
         text += &format!(": {error:?}");
     }
-    let numbers = [at.saturating_sub(began) as i64, what, i64::from(error.is_some()), 0];
+    // To find nothing is an answer, too.
+    let failed = error.is_some_and(|e| *e != DiskError::NotFound);
+    let numbers = [at.saturating_sub(began) as i64, what, i64::from(failed), 0];
     Fact { at, who: Who::Server(node as u32), kind: Kind::Disk, numbers, text }
+}
+
+/// A message in a line of the trace. `servers`: the lanes before those of clients.
+pub(super) fn message(fact: &Fact, servers: usize) -> String {
+    let lane = |number: i64| match number as usize {
+        n if n < servers => format!("s{}", n + 1),
+        n => format!("c{}", n - servers + 1),
+    };
+    match fact.kind {
+        Kind::Sent => format!("sends {} to {}", fact.text, lane(fact.numbers[1])),
+        Kind::Received => format!("gets {} from {}", fact.text, lane(fact.numbers[3])),
+        Kind::Lost => format!("{} to {} is lost", fact.text, lane(fact.numbers[1])),
+        _ => fact.text.clone(),
+    }
 }
 
 /// A request: its name and path.

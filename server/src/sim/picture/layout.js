@@ -43,19 +43,19 @@ Q.lanes = function (m, dense) {
   let y = 10;
   for (const lane of m.lanes) {
     let h;
-    if (lane.kind === 'client') h = big ? 16 + lane.rows * 15 : 10 + lane.rows * 7;
+    if (lane.kind === 'client') h = big ? 14 + lane.rows * 15 : 10 + lane.rows * 7;
     else if (lane.kind === 'outside') h = 44;
-    else h = big ? 118 : 44;
-    const row = { lane, y, h, life: lane.kind === 'server' ? (big ? y + 41 : y + 16) : lane.kind === 'client' ? y + h - 7 : y + h / 2 };
+    else h = big ? 103 : 44;
+    const row = { lane, y, h, life: lane.kind === 'server' ? (big ? y + 37 : y + 16) : lane.kind === 'client' ? y + h - 7 : y + h / 2 };
     if (lane.kind === 'server') {
-      row.band = big ? 17 : 9;
-      row.tracks = big ? y + 62 : y + 24;
-      row.track = big ? 10 : 3;
-      row.disk = big ? y + 104 : y + 37;
-      row.diskH = big ? 12 : 6;
+      row.band = big ? 16 : 9;
+      row.tracks = big ? y + 54 : y + 24;
+      row.track = big ? 9.5 : 3;
+      row.disk = big ? y + 92 : y + 37;
+      row.diskH = big ? 11 : 6;
     }
     out.rows[lane.i] = row;
-    y += h + (lane.kind === 'client' ? 6 : big ? 22 : 8);
+    y += h + (lane.kind === 'client' ? 6 : big ? 16 : 8);
   }
   out.height = y + 10;
   return out;

@@ -60,6 +60,9 @@ Q.load = function (about, raw) {
   m.short = m.messages.filter((x) => x.t1 - x.t0 <= Q.LONG);
   if (m.violation && m.violation.first === null) m.violation.first = violationEvent(m);
   m.boring = boring(m);
+  // Checks write zxids in hexadecimal; all else here is epoch.counter.
+  const plain = (text) => text.replace(/0x[0-9a-f]{9,}/g, (h) => m.byZxid.has(Number(h)) ? Q.zxid(Number(h)) : h).replace(/\b0x0\b/g, '0.0');
+  if (m.violation) for (const key of ['happened', 'known']) m.violation[key] = plain(m.violation[key]);
   return m;
 };
 // Messages under way for longer are looked for one by one.
@@ -172,7 +175,7 @@ function take(m, e, sent) {
     case 'expired': glyph('dot', m.text(e).replace(/:.*/, '')); break;
     case 'mismatch': glyph('warn', m.text(e)); break;
     case 'note': glyph('warn', m.text(e)); break;
-    case 'disk': lane.disk.push({ t0: at - a, t1: at, e, what: b, failed: c > 0 }); break;
+    case 'disk': lane.disk.push({ t0: at - a, t1: at, e, what: b, failed: c === 1, cut: c === 2 }); break;
     default: break;
   }
 }
@@ -253,11 +256,14 @@ function finish(m, lane) {
     return;
   }
   for (const op of lane.open.values()) Object.assign(op, { t1: m.end, result: 'no answer yet', ok: false, cut: true });
-  const ends = [];
+  const ends = [], last = [];
   for (const op of lane.ops) {
     let row = 0;
     while (row < 3 && ends[row] > op.t0) row++;
     op.row = row;
+    op.room = Infinity;
+    if (last[row]) last[row].room = op.t0;
+    last[row] = op;
     ends[row] = op.t1;
     lane.rows = Math.max(lane.rows, row + 1);
   }
