@@ -89,7 +89,10 @@ fn a_violation_is_linked_to_both_facts() {
     assert!(outcome.violation.is_some());
     let (facts, v) = (facts(&json), &json["violation"]);
     let fact = |key: &str| &facts[usize::try_from(v[key].as_u64().expect("a place")).expect("small")];
-    assert_eq!((&v["invariant"], &v["happened"], &v["known"]), (&"Z5".into(), &"it decides".into(), &"it has proposed".into()));
+    assert_eq!(
+        (&v["invariant"], &v["happened"], &v["known"]),
+        (&"Z5".into(), &"it decides".into(), &"it has proposed".into())
+    );
     let (first, second) = (fact("first"), fact("second"));
     assert_eq!((first.0.as_str(), second.0.as_str()), ("decided", "proposed"));
     assert_eq!(first.1[4], second.1[4], "of the same zxid");
@@ -118,7 +121,7 @@ fn a_line_of_the_trace_has_its_columns() {
         last = at;
         assert!(line.len() > what && line.as_bytes()[what - 1] == b' ' && line.as_bytes()[what] != b' ', "{line}");
         if !columns[1].starts_with('s') {
-            assert!(line[11..what].trim().is_empty(), "{line}");
+            assert!(line[15..what].trim().is_empty(), "{line}");
             continue;
         }
         assert!(columns[3].contains('/'), "{line}");
@@ -135,7 +138,9 @@ fn a_line_of_the_trace_has_its_columns() {
     assert_eq!(established.split_whitespace().collect::<Vec<_>>()[2..4], ["leading", "1/1"]);
     assert!(!lines.iter().any(|l| l.contains(" gets ")));
     let with = calm_trace(true);
-    for words in [" sends PROPOSAL 1.1 to s", " gets PROPOSAL 1.1 from s", " gets ACK 1.1 from s", " gets COMMIT 1.1 from s"] {
+    for words in
+        [" sends PROPOSAL 1.1 to s", " gets PROPOSAL 1.1 from s", " gets ACK 1.1 from s", " gets COMMIT 1.1 from s"]
+    {
         assert!(with.iter().any(|l| l.contains(words)), "{words}");
     }
 }

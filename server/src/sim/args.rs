@@ -50,12 +50,12 @@ const TRACE_HELP: &str = "Examples:
   quorate sim run --seed 7 --trace | grep ' s3 '     the life of one server
 
 A line of --trace is one transition; zxids are epoch.counter, columns are separated by blanks, `##` is the world, `!!` the violation:
-    1137.905 s4   leading         1/1     1.83     1.83      1.83    1.82  decides 1.83
+     602.680 s4   leading         1/1     1.39     1.39      1.38    1.38  has 1.39 durable
   virtual ms, who, role (down, recovering, looking, following, leading? until it has its quorum, leading, observing), acceptedEpoch and
   currentEpoch, the newest zxid in its log, durable, known to be committed, applied; then what happened.
   Lines of clients leave the columns of servers empty. --messages adds what is sent, received and lost.
 
---html keeps the newest 150,000 facts; what it has left out it says at the top.";
+--html keeps the newest 200,000 facts; what it has left out it says at the top.";
 
 const REPLAY_HELP: &str = "A recording (`quorate serve --record FILE`) holds what the core of a real server was told. Replaying it steps the same core with the
 same configuration, clocks and inputs; each step must ask for the same actions. Exit code 0: the same; 6: it diverged, and where;

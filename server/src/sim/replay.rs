@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use quorate_sim::report::{HEADER, Picture};
-use quorate_sim::{Options, RunSpec};
 use quorate_sim::scenario::Scenario;
+use quorate_sim::{Options, RunSpec};
 
 use super::args::{Replay, Run, Shown};
 use super::one::{self, Ran};

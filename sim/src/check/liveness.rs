@@ -30,7 +30,8 @@ impl Checks {
     #[must_use]
     pub fn owed(&self, core: &[usize], writing: bool) -> Option<Broken> {
         let g = &self.ghost;
-        let owes = |invariant, happened: String, known: String| Some(Broken { invariant, happened, known, earlier: None });
+        let owes =
+            |invariant, happened: String, known: String| Some(Broken { invariant, happened, known, earlier: None });
         // An epoch whose counter is used up ends.
         let enough = ELECTIONS + (self.commits - self.healed.commits).div_ceil(u64::from(g.epoch_len.max(1)));
         if self.healed.healed && self.terms - self.healed.terms > enough {

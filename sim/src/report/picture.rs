@@ -55,7 +55,7 @@ pub struct Picture {
 }
 
 /// Facts that make a file of some megabytes.
-const LIMIT: usize = 150_000;
+const LIMIT: usize = 200_000;
 
 impl Default for Picture {
     fn default() -> Self {

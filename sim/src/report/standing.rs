@@ -6,7 +6,7 @@ use super::fact::{Fact, Kind, Who, zxid_text};
 
 /// The columns of a line of the trace.
 pub const HEADER: &str =
-    "#  ms.us who  role        acc/cur   logged  durable committed applied  what (zxids are epoch.counter)";
+    "#    ms.us who  role        acc/cur   logged  durable committed applied  what (zxids are epoch.counter)";
 
 /// What a server has said of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,7 +89,7 @@ pub(super) fn line(fact: &Fact, standing: Option<&Standing>, what: &str) -> Stri
         Who::Client(n) => format!("c{}", n + 1),
         Who::World => "##".to_owned(),
     };
-    let mut line = format!("{:>5}.{:03} {who:<4} ", fact.at / 1000, fact.at % 1000);
+    let mut line = format!("{:>6}.{:03} {who:<4} ", fact.at / 1000, fact.at % 1000);
     line += &match standing {
         Some(s) => format!(
             "{:<10} {:>8} {:>8} {:>8} {:>9} {:>7}",

@@ -346,6 +346,9 @@ fn quorum(bytes: &[u8], up: &mut bool, reading: &mut Reading, said: &mut Said) -
         Ok(None) => return None,
         Err(_) => return unknown(reading, bytes),
     };
+    if !(kind::REQUEST..=kind::INFORM_AND_ACTIVATE).contains(&packet.kind) {
+        return unknown(reading, bytes);
+    }
     *reading = Reading::Messages;
     let class = match packet.kind {
         kind::PING => Class::Ping,

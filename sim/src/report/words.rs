@@ -44,18 +44,31 @@ pub(super) fn event(at: Micros, node: usize, event: &Event) -> Option<Fact> {
         Event::ElectionStarted { round, zxid, epoch } => (
             Kind::ElectionStarted,
             [*epoch, zxid.0, 0, 0],
-            format!("begins round {round} of an election: votes for itself with {} of {}", z(*zxid), epoch_text(*epoch)),
+            format!(
+                "begins round {round} of an election: votes for itself with {} of {}",
+                z(*zxid),
+                epoch_text(*epoch)
+            ),
         ),
         Event::Elected { leader, took_ms } => {
             (Kind::Elected, [leader.0, 0, 0, 0], format!("has found the leader s{leader} after {took_ms} ms"))
         }
-        Event::EpochAccepted(epoch) => (Kind::EpochAccepted, [*epoch, 0, 0, 0], format!("acceptedEpoch {epoch} is durable")),
-        Event::EpochCurrent(epoch) => (Kind::EpochCurrent, [*epoch, 0, 0, 0], format!("currentEpoch {epoch} is durable")),
+        Event::EpochAccepted(epoch) => {
+            (Kind::EpochAccepted, [*epoch, 0, 0, 0], format!("acceptedEpoch {epoch} is durable"))
+        }
+        Event::EpochCurrent(epoch) => {
+            (Kind::EpochCurrent, [*epoch, 0, 0, 0], format!("currentEpoch {epoch} is durable"))
+        }
         Event::EpochAcked(epoch) => (Kind::EpochAcked, [*epoch, 0, 0, 0], format!("sends ACKEPOCH of epoch {epoch}")),
         Event::SyncChosen { learner, kind, from, to } => (
             Kind::SyncChosen,
             [to.0, learner.0, 0, 0],
-            format!("synchronises s{learner} by {}: from {} to {}", format!("{kind:?}").to_uppercase(), z(*from), z(*to)),
+            format!(
+                "synchronises s{learner} by {}: from {} to {}",
+                format!("{kind:?}").to_uppercase(),
+                z(*from),
+                z(*to)
+            ),
         ),
         Event::NewLeaderAcked { epoch, last_logged } => (
             Kind::NewLeaderAcked,
@@ -72,9 +85,11 @@ pub(super) fn event(at: Micros, node: usize, event: &Event) -> Option<Fact> {
             [*epoch, applied.0, 0, 0],
             format!("is up to date in epoch {epoch} and serves, tree at {}", z(*applied)),
         ),
-        Event::Proposed { zxid, hash, record } => {
-            (Kind::Proposed, [zxid.0, 0, 0, 0], format!("proposes {}: {}, hash {hash:#x}", z(*zxid), record_words(record)))
-        }
+        Event::Proposed { zxid, hash, record } => (
+            Kind::Proposed,
+            [zxid.0, 0, 0, 0],
+            format!("proposes {}: {}, hash {hash:#x}", z(*zxid), record_words(record)),
+        ),
         Event::Logged { zxid, hash } => (Kind::Logged, [zxid.0, 0, 0, 0], format!("logs {}, hash {hash:#x}", z(*zxid))),
         Event::Durable(zxid) => (Kind::Durable, [zxid.0, 0, 0, 0], format!("has {} durable", z(*zxid))),
         Event::Acked(zxid) => (Kind::Acked, [zxid.0, 0, 0, 0], format!("acknowledges {}", z(*zxid))),
@@ -82,9 +97,11 @@ pub(super) fn event(at: Micros, node: usize, event: &Event) -> Option<Fact> {
         Event::Applied { zxid, digest, .. } => {
             (Kind::Applied, [zxid.0, 0, 0, 0], format!("applies {}, digest {digest:#x}", z(*zxid)))
         }
-        Event::TreeReplaced { zxid, digest } => {
-            (Kind::Replaced, [zxid.0, 0, 0, 0], format!("has a tree from a snapshot at {}, digest {digest:#x}", z(*zxid)))
-        }
+        Event::TreeReplaced { zxid, digest } => (
+            Kind::Replaced,
+            [zxid.0, 0, 0, 0],
+            format!("has a tree from a snapshot at {}, digest {digest:#x}", z(*zxid)),
+        ),
         Event::Truncated(zxid) => (Kind::Truncated, [zxid.0, 0, 0, 0], format!("has cut its log behind {}", z(*zxid))),
         Event::SnapshotTaken { zxid, bytes, .. } => {
             (Kind::Snapshot, [zxid.0, 0, 0, 0], format!("has a snapshot at {}, {bytes} bytes", z(*zxid)))
@@ -126,9 +143,7 @@ pub(super) fn observation(at: Micros, what: &Obs<'_>) -> Option<Fact> {
             (server(*node), Kind::Stopped, [0; 4], how)
         }
         Obs::Outside { why } => (Who::World, Kind::Outside, [0; 4], format!("outside the guarantee: {why}")),
-        Obs::Healed { core } => {
-            (Who::World, Kind::Healed, [0; 4], format!("healed: {}", crate::fault::names(core)))
-        }
+        Obs::Healed { core } => (Who::World, Kind::Healed, [0; 4], format!("healed: {}", crate::fault::names(core))),
         Obs::Attached { client: c, node, session, timeout_ms, fresh, .. } => {
             let how = if *fresh { "new" } else { "resumed" };
             let text = format!("is attached to s{} with session {session} ({how}), timeout {timeout_ms} ms", node + 1);

@@ -6,6 +6,8 @@ Q.CHAR = 6.63;
 Q.CHAR_SMALL = 5.42;
 // So many arrows in view are still arrows to the eye; of more only the slow and the lost ones are drawn.
 Q.ARROWS = 5000;
+// While the view moves and frames are slow, so many arrows stand for all.
+Q.LIGHT = 250;
 
 Q.colours = function () {
   const css = getComputedStyle(document.documentElement);
@@ -57,8 +59,8 @@ Q.draw = function (v) {
     if (row.lane.kind === 'client') drawClient(f, row);
     else if (row.lane.kind === 'server') drawServer(f, row);
   }
-  Q.drawFaultExtents(f, rows);
   drawMessages(f);
+  Q.drawFaultExtents(f, rows);
   for (const row of rows) Q.drawGlyphs(f, row);
   Q.drawVeil(f, rows);
   Q.drawViolation(f);
@@ -167,9 +169,13 @@ function tracks(f, row) {
   ctx.textBaseline = 'middle';
   row.lane.marks.forEach((list, k) => {
     const y = f.y(row.tracks) + k * row.track;
+    let drawn = -1;
     for (const [mark, end] of steps(list, f, Infinity)) {
       const a = Math.max(f.left, f.x(mark.t)), b = end === Infinity ? Math.min(f.right, f.x(f.m.end)) : Math.min(f.right, f.x(end));
       if (mark.z <= 0 || b < a) continue;
+      // Of many in one pixel one is enough.
+      if (b - a < 0.5 && Math.floor(a) === drawn) continue;
+      drawn = Math.floor(a);
       const bright = !f.v.zxid || f.v.zxid === mark.z;
       ctx.globalAlpha = bright ? 1 : 0.15;
       ctx.fillStyle = epochColours(C, mark.z)[mark.z % 2];
@@ -186,11 +192,14 @@ function tracks(f, row) {
 
 function disk(f, row) {
   const { ctx, C } = f, y = f.y(row.disk), h = row.diskH, list = row.lane.disk;
+  let drawn = -1;
   let i = Math.max(0, Q.lower(list, f.t0, (d) => d.t1));
   for (; i < list.length; i++) {
     const d = list[i];
     if (d.t0 > f.t1) { if (d.t1 - d.t0 < 2e6 && d.t1 > f.t1 + 5e6) break; continue; }
     const a = f.x(d.t0), b = Math.max(f.x(d.t1), a + 3);
+    if (b <= drawn && !d.failed && !d.cut && d.what !== 9) continue;
+    drawn = Math.ceil(b) + 0.5;
     ctx.globalAlpha = f.strong(d.e) ? 1 : 0.18;
     const colour = f.seen(d.e) ? C.text : C.grey;
     ctx.fillStyle = ctx.strokeStyle = d.failed ? C.red : colour;
@@ -348,6 +357,7 @@ function visible(f) {
   };
   for (let i = Q.lower(m.short, f.t0 - Q.LONG, (x) => x.t0); i < m.short.length && m.short[i].t0 <= f.t1; i++) if (inView(m.short[i])) out.push(m.short[i]);
   v.crowd = out.length;
+  if (v.light && out.length > Q.LIGHT) return out.filter((x, i) => x.lost || i % Math.ceil(out.length / Q.LIGHT) === 0);
   const kept = out.length > Q.ARROWS ? out.filter((x) => x.lost || x.flags) : out;
   for (const x of m.long) {
     if (x.t0 > f.t1) break;
@@ -380,11 +390,14 @@ function drawMessages(f) {
     ctx.globalAlpha = b.strong ? (list.length > 1500 ? 0.6 : 0.9) : 0.22;
     ctx.lineWidth = b.cls === 4 ? 0.7 : 1.2;
     ctx.setLineDash(b.dashed ? [5, 3] : []);
-    ctx.beginPath();
-    for (const [x0, y0, x1, y1] of b.list) { ctx.moveTo(x0, y0); ctx.lineTo(x1, y1); }
-    ctx.stroke();
+    // One path for a few at a time: a path of a thousand long lines is slow to fill.
+    for (let i = 0; i < b.list.length; i += 8) {
+      ctx.beginPath();
+      for (const [x0, y0, x1, y1] of b.list.slice(i, i + 8)) { ctx.moveTo(x0, y0); ctx.lineTo(x1, y1); }
+      ctx.stroke();
+    }
     ctx.setLineDash([]);
-    if (list.length <= 2500) {
+    if (list.length <= 2500 && !v.light) {
       ctx.beginPath();
       for (const [x0, y0, x1, y1, arrives] of b.list) if (arrives) head(ctx, x0, y0, x1, y1);
       ctx.fill();
@@ -392,7 +405,8 @@ function drawMessages(f) {
     for (const [x0, y0, x1, y1, arrives, msg] of b.list) if (msg.lost) cross(ctx, x1, y1, 4, b.strong ? C.red : C.grey, 1.7);
     ctx.globalAlpha = 1;
   }
-  if (list.length <= 1200) for (const l of labelled) label(f, ...l);
+  // Where many go together those are named that say something new.
+  if (list.length <= 1200 && !v.light) for (const l of labelled) if (list.length < 300 || l[4].lost || !/^(ACK|COMMIT|INFORM|reply|UPTODATE)/.test(l[4].text)) label(f, ...l);
 }
 
 function head(ctx, x0, y0, x1, y1) {
@@ -406,7 +420,7 @@ function head(ctx, x0, y0, x1, y1) {
 const LATE = 20000;
 
 function label(f, x0, y0, x1, y1, msg) {
-  if (Math.abs(y1 - y0) < 20) return;
+  if (Math.abs(y1 - y0) < 20 || /^\d+ bytes$/.test(msg.text)) return;
   let text = msg.text;
   const late = msg.e1 >= 0 && !msg.lost && msg.t1 - msg.t0 > LATE;
   if (text.length > 34) text = text.slice(0, 33) + '…';

@@ -9,7 +9,7 @@
     sx: 0, sy: 0, w: 0, h: 0, dpr: 1, top: Q.AXIS, folded: true,
   };
   const app = { v, m };
-  let hits = [], planned = false;
+  let hits = [], planned = false, moving = false, cost = 0;
 
   function theme(dark) {
     document.documentElement.classList.toggle('dark', dark);
@@ -49,7 +49,11 @@
       planned = false;
       v.sx = scroller.scrollLeft;
       v.sy = scroller.scrollTop;
+      // Slow frames while the view moves: the rest is drawn when it stands.
+      v.light = moving && cost > 9;
+      const began = performance.now();
       hits = Q.draw(v);
+      if (!v.light) cost = performance.now() - began;
       drawOverview();
       crowd();
     });
@@ -227,7 +231,11 @@
       const gap = () => Math.abs(v.line.x(m.t[first]) - v.line.x(m.t[second])), room = (v.w - Q.LEFT) * 0.5;
       for (let k = 0; k < 40 && gap() > room; k++) { v.zoom = clampZoom(v.zoom * 0.8); layout(); }
     }
-    if (first !== null) app.select(first, true);
+    if (first === null) return;
+    app.select(first, true);
+    if (second === null) return;
+    const left = Math.min(v.line.x(m.t[first]), v.line.x(m.t[second])), right = Math.max(v.line.x(m.t[first]), v.line.x(m.t[second]));
+    if (right - left < v.w - Q.LEFT - 60 && left - 40 < scroller.scrollLeft) scroller.scrollLeft = left - 40;
   }
   const fact = (which) => { if (m.violation && m.violation[which] !== null) app.select(m.violation[which], false); };
   function whole() {
@@ -313,9 +321,14 @@
   }, { passive: false });
   let resting = 0;
   scroller.addEventListener('scroll', () => {
+    moving = true;
     frame();
     clearTimeout(resting);
-    if (v.cursor < 0) resting = setTimeout(() => app.panel.render(), 120);
+    resting = setTimeout(() => {
+      moving = false;
+      frame();
+      if (v.cursor < 0) app.panel.render();
+    }, 120);
   }, { passive: true });
   let sliding = false;
   const slide = (ev) => { scroller.scrollLeft = v.line.x(app.overviewTime(ev.clientX - overview.getBoundingClientRect().left)) - (v.w - Q.LEFT) / 2; };

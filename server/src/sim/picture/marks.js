@@ -37,7 +37,7 @@ Q.drawGlyphs = function (f, row) {
     Q.shape(ctx, g.shape, x, y, g.shape === 'stop' || g.shape === 'warn' || g.shape === 'cut' ? C.fault : C.text);
     ctx.globalAlpha = 1;
     f.hits.push({ kind: 'box', x: x - 6, y: y - 7, w: 12, h: 14, e: g.e });
-    if (!strong || !g.label || (!f.big && !IMPORTANT.has(g.shape))) continue;
+    if (f.v.light || !strong || !g.label || (!f.big && !IMPORTANT.has(g.shape))) continue;
     const text = g.label.length > 60 ? g.label.slice(0, 59) + '…' : g.label, width = text.length * Q.CHAR_SMALL + 4;
     const up = f.big ? y - 13 : y - 8;
     for (const [lx, ly] of [[x - 3, up], [x + 8, y + (f.big ? 13 : 0)], [x - width - 6, up]]) {
@@ -104,6 +104,17 @@ function bracket(f, fault, x, end) {
   }
   ctx.globalAlpha = 1;
   f.hits.push({ kind: 'line', x0: x, y0: top, x1: x, y1: bottom, fault, e: fault.e });
+  if (end) return;
+  const names = (list) => list.map((i) => f.m.lanes[i].name).join(' ');
+  const text = '#' + fault.id + ' ' + fault.kind + ': ' + names(fault.from) + (fault.kind === 'partition' ? ' | ' : ' → ') + names(fault.to);
+  const width = text.length * Q.CHAR_SMALL + 6, at = Math.max(top + 8, f.top + 8);
+  if (text.length > 70 || at > bottom || !Q.room(f, x + 8, at, width)) return;
+  ctx.font = Q.SMALL;
+  ctx.textBaseline = 'middle';
+  ctx.fillStyle = C.fault;
+  ctx.fillRect(x + 7, at - 7, width, 14);
+  ctx.fillStyle = C.bg;
+  ctx.fillText(text, x + 10, at + 0.5);
 }
 
 // Outside the cone everything is behind a veil.
@@ -317,9 +328,9 @@ Q.drawGutter = function (f, rows) {
       ctx.fillText(words, 44, middle);
     } else if (lane.kind === 'server') {
       const s = Q.standing(m, lane, at);
-      ctx.fillText(lane.voter ? '' : 'observer', 44, middle);
       if (f.big) {
-        ctx.fillText((lane.voter ? '' : '') + s.role, 10, y + 28);
+        ctx.fillText(lane.voter ? '' : 'observer', 44, middle);
+        ctx.fillText(s.role, 10, y + 28);
         ctx.fillText('acc ' + s.acc + '  cur ' + s.cur, 10, y + 41);
         ['logged', 'durable', 'committed', 'applied'].forEach((name, k) => {
           const ty = f.y(row.tracks) + k * row.track + row.track / 2;
@@ -334,8 +345,8 @@ Q.drawGutter = function (f, rows) {
         ctx.fillText('disk', f.left - 52, f.y(row.disk) + 6);
         ctx.textAlign = 'left';
       } else {
-        ctx.fillText(s.role.slice(0, 9), 40, middle - 5);
-        ctx.fillText(Q.zxid(s.marks[0]), 40, middle + 6);
+        ctx.fillText(s.role, 46, middle - 5);
+        ctx.fillText(s.acc + '/' + s.cur + '  ' + Q.zxid(s.marks[0]), 46, middle + 6);
       }
     }
   }

@@ -241,12 +241,12 @@ function loadFaults(m) {
   for (const s of m.raw.faults) {
     const f = s.fault, e = first.get(f.id + '@' + s.at);
     const fault = {
-      id: f.id, kind: f.kind, t0: s.at, t1: s.until === null ? (f.hold_ms ? m.end : s.at) : s.until, open: s.until === null && !!f.hold_ms, e: e === undefined ? -1 : e, took: s.took,
-      text: e === undefined ? f.kind : m.text(e), lanes: lanesOf(m, f.node), from: lanesOf(m, f.from), to: lanesOf(m, f.to), value: f.value, raw: f,
+      id: f.id, kind: f.do, t0: s.at, t1: s.until === null ? (f.hold_ms ? m.end : s.at) : s.until, open: s.until === null && !!f.hold_ms, e: e === undefined ? -1 : e, took: s.took,
+      text: e === undefined ? f.do : m.text(e), lanes: lanesOf(m, f.node), from: lanesOf(m, f.from), to: lanesOf(m, f.to), value: f.value, raw: f,
     };
     m.faults.push(fault);
     for (const i of new Set([...fault.lanes, ...fault.from, ...fault.to])) m.lanes[i].faults.push(fault);
-    if (f.kind === 'pause' || f.kind === 'suspend') for (const i of fault.lanes) (m.lanes[i].paused = m.lanes[i].paused || []).push(fault);
+    if (f.do === 'pause' || f.do === 'suspend') for (const i of fault.lanes) (m.lanes[i].paused = m.lanes[i].paused || []).push(fault);
   }
 }
 

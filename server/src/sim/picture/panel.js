@@ -140,6 +140,7 @@ Q.banner = function (app) {
   }
   box.append(...notes);
   box.hidden = !v && !notes.length;
+  box.classList.toggle('quiet', !v);
 };
 
 Q.legend = function (app) {
