@@ -59,10 +59,10 @@ Q.draw = function (v) {
     if (row.lane.kind === 'client') drawClient(f, row);
     else if (row.lane.kind === 'server') drawServer(f, row);
   }
+  Q.drawVeil(f, rows);
   drawMessages(f);
   Q.drawFaultExtents(f, rows);
   for (const row of rows) Q.drawGlyphs(f, row);
-  Q.drawVeil(f, rows);
   Q.drawViolation(f);
   Q.drawCursor(f);
   ctx.restore();
