@@ -60,7 +60,7 @@ fn a_run_is_one_file_with_everything_in_it() {
     let again = dir.join("again.json");
     let mut scenario = about["scenario"].clone();
     scenario["faults"]["explicit"].as_array_mut().expect("faults").truncate(3);
-    scenario.as_object_mut().expect("a scenario").remove("expect");
+    scenario["expect"] = serde_json::json!({"verdict": "pass"});
     std::fs::write(&again, scenario.to_string()).expect("writable");
     let out = quorate(&["replay", &again.display().to_string(), "--html", &name]);
     assert_eq!(out.status.code(), Some(0), "{out:?}");

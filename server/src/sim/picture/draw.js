@@ -157,6 +157,7 @@ function band(f, row, y0) {
     if (!text) continue;
     ctx.fillStyle = C.text;
     ctx.fillText(text, from + 4, y0 + row.band / 2 + 1);
+    Q.room(f, from + 4, y0 + row.band / 2, text.length * char);
   }
 }
 
