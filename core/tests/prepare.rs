@@ -95,7 +95,7 @@ impl Leader {
         }
         self.prepare.applied(header.zxid, &self.tree);
         if let Txn::CloseSession { .. } = txn {
-            self.tracker.remove(header.session);
+            self.tracker.remove(header.time, header.session);
         }
         true
     }

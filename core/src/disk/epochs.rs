@@ -73,14 +73,16 @@ impl Disk {
 
     /// Says durably that the log is about to hold transactions of this epoch: recovery may then raise currentEpoch to it.
     /// [`super::DiskEvent::IntentDurable`] follows.
+    ///
+    /// A synchronisation that was interrupted may have left a log that needs the intent of before: that is replaced as a whole,
+    /// and by none that vouches for less.
     pub fn write_intent(&mut self, epoch: Epoch, out: &mut Outbox) {
         if self.dead {
             return;
         }
-        let mut ops = write_small(&data(name::CURRENT_TMP), epoch.to_string().into_bytes());
-        ops.push(DiskOp::FsyncDir(Dir::Data));
+        let [write, rename] = write_epoch(name::INTENT_NEW, name::CURRENT_TMP, epoch.max(self.log.last.epoch()));
         let mut io = Io { out, jobs: &mut self.jobs };
-        self.tasks.push(Task::new(Done::Intent(epoch)).step(ops), &mut io);
+        self.tasks.push(Task::new(Done::Intent(epoch)).step(write).step(rename), &mut io);
     }
 
     /// Makes it durable that this server is synchronised with the leader of this epoch; [`super::DiskEvent::CurrentDurable`]

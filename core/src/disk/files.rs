@@ -15,6 +15,8 @@ pub(super) mod name {
     pub(in crate::disk) const CURRENT: &str = "currentEpoch";
     /// The intent to raise currentEpoch, under the name at which ZooKeeper looks for it.
     pub(in crate::disk) const CURRENT_TMP: &str = "currentEpoch.tmp";
+    /// The intent on its way; an older one stays until it has arrived.
+    pub(in crate::disk) const INTENT_NEW: &str = "currentEpoch.tmp.new";
     /// currentEpoch on its way; the intent stays until it has arrived.
     pub(in crate::disk) const CURRENT_NEW: &str = "currentEpoch.new";
     /// Epochs, trust and an unfinished installation, in one checksummed record.
@@ -132,6 +134,12 @@ impl Files {
     }
     pub(super) fn newest_trusted(&self) -> Option<&SnapFile> {
         self.snaps.iter().rev().find(|s| s.trusted)
+    }
+    /// This snapshot has turned out to be unreadable: an older one is sent until there is a new one, which may take its name.
+    pub(super) fn distrust(&mut self, name: &FileName) {
+        for snap in self.snaps.iter_mut().filter(|s| s.name == *name) {
+            snap.trusted = false;
+        }
     }
     /// Adds a snapshot that was just written, in place of one with the same name.
     pub(super) fn add_snap(&mut self, snap: SnapFile) {

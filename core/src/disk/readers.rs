@@ -229,6 +229,9 @@ impl Disk {
         reader.busy = false;
         let Ok(bytes) = result else {
             reader.over = true;
+            if let Kind::Snapshot(s) = &reader.kind {
+                self.files.distrust(&s.name);
+            }
             events.push(DiskEvent::ReaderFailed { reader: id });
             return;
         };
@@ -242,6 +245,7 @@ impl Disk {
                     }
                     None => {
                         reader.over = true;
+                        self.files.distrust(&s.name);
                         events.push(DiskEvent::ReaderFailed { reader: id });
                     }
                 }

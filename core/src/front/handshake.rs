@@ -104,8 +104,14 @@ impl Front {
             self.serve(slot, request.read_only, ctx);
             return true;
         }
-        if read_only {
+        if read_only && request.last_zxid_seen > Zxid::ZERO {
+            // Were it a global one, it would be in the tree.
             return self.turn_away(slot, request.read_only, ctx);
+        }
+        if read_only {
+            let why = "a server without a quorum cannot know whether that session lives";
+            self.drop_conn(slot, CloseReason::Refused(why), ctx);
+            return false;
         }
         self.conns[slot].stage = Stage::Revalidating(request.read_only);
         let link = self.conns[slot].link;

@@ -11,6 +11,7 @@ use crate::event::{Event, Outbox};
 use crate::ids::{Now, SessionId, Zxid};
 use crate::mutant::{Mutant, Mutants};
 use crate::peer::{Peer, State, Walk};
+use crate::session;
 use crate::tree::DataTree;
 use crate::wire::records::{Acl, StatPersisted};
 use crate::wire::snapshot::SnapSink;
@@ -117,7 +118,7 @@ impl Peer {
                 p.prepare.applied(header.zxid, &self.tree);
             }
             if matches!(txn, Txn::CloseSession { .. }) {
-                p.tracker.remove(header.session);
+                p.tracker.remove(session::clock(now, self.cfg.mutants), header.session);
             }
         }
         if let Some(expiry) = &mut self.own_expiry {

@@ -98,6 +98,8 @@ pub struct Peer {
     own_expiry: Option<Expiry>,
     /// The newest epoch promised to anybody, as this server heard in an earlier term of its own.
     newest_promise: Epoch,
+    /// So often this server has given up a term for which it found no quorum, since it last served.
+    abdications: u32,
     looking_for: Millis,
     started_ms: Millis,
     elections: u64,
@@ -137,6 +139,7 @@ impl Peer {
             reported: (Role::Recovering, 0),
             own_expiry,
             newest_promise: 0,
+            abdications: 0,
             looking_for: 0,
             started_ms: now.mono_ms,
             elections: 0,

@@ -126,15 +126,16 @@ impl Peer {
         match &mut self.state {
             State::Following(_) => self.with_learner(now, out, |l, ctx| l.revalidate(session, timeout, ctx)),
             State::Leading(p) | State::Standalone(p) => {
-                let valid =
-                    p.tracker.revalidate(session::clock(now, self.cfg.mutants), session, timeout, Origin::Local);
+                let at = session::clock(now, self.cfg.mutants);
+                if !p.tracker.revalidate(at, session, timeout, Origin::Local) {
+                    self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Gone(session), ctx));
+                    return;
+                }
                 let (front, mut ctx) = self.front_ctx(now, out);
-                front.revalidated(session, valid, &mut ctx);
+                front.revalidated(session, true, &mut ctx);
             }
-            _ => {
-                let (front, mut ctx) = self.front_ctx(now, out);
-                front.revalidated(session, false, &mut ctx);
-            }
+            // Nobody here can know; the connections are about to be closed.
+            _ => {}
         }
     }
 
@@ -199,7 +200,11 @@ impl Peer {
                         timeout,
                         Origin::Learner(from),
                     );
-                    p.zab.revalidated(link, session, valid, ctx);
+                    if valid {
+                        p.zab.revalidated(link, session, true, ctx);
+                    } else {
+                        p.zab.sync(SyncOrigin::GoneAt(link, session), ctx);
+                    }
                     valid
                 })
                 .filter(|valid| *valid)
@@ -255,9 +260,12 @@ impl Peer {
         let (State::Leading(p) | State::Standalone(p)) = &mut self.state else { return };
         if !p.zab.established() {
             // An election may end with two that are elected (quorum-protocol 2.6); the one that the others have left again would
-            // wait for them until initLimit, and could not follow meanwhile.
-            if p.zab.has_waited(now.mono_ms, &self.cfg.timing) && self.election.as_ref().is_some_and(Election::outvoted)
-            {
+            // wait for them until initLimit, and could not follow meanwhile. Each time it waits twice as long: two of them could
+            // take the same voters from each other for ever (scenarios/election/two-that-take-turns.json).
+            let ticks = self.cfg.timing.init_limit.min(1 << self.abdications.min(16));
+            let waited = p.zab.has_waited(ticks, now.mono_ms, &self.cfg.timing);
+            if waited && self.election.as_ref().is_some_and(Election::outvoted) {
+                self.abdications += 1;
                 self.step_down(now, "the voters have turned to another leader", out);
             }
             return;

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 
-use crate::config::MemberKind;
+use crate::config::{MemberKind, PeerConfig};
 use crate::disk::{DiskEvent, Recovered};
 use crate::election::{Decision, OwnHistory};
 use crate::error::DiskError;
@@ -215,7 +215,7 @@ impl Peer {
         Primary {
             zab,
             prepare: Preparer::new(&self.cfg, &self.tree),
-            tracker: Tracker::new(self.cfg.timing.tick_ms).planted(self.cfg.mutants),
+            tracker: tracker(&self.cfg),
             next_reap: Millis::MAX,
         }
     }
@@ -237,14 +237,13 @@ impl Peer {
     pub(super) fn established(&mut self, now: Now, out: &mut Outbox) {
         let known = self.cfg.mutants.has(Mutant::B52).then(|| self.tree.sessions().clone());
         self.apply_ready(now, out);
-        let tick = self.cfg.timing.tick_ms;
         let extra = self.cfg.clone();
         let tree = &self.tree;
         if let State::Leading(p) | State::Standalone(p) = &mut self.state {
             p.prepare = Preparer::new(&extra, tree);
             // Not before: what a quorum holds is not yet in the tree in the step in which it is established.
             p.next_reap = now.mono_ms + extra.timing.container_check_ms;
-            p.tracker = Tracker::new(tick).planted(extra.mutants);
+            p.tracker = tracker(&extra);
             for (session, timeout) in known.as_ref().unwrap_or(tree.sessions()) {
                 let late = if extra.mutants.has(Mutant::K15) { Millis::from(*timeout) } else { 0 };
                 p.tracker.add(session::clock(now, extra.mutants) - late, *session, *timeout, None);
@@ -255,6 +254,7 @@ impl Peer {
     }
 
     pub(super) fn begin_serving(&mut self, now: Now, out: &mut Outbox) {
+        self.abdications = 0;
         if let Some(election) = &mut self.election {
             election.settled();
         }
@@ -327,4 +327,10 @@ impl Peer {
             }
         }
     }
+}
+
+/// Of a new term. A server that lags behind for as long as the longest session timeout has lost its clients.
+fn tracker(cfg: &PeerConfig) -> Tracker {
+    let remember = if cfg.features.local_sessions { cfg.timing.max_session_ms } else { 0 };
+    Tracker::new(cfg.timing.tick_ms).planted(cfg.mutants).remembering(remember)
 }

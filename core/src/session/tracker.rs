@@ -1,5 +1,6 @@
 //! The leader's view of the global sessions: who owns them, when they expire, which are being closed (client-protocol 2.3, 2.4).
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::ids::{Millis, SessionId, Sid};
@@ -54,6 +55,10 @@ struct Session {
 pub struct Tracker {
     sessions: SessionMap<Session>,
     expiry: Expiry,
+    /// Sessions that have ended lately, and until when they are remembered, in order.
+    ended: SessionMap<()>,
+    forget: VecDeque<(Millis, SessionId)>,
+    remember: Millis,
     mutants: Mutants,
 }
 
@@ -61,7 +66,22 @@ impl Tracker {
     /// Without a session; expiry buckets are `tick` ms wide.
     #[must_use]
     pub fn new(tick: Millis) -> Self {
-        Self { sessions: SessionMap::default(), expiry: Expiry::new(tick), mutants: Mutants::default() }
+        Self {
+            sessions: SessionMap::default(),
+            expiry: Expiry::new(tick),
+            ended: SessionMap::default(),
+            forget: VecDeque::new(),
+            remember: 0,
+            mutants: Mutants::default(),
+        }
+    }
+
+    /// Ended sessions stay known as closing for `ms`. Where sessions may be local, an unknown one may write; what an ended one
+    /// asked for before, on a connection that it left, must not pass for that.
+    #[must_use]
+    pub const fn remembering(mut self, ms: Millis) -> Self {
+        self.remember = ms;
+        self
     }
 
     /// With these planted bugs.
@@ -78,9 +98,20 @@ impl Tracker {
     }
 
     /// The session is gone.
-    pub fn remove(&mut self, session: SessionId) {
+    pub fn remove(&mut self, now: Millis, session: SessionId) {
         self.sessions.remove(&session);
         self.expiry.remove(session);
+        self.note_end(now, session);
+    }
+
+    fn note_end(&mut self, now: Millis, session: SessionId) {
+        while let Some((_, old)) = self.forget.front().filter(|(until, _)| *until <= now) {
+            self.ended.remove(old);
+            self.forget.pop_front();
+        }
+        if self.remember > 0 && self.ended.insert(session, ()).is_none() {
+            self.forget.push_back((now + self.remember, session));
+        }
     }
 
     /// The session was heard of; `timeout` in ms is the one negotiated on that connection. One that is closing or unknown is
@@ -94,13 +125,16 @@ impl Tracker {
         }
     }
 
-    /// A client resumes its session at `origin`: it moves there if it lives. Returns whether it does.
+    /// A client resumes its session at `origin`: it moves there if it lives. Returns whether it does. One that does not is over
+    /// for good, for its client hears of that: a local one whose upgrade is still on its way too.
     pub fn revalidate(&mut self, now: Millis, session: SessionId, timeout: i32, origin: Origin) -> bool {
         let wakes = self.mutants.has(Mutant::B54);
         let known = self.sessions.get_mut(&session).filter(|s| !s.closing || wakes);
         let alive = known.map(|s| s.owner = Some(origin)).is_some();
         if alive {
             self.touch(now, session, timeout);
+        } else {
+            self.note_end(now, session);
         }
         alive
     }
@@ -108,6 +142,7 @@ impl Tracker {
     /// What a request that came through `origin` may count on. An unowned session becomes the asker's.
     pub fn check(&mut self, session: SessionId, origin: Origin) -> Standing {
         match self.sessions.get_mut(&session) {
+            None if self.ended.contains_key(&session) => Standing::Closing,
             None => Standing::Unknown,
             Some(s) if s.closing => Standing::Closing,
             Some(s) => {
@@ -147,6 +182,12 @@ impl Tracker {
     #[must_use]
     pub fn contains(&self, session: SessionId) -> bool {
         self.sessions.contains_key(&session)
+    }
+
+    /// Whether the session has ended lately.
+    #[must_use]
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.ended.contains_key(&session)
     }
 
     /// How many sessions are known, closing ones included.
@@ -210,9 +251,23 @@ mod tests {
         assert_eq!(tracker.next_deadline(), None);
         assert!(!tracker.revalidate(3200, A, 2000, ONE));
         assert_eq!(tracker.check(A, ONE), Standing::Closing);
-        tracker.remove(A);
+        tracker.remove(3200, A);
         assert_eq!(tracker.check(A, ONE), Standing::Unknown);
         assert!(!tracker.revalidate(3300, A, 2000, ONE));
+    }
+
+    #[test]
+    fn an_ended_session_is_remembered_for_a_while_where_unknown_ones_may_write() {
+        let mut tracker = Tracker::new(1000).remembering(5000);
+        let b = SessionId(A.0 + 1);
+        tracker.add(0, A, 2000, Some(ONE));
+        tracker.add(0, b, 2000, Some(ONE));
+        tracker.remove(100, A);
+        assert_eq!(tracker.check(A, ONE), Standing::Closing);
+        assert!(!tracker.revalidate(200, A, 2000, ONE));
+        assert!(!tracker.contains(A));
+        tracker.remove(5100, b);
+        assert_eq!((tracker.check(A, ONE), tracker.check(b, ONE)), (Standing::Unknown, Standing::Closing));
     }
 
     #[test]

@@ -1,19 +1,23 @@
-//! Rounds of confirmation that make `sync` linearizable: a quorum of voters echoes a PING that left after the sync arrived
-//! (design page; the Java leader answers at once, so that a deposed one can lie).
+//! Rounds of confirmation that make `sync` linearizable, and the end of a session certain: a quorum of voters echoes a PING that
+//! left after the question arrived (design page; the Java leader answers at once, so that a deposed one can lie).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::ids::{LinkId, Sid, Zxid};
+use crate::ids::{LinkId, SessionId, Sid, Zxid};
 use crate::quorum::{Tally, Verifier};
 
-/// Who waits for a sync.
+/// Who waits for a confirmation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SyncOrigin {
-    /// A client of this server.
+    /// A client of this server that syncs.
     Client(LinkId),
-    /// A learner, for one of its clients.
+    /// A learner, for one of its clients that syncs.
     Learner(LinkId),
+    /// A client of this server that resumes a session of which this leader knows nothing: a later one may.
+    Gone(SessionId),
+    /// A learner, for such a client.
+    GoneAt(LinkId, SessionId),
 }
 
 #[derive(Clone, Copy, Debug)]

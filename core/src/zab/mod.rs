@@ -95,7 +95,7 @@ pub enum Effect {
     LearnerSync(LinkId),
     /// Leader: the sync of a client of this server is done.
     SyncDone(LinkId),
-    /// Learner: the leader's answer to a revalidation.
+    /// The leader's answer to a revalidation.
     Revalidated(SessionId, bool),
     /// Learner: the leader's answer to the oldest sync.
     SyncReply,

@@ -192,6 +192,37 @@ fn shortened(s: &mut Script) -> Result<(), Off> {
     s.settle()
 }
 
+/// Synchronisations that are interrupted once the log has the new epoch: until one is over, the log needs the intent.
+fn interrupted(s: &mut Script) -> Result<(), Off> {
+    s.rig.call(Disk::start);
+    s.settle()?;
+    s.rig.snapshot(z(0, 0));
+    s.current(1);
+    s.settle()?;
+    s.append(&[z(1, 1)]);
+    s.settle()?;
+    s.accept(2);
+    s.rig.call(|d, out| d.write_intent(2, out));
+    s.settle()?;
+    s.append(&[z(2, 1)]);
+    s.settle()?;
+    s.accept(4);
+    s.rig.call(|d, out| d.write_intent(3, out));
+    s.settle()?;
+    s.append(&[z(3, 1), z(3, 2)]);
+    s.settle()?;
+    // Another leader knows nothing of epoch 3, and its snapshot is not there yet.
+    s.accept(5);
+    s.rig.call(|d, out| d.write_intent(2, out));
+    s.settle()?;
+    s.install(z(2, 3));
+    s.settle()?;
+    s.current(5);
+    s.settle()?;
+    s.append(&[z(5, 1)]);
+    s.settle()
+}
+
 /// Every way in which a power failure may choose among `n` unsynced things, if there are few; otherwise the plain ones and
 /// many mixtures.
 fn choices(n: usize, seed: u64) -> Vec<Vec<u32>> {
@@ -307,6 +338,14 @@ fn a_shorter_history_from_the_leader_replaces_a_longer_one() {
     every_crash(&cfg, false, shortened);
     cfg.storage.log_size_limit = 100;
     every_crash(&cfg, true, shortened);
+}
+
+#[test]
+fn a_synchronisation_begins_again_over_the_log_of_an_interrupted_one() {
+    let mut cfg = config();
+    every_crash(&cfg, false, interrupted);
+    cfg.storage.log_size_limit = 100;
+    every_crash(&cfg, true, interrupted);
 }
 
 /// Fsyncgate: after a failed fsync the pages count as clean. The program starts again, reads them, and its own fsync succeeds;

@@ -207,7 +207,7 @@ impl Standalone {
         }
         self.prepare.applied(zxid, &self.tree);
         if let Txn::CloseSession { .. } = txn {
-            self.tracker.remove(session);
+            self.tracker.remove(self.now().mono_ms, session);
         }
         self.with_front(|front, ctx| front.applied(&header, &txn, &applied, ctx));
     }

@@ -260,7 +260,8 @@ fn create_session(
     let Ok(Request::CreateSession { timeout }) = Request::decode(op::CREATE_SESSION, incoming.body) else {
         return Err(Failure::Refused(ErrorCode::MarshallingError));
     };
-    if incoming.session == SessionId::NONE || tracker.contains(incoming.session) {
+    let used = tracker.contains(incoming.session) || tracker.has_ended(incoming.session);
+    if incoming.session == SessionId::NONE || used {
         return Err(Failure::Refused(ErrorCode::SessionExpired));
     }
     tracker.add(session::clock(now, mutants), incoming.session, timeout, Some(incoming.origin));

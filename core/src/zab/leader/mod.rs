@@ -168,11 +168,11 @@ impl Leader {
         }
     }
 
-    /// Whether this leader has waited for a tick, and still does, for a quorum to connect.
+    /// Whether this leader has waited for so many ticks, and still does, for a quorum to connect.
     #[must_use]
-    pub fn has_waited(&self, now: Millis, timing: &crate::config::Timing) -> bool {
+    pub fn has_waited(&self, ticks: i64, now: Millis, timing: &crate::config::Timing) -> bool {
         let began = self.deadline - timing.tick_ms * timing.init_limit;
-        !self.alone && self.phase == Phase::Gathering && now >= began + timing.tick_ms
+        !self.alone && self.phase == Phase::Gathering && now >= began + timing.tick_ms * ticks
     }
 
     /// Whether clients may be served.
@@ -540,7 +540,7 @@ impl Leader {
 
     // ----- sync --------------------------------------------------------------------------------------------------
 
-    /// A client of this server, or of a learner, wants a sync.
+    /// A client of this server, or of a learner, wants a sync, or resumes a session that nobody knows.
     pub fn sync(&mut self, origin: SyncOrigin, ctx: &mut Ctx<'_>) {
         self.confirm.add(origin, self.last_proposed);
         if let SyncOrigin::Learner(link) = origin
@@ -584,6 +584,8 @@ impl Leader {
         while let Some(origin) = self.confirm.pop(decided) {
             match origin {
                 SyncOrigin::Client(link) => ctx.effects.push(Effect::SyncDone(link)),
+                SyncOrigin::Gone(session) => ctx.effects.push(Effect::Revalidated(session, false)),
+                SyncOrigin::GoneAt(link, session) => self.revalidated(link, session, false, ctx),
                 SyncOrigin::Learner(link) => {
                     if let Some(h) = self.handlers.get_mut(&link) {
                         h.sync_done(ctx.out);
