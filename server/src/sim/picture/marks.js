@@ -356,7 +356,7 @@ Q.drawGutter = function (f, rows) {
   ctx.fillStyle = C.dim;
   ctx.font = Q.SMALL;
   ctx.textBaseline = 'middle';
-  ctx.fillText('virtual time', 10, 13);
+  ctx.fillText(m.about.tick_ms ? 'virtual time' : 'time', 10, 13);
   if (v.top > Q.AXIS) ctx.fillText('faults', 10, Q.AXIS + 10);
   ctx.fillStyle = C.line;
   ctx.fillRect(f.left - 1, 0, 1, f.bottom);
