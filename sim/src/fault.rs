@@ -117,6 +117,11 @@ impl Plans {
         self.took.insert(id);
     }
 
+    /// All that did.
+    pub(crate) fn all_took(&self) -> impl Iterator<Item = u32> {
+        self.took.iter().copied()
+    }
+
     /// How many took effect, by kind; schedules by name.
     pub(crate) fn effective(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = self.begun.clone();
@@ -246,9 +251,6 @@ impl World<'_> {
             self.plans.took(fault.id);
         }
         self.watcher.tell(Obs::Fault(&fault));
-        if self.watcher.traces() {
-            self.watcher.line(format_args!("##"), format_args!("{}", describe(&fault)));
-        }
         self.follow(fault.id);
         if let Some(hold) = fault.hold_ms {
             self.queue.push(self.now + hold.max(0) as u64 * 1000, Plan::Release(fault.id));
@@ -348,12 +350,12 @@ impl World<'_> {
             node.disk.lose_writes(name, evicted);
         }
         self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Error, log: SimDisk::is_log_path(op) });
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("disk fails at {op:?}"));
         Some(DiskError::Io("injected".into()))
     }
 }
 
-fn describe(fault: &Explicit) -> String {
+/// A fault in words.
+pub(crate) fn describe(fault: &Explicit) -> String {
     let mut text = format!("fault {} {}", fault.id, fault.kind.name());
     let parts = [("on", &fault.node), ("from", &fault.from), ("to", &fault.to), ("effect", &fault.effect)];
     for (word, value) in parts {

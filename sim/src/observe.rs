@@ -11,6 +11,7 @@ use quorate_core::wire::client::{EventKind, Request, Response};
 use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::reach::Reached;
+use crate::report::Earlier;
 use crate::spec::Explicit;
 
 /// One thing that happened, in the order in which it happened.
@@ -242,6 +243,8 @@ pub struct Violation {
     pub node: Option<usize>,
     /// Both contradicting facts, in words.
     pub text: String,
+    /// How to find the second of them among the facts of the run.
+    pub earlier: Option<Earlier>,
 }
 
 /// What watches a run.

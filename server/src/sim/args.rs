@@ -72,6 +72,18 @@ writes the summary alone:
   faults {KIND: {drawn (runs whose swarm had it), effective (times it struck something), runs (in which it did)}};
   failures [{seed, verdict, invariant, at_ms, text, file}] and shortfalls [text].";
 
+const TRACE_HELP: &str = "Examples:
+  quorate sim run --seed 7 --html seven.html         the run as a picture: open the file in a browser, it needs no network
+  quorate sim run --seed 7 --trace | grep ' s3 '     the life of one server
+
+A line of --trace is one transition; zxids are epoch.counter, columns are separated by blanks, `##` is the world, `!!` the violation:
+     602.680 s4   leading         1/1     1.39     1.39      1.38    1.38  has 1.39 durable
+  virtual ms, who, role (down, recovering, looking, following, leading? until it has its quorum, leading, observing), acceptedEpoch and
+  currentEpoch, the newest zxid in its log, durable, known to be committed, applied; then what happened.
+  Lines of clients leave the columns of servers empty. --messages adds what is sent, received and lost.
+
+--html keeps the newest 200,000 facts; what it has left out it says at the top.";
+
 const REPLAY_HELP: &str = "A recording (`quorate serve --record FILE`) holds what the core of a real server was told. Replaying it steps the same core with the
 same configuration, clocks and inputs; each step must ask for the same actions. Exit code 0: the same; 6: it diverged, and where;
 4: the core panicked, as it may have done when it was recorded; 2: the file cannot be used, or is damaged at some byte (what is
@@ -129,6 +141,7 @@ pub struct Sim {
 #[derive(Debug, Subcommand)]
 pub enum SimCommand {
     /// Run one seed
+    #[command(after_help = TRACE_HELP)]
     Run(Run),
     /// Run a scenario file, or what a real server has recorded, and compare
     #[command(after_help = REPLAY_HELP)]
@@ -163,15 +176,29 @@ pub struct Run {
     /// What is common to runs
     #[command(flatten)]
     pub common: Common,
-    /// Print every step
-    #[arg(long)]
-    pub trace: bool,
+    /// What is shown of it
+    #[command(flatten)]
+    pub shown: Shown,
     /// Count the tuples of (role, phase, log, faults, event) that the run reaches
     #[arg(long)]
     pub reach: bool,
     /// Write the scenario file whatever comes out
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+}
+
+/// What `run` and `replay` show of a run.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// A line for each transition: time, who, role, epochs, zxids, what
+    #[arg(long)]
+    pub trace: bool,
+    /// In the trace, messages too
+    #[arg(long, requires = "trace")]
+    pub messages: bool,
+    /// Draw the run: a space-time diagram in one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// `quorate sim bench`.
@@ -226,9 +253,9 @@ pub struct Replay {
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
-    /// Print every step
-    #[arg(long)]
-    pub trace: bool,
+    /// What is shown of it
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `quorate sim freeze`.
@@ -307,6 +334,9 @@ pub struct Fuzz {
     /// What is common to runs
     #[command(flatten)]
     pub common: Common,
+    /// Draw each failing run: a space-time diagram beside its scenario file
+    #[arg(long)]
+    pub html: bool,
     /// End at the first failing seed
     #[arg(long)]
     pub first: bool,

@@ -267,6 +267,9 @@ pub fn exhaust(options: &Exhaust) -> SimExit {
 #[must_use]
 pub fn replay(options: &Replay, text: &str) -> SimExit {
     let name = options.file.display().to_string();
+    if options.shown.html.is_some() || options.shown.messages {
+        return usage(&format!("{name}: a list of choices has no picture and no messages; --trace tells each choice"));
+    }
     let mut choices = match Choices::parse(&name, text) {
         Ok(choices) => choices,
         Err(e) => return usage(&e),
@@ -278,7 +281,7 @@ pub fn replay(options: &Replay, text: &str) -> SimExit {
         return usage(&format!("{name}: mutant: {e}"));
     }
     let mut line = |text: &str| println!("{text}");
-    let done = choices.replay(options.trace.then_some(&mut line as &mut dyn FnMut(&str)));
+    let done = choices.replay(options.shown.trace.then_some(&mut line as &mut dyn FnMut(&str)));
     if let Some((n, instead)) = &done.stuck {
         let instead: Vec<String> = instead.iter().map(ToString::to_string).collect();
         let which = choices.choices[n - 1];

@@ -267,6 +267,12 @@ fn take(ran: &Ran, options: &Fuzz, totals: &mut Summary) {
     let Ok(mut spec) = one::spec_of(ran.seed, mutant) else { return };
     spec.network.typed = options.common.connections == Connections::Typed;
     let file = replay::save_failure(ran, &spec, &options.common.out);
+    if options.html && ran.failed() {
+        let picture = replay::file_of(&options.common.out, ran.seed, mutant).with_extension("html");
+        if !replay::draw(&spec, &picture) {
+            eprintln!("seed {} has no picture", ran.seed);
+        }
+    }
     totals.add(ran, &spec, file.as_ref().map(|f| f.display().to_string()));
     if options.common.json {
         print(&report::json(ran, mutant, file.as_deref(), None));

@@ -113,7 +113,7 @@ pub fn run_seen(spec: &RunSpec, options: Options<'_>) -> Ran {
              {first:#018x}"
         );
         let at_ms = ran.outcome.as_ref().map_or(0, |o| o.end_ms);
-        let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text };
+        let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text, earlier: None };
         if let Some(outcome) = &mut ran.outcome {
             outcome.verdict = Verdict::Violation;
             outcome.violation = Some(violation.clone());
@@ -149,12 +149,12 @@ fn compare(ran: &mut Ran, again: &Ran, way: &str) {
     if first != second {
         let text = format!("the first run: {first}; but another run of this seed, connections {way}: {second}");
         ran.verdict = DETERMINISM;
-        ran.violation = Some(Violation { invariant: DETERMINISM, at_ms: 0, node: None, text });
+        ran.violation = Some(Violation { invariant: DETERMINISM, at_ms: 0, node: None, text, earlier: None });
     }
 }
 
 fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
-    let Options { mut trace, record, reach, tail } = options;
+    let Options { mut trace, record, reach, tail, messages, mut picture } = options;
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -167,7 +167,8 @@ fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        let outcome = quorate_sim::run(spec, check, Options { trace, record, reach, tail });
+        let picture = picture.as_deref_mut();
+        let outcome = quorate_sim::run(spec, check, Options { trace, record, reach, tail, messages, picture });
         (outcome, checks.tally())
     }));
     let took = began.elapsed();
@@ -184,7 +185,7 @@ fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
         }
         Err(_) => {
             let text = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "a panic".into());
-            let violation = Violation { invariant: "panic", at_ms: 0, node: None, text };
+            let violation = Violation { invariant: "panic", at_ms: 0, node: None, text, earlier: None };
             let violation = Some(violation);
             Ran { seed: spec.seed, verdict: "panic", outcome: None, violation, reads: 0, writes: 0, took }
         }

@@ -211,8 +211,8 @@ impl World<'_> {
 
     fn end_fault(&mut self, f: &Explicit) {
         self.net.end(f.id);
-        if self.watcher.traces() && f.hold_ms.is_some() {
-            self.watcher.line(format_args!("##"), format_args!("fault {} ends", f.id));
+        if let Some(reporter) = self.watcher.reporter.as_mut().filter(|_| f.hold_ms.is_some()) {
+            reporter.fault_ended(self.now, f.id);
         }
         match f.kind {
             FaultKind::PowerCutAll => {
