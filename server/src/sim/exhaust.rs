@@ -116,7 +116,10 @@ pub fn round(bounds: Bounds, mutant: Option<&str>, jobs: usize, until: Option<In
         name: name(&bounds),
     };
     // What is broken on the way there needs no choice.
-    let begin = || State::start(&bounds, mutant, false).map_err(|violation| Found { choices: Vec::new(), violation });
+    let begin = || {
+        State::start(&bounds, mutant, false)
+            .map_err(|violation| Found { choices: Vec::new(), violation: violation.into() })
+    };
     let cpu_before = process::thread_cpu();
     let first = begin().and_then(|start| exhaust::roots(&start, ROOTS * jobs, &shared, &mut Marks::default()));
     let cpu = Mutex::new(process::thread_cpu().saturating_sub(cpu_before));
