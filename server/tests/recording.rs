@@ -144,6 +144,13 @@ fn a_recorded_server_does_the_same_again() {
     let trace = String::from_utf8(replay(&file, &["--trace"]).stdout).unwrap();
     assert!(trace.contains("admin: Shutdown") && trace.contains("Halt(Shutdown)"), "{trace}");
 
+    let page = scratch.file("page.html");
+    assert_eq!(json(&replay(&file, &["--json", "--html", &page]))["verdict"], "same");
+    let page = fs::read_to_string(page).unwrap();
+    for fact in ["#1 create /a-1", "applies 0.2, digest 0x", "has 0.2 durable", "ends by itself: Shutdown"] {
+        assert!(page.contains(fact), "{fact}");
+    }
+
     // A second process has something to recover, and sets the first one's recording aside.
     let first = fs::read(&file).unwrap();
     let server = Server::start(&scratch.0, &["--record", &file]);

@@ -192,6 +192,35 @@ fn a_campaign_runs_seeds_twice_and_writes_digests() {
 }
 
 #[test]
+fn a_campaign_tells_what_its_runs_reached() {
+    let dir = scratch("reach");
+    let file = |name: &str| dir.join(name).display().to_string();
+    let text = |name: &str| std::fs::read_to_string(file(name)).expect("it was written");
+    let out = quorate(&["fuzz", "--seeds", "5..9", "--reach", &file("one"), "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    assert_eq!(quorate(&["fuzz", "--seeds", "5..9", "--jobs", "2", "--reach", &file("two")]).status.code(), Some(0));
+    assert_eq!(text("one"), text("two"), "in whatever order the seeds ran");
+    let rows: Vec<Vec<String>> = text("one").lines().map(|l| l.split(' ').map(str::to_owned).collect()).collect();
+    let hits = |row: &[String]| row[0].parse::<u64>().expect("a number of runs");
+    assert!(rows.windows(2).all(|pair| hits(&pair[0]) <= hits(&pair[1])), "the rarest first");
+    assert!(rows.iter().all(|row| row.len() == 7 && hits(row) <= 4), "runs, seed, role, phase, log, faults, event");
+    // In each run some leader applies something.
+    let applies = |row: &&Vec<String>| row[2] == "leading" && row[3] == "broadcast" && row[6] == "apply";
+    assert!(rows.iter().filter(applies).map(|row| hits(row)).sum::<u64>() >= 4);
+    // A run counts what the campaign counts, and is the same run.
+    let alone = &lines(&quorate(&["run", "--seed", "6", "--reach", "--json"]))[0];
+    let plain = &lines(&quorate(&["run", "--seed", "6", "--json"]))[0];
+    assert_eq!(alone["digest"], plain["digest"]);
+    assert!(plain.get("tuples").is_none());
+    let campaign = lines(&out);
+    let within = campaign.iter().find(|line| line["seed"] == 6).expect("it ran");
+    assert_eq!(within["tuples"], alone["tuples"]);
+    let sum: u64 = campaign.iter().filter_map(|line| line["tuples"].as_u64()).sum();
+    assert_eq!(rows.iter().map(|row| hits(row)).sum::<u64>(), sum);
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
+#[test]
 fn a_time_is_filled_with_seeds_that_can_be_given_again() {
     let out = quorate(&["fuzz", "--for", "1s", "--base", "1000", "--json"]);
     assert_eq!(out.status.code(), Some(0), "{out:?}");

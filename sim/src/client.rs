@@ -16,6 +16,7 @@ use crate::network::ConnId;
 use crate::node::{NEVER, host_name};
 use crate::observe::Obs;
 use crate::queue::Micros;
+use crate::report::Who;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, ExplicitOp, RunSpec};
 use crate::watcher::Watcher;
@@ -328,7 +329,8 @@ impl Client {
     fn ask(&mut self, op: &Op, lent: &mut Lent<'_, '_>) {
         match op.kind {
             Kind::Move => {
-                lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("leaves s{}", self.node + 1));
+                let who = Who::Client(self.number as u32);
+                lent.watcher.note(who, format_args!("leaves s{}", self.node + 1));
                 return self.give_up(lent);
             }
             // Longer or shorter than the session lives: its end comes before the next word, with it, or not at all.
@@ -355,8 +357,6 @@ impl Client {
         let frame = lent.wants.send[start + 4..].to_vec();
         let (conn, client, session) = (self.conn_name, self.number, self.session);
         let seq = lent.watcher.tell(Obs::Asked { conn, client, session, xid, request });
-        lent.watcher
-            .line(format_args!("c{}", self.number + 1), format_args!("asks s{} #{xid} {request:?}", self.node + 1));
         self.asked.push_back(Asked { frame, at: lent.now, seq });
         self.spoke = lent.now;
     }
@@ -419,7 +419,6 @@ impl Client {
     fn lost(&mut self, lent: &mut Lent<'_, '_>) {
         if self.state == State::Attached {
             lent.watcher.tell(Obs::Detached { conn: self.conn_name, client: self.number });
-            lent.watcher.line(format_args!("c{}", self.number + 1), format_args!("lost s{}", self.node + 1));
         }
         self.asked.clear();
         self.closing = false;
@@ -464,8 +463,6 @@ impl Client {
         }
         if answer.session == SessionId::NONE {
             lent.watcher.tell(Obs::Refused { client, node, session: self.session });
-            let session = self.session;
-            lent.watcher.line(format_args!("c{}", client + 1), format_args!("s{}: {session} expired", node + 1));
             self.forget();
             return self.give_up(lent);
         }
@@ -486,9 +483,6 @@ impl Client {
             seen: self.seen,
         });
         self.next_op = self.next_op.max(lent.now);
-        let how = if fresh { "new" } else { "resumed" };
-        let what = format_args!("attached to s{} as {} ({how})", node + 1, answer.session);
-        lent.watcher.line(format_args!("c{}", client + 1), what);
         self.prove(lent);
         self.restore_watches(lent);
     }
@@ -543,7 +537,6 @@ impl Client {
         let Ok(event) = WatcherEvent::decode(&mut Reader::new(body)) else { return self.give_up(lent) };
         let (conn, client, zxid, kind) = (self.conn_name, self.number, header.zxid, event.kind);
         lent.watcher.tell(Obs::Watch { conn, client, zxid, kind, path: &event.path });
-        lent.watcher.line(format_args!("c{}", client + 1), format_args!("watch {kind:?} {} at {zxid}", event.path));
         self.seen = self.seen.max(zxid);
         let spent: &[usize] = match kind {
             EventKind::Created | EventKind::DataChanged => &[0, 1],
@@ -579,10 +572,6 @@ impl Client {
             asked_ms: (asked.at / 1000) as i64,
             asked_seq: asked.seq,
         });
-        if lent.watcher.traces() {
-            let what = format_args!("reply #{} at {} {:?} {response:?}", header.xid, header.zxid, header.err);
-            lent.watcher.line(format_args!("c{}", self.number + 1), what);
-        }
         self.seen = self.seen.max(header.zxid);
         self.note(&request, header.err, response);
         if matches!(request, Request::CloseSession) {

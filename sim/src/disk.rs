@@ -113,13 +113,17 @@ impl File {
         }
     }
 
-    /// What a power cut leaves: each sector of each write with its own luck.
-    fn power_cut(&mut self, luck: Luck, sector: usize, stream: &mut Stream) {
+    /// What a power cut leaves: each sector of each write with its own luck. Returns how many changes survive whole, and whether
+    /// one does in part.
+    fn power_cut(&mut self, luck: Luck, sector: usize, stream: &mut Stream) -> (usize, bool) {
         let changes = std::mem::take(&mut self.unsynced);
+        let (mut whole, mut torn) = (0, false);
         for change in changes {
+            let (mut kept, mut lost) = (false, false);
             match &change {
                 Change::Length(_) => {
-                    if luck.keeps(stream) {
+                    kept = luck.keeps(stream);
+                    if kept {
                         apply(&mut self.platter, &change);
                     }
                 }
@@ -129,13 +133,19 @@ impl File {
                         let to = (from + sector - (*at as usize + from) % sector).min(data.len());
                         if luck.keeps(stream) {
                             apply(&mut self.platter, &Change::Write(at + from as u64, data.slice(from..to)));
+                            kept = true;
+                        } else {
+                            lost = true;
                         }
                         from = to;
                     }
                 }
             }
+            whole += usize::from(kept && !lost);
+            torn |= kept && lost;
         }
         self.evict();
+        (whole, torn)
     }
 }
 
@@ -208,6 +218,25 @@ impl Directory {
         // New files have the last names, mostly.
         self.cache.values().rev().chain(self.platter.values().rev()).any(|i| *i == inode)
             || self.unsynced.iter().flatten().any(|(_, i)| *i == Some(inode))
+    }
+}
+
+/// What a power cut has left of what was not synced.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Survived {
+    /// Changes that no fsync had covered.
+    pub at_stake: usize,
+    /// Those of them that are whole.
+    pub kept: usize,
+    /// Files with a write of which some sectors are there and others are not.
+    pub torn: Vec<String>,
+}
+
+impl std::fmt::Display for Survived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { at_stake, kept, torn } = self;
+        write!(f, "{kept} of {at_stake} changes that were not synced survive")?;
+        if torn.is_empty() { Ok(()) } else { write!(f, "; torn: {}", torn.join(", ")) }
     }
 }
 
@@ -419,8 +448,8 @@ impl SimDisk {
         self.files.retain(|inode, _| named.binary_search(inode).is_ok());
     }
 
-    /// The power goes: what was not synced survives in part. Returns how many unsynced changes there were.
-    pub fn power_cut(&mut self, stream: &mut Stream) -> usize {
+    /// The power goes: what was not synced survives in part.
+    pub fn power_cut(&mut self, stream: &mut Stream) -> Survived {
         self.cut(Luck::draw, stream)
     }
 
@@ -437,13 +466,14 @@ impl SimDisk {
         self.files.values().any(|f| !f.unsynced.is_empty()) || self.directories.iter().any(|d| !d.unsynced.is_empty())
     }
 
-    fn cut(&mut self, draw: impl Fn(&mut Stream) -> Luck, stream: &mut Stream) -> usize {
-        let mut changes = 0;
+    fn cut(&mut self, draw: impl Fn(&mut Stream) -> Luck, stream: &mut Stream) -> Survived {
+        let mut survived = Survived::default();
         for dir in &mut self.directories {
             let luck = draw(stream);
-            changes += dir.unsynced.len();
+            survived.at_stake += dir.unsynced.len();
             for binding in std::mem::take(&mut dir.unsynced) {
                 if luck.keeps(stream) {
+                    survived.kept += 1;
                     bind(&mut dir.platter, &binding);
                 }
             }
@@ -451,12 +481,21 @@ impl SimDisk {
         }
         let luck = draw(stream);
         let sector = self.sector;
-        for file in self.files.values_mut() {
-            changes += file.unsynced.len();
-            file.power_cut(luck, sector, stream);
+        let mut torn = Vec::new();
+        for (inode, file) in &mut self.files {
+            survived.at_stake += file.unsynced.len();
+            let (whole, is_torn) = file.power_cut(luck, sector, stream);
+            survived.kept += whole;
+            if is_torn {
+                torn.push(*inode);
+            }
+        }
+        for dir in &self.directories {
+            let named = dir.platter.iter().filter(|(_, inode)| torn.contains(inode));
+            survived.torn.extend(named.map(|(name, _)| name.to_string()));
         }
         self.collect();
-        changes
+        survived
     }
 
     /// A failed fsync: what it could not write counts as written, and nothing remembers that it was to be written ("fsyncgate").

@@ -18,8 +18,10 @@ use quorate_core::event::DiskOp;
 
 use crate::disk::SimDisk;
 use crate::effect::Effect;
+use crate::node::Node;
 use crate::observe::{DiskFault, Obs, Struck};
 use crate::queue::{Micros, Plan};
+use crate::reach::Wrong;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Explicit, FaultKind, Generator, RunSpec, When};
 use crate::world::World;
@@ -113,6 +115,11 @@ impl Plans {
     /// This fault changed something that would have happened.
     pub(crate) fn took(&mut self, id: u32) {
         self.took.insert(id);
+    }
+
+    /// All that did.
+    pub(crate) fn all_took(&self) -> impl Iterator<Item = u32> {
+        self.took.iter().copied()
     }
 
     /// How many took effect, by kind; schedules by name.
@@ -244,9 +251,6 @@ impl World<'_> {
             self.plans.took(fault.id);
         }
         self.watcher.tell(Obs::Fault(&fault));
-        if self.watcher.traces() {
-            self.watcher.line(format_args!("##"), format_args!("{}", describe(&fault)));
-        }
         self.follow(fault.id);
         if let Some(hold) = fault.hold_ms {
             self.queue.push(self.now + hold.max(0) as u64 * 1000, Plan::Release(fault.id));
@@ -255,6 +259,7 @@ impl World<'_> {
         // What it came after need not be in the list that is made of what struck.
         let at = if matches!(fault.at, At::After { .. }) { At::Us { us: self.now } } else { fault.at.clone() };
         self.plans.struck.push(Explicit { at, ..fault });
+        self.note_wrong();
     }
 
     /// What was to come after this fault is planned.
@@ -275,11 +280,35 @@ impl World<'_> {
         }
     }
 
+    /// Tells the record of what is reached which faults hold.
+    pub(crate) fn note_wrong(&mut self) {
+        let Some(reach) = &mut self.watcher.reach else { return };
+        let (servers, all) = (self.nodes.len(), self.nodes.len() + self.clients.len());
+        let still = |n: &Node| !n.is_up() || n.paused;
+        let count = self.nodes.iter().filter(|n| still(n)).count();
+        let others = self.nodes.iter().map(|n| count > usize::from(still(n)));
+        let mut wrong: Vec<Wrong> = others.map(|others| Wrong { others, ..Wrong::default() }).collect();
+        // Without a hold it is over in the instant in which it strikes.
+        for fault in self.plans.active.iter().filter(|f| f.hold_ms.is_some()) {
+            if let Some(wrong) = fault.node.as_deref().and_then(server).and_then(|n| wrong.get_mut(n)) {
+                wrong.machine = true;
+            }
+            for text in fault.from.iter().chain(&fault.to) {
+                let named = hosts(text, servers, all);
+                wrong.iter_mut().zip(named).for_each(|(wrong, named)| wrong.network |= named);
+            }
+        }
+        reach.wrong(&wrong);
+    }
+
     /// Counts an effect and strikes what was aimed at it. `true`: the server's process is gone.
     pub(crate) fn effect(&mut self, n: usize, effect: Effect, when: When) -> bool {
         let node = &mut self.nodes[n];
         let wider = effect.wider();
         if when == When::Before {
+            if let Some(reach) = &mut self.watcher.reach {
+                reach.effect(n, effect);
+            }
             node.effects[effect as usize] += 1;
             if wider != effect {
                 node.effects[wider as usize] += 1;
@@ -321,12 +350,12 @@ impl World<'_> {
             node.disk.lose_writes(name, evicted);
         }
         self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Error, log: SimDisk::is_log_path(op) });
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("disk fails at {op:?}"));
         Some(DiskError::Io("injected".into()))
     }
 }
 
-fn describe(fault: &Explicit) -> String {
+/// A fault in words.
+pub(crate) fn describe(fault: &Explicit) -> String {
     let mut text = format!("fault {} {}", fault.id, fault.kind.name());
     let parts = [("on", &fault.node), ("from", &fault.from), ("to", &fault.to), ("effect", &fault.effect)];
     for (word, value) in parts {

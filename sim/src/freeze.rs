@@ -16,13 +16,18 @@ pub fn freeze(spec: &RunSpec, outcome: &Outcome) -> RunSpec {
     frozen.timing.snap_count = node::snap_count(spec);
     frozen.timing.window = node::window(spec);
     frozen.timing.epoch_len = u64::from(node::epoch_len(spec));
-    frozen.faults.swarm = false;
-    frozen.faults.hostile = false;
-    frozen.faults.generate.clear();
-    frozen.faults.explicit.clone_from(&outcome.faults);
+    freeze_faults(&mut frozen, outcome);
     frozen.workload.generate.mix.clear();
     frozen.workload.generate.ops = 0;
     frozen.workload.generate.min_commits = 0;
     frozen.workload.explicit.clone_from(&outcome.ops);
     frozen
+}
+
+/// In place of what makes faults, those that it has made in this run.
+pub fn freeze_faults(spec: &mut RunSpec, outcome: &Outcome) {
+    spec.faults.swarm = false;
+    spec.faults.hostile = false;
+    spec.faults.generate.clear();
+    spec.faults.explicit.clone_from(&outcome.faults);
 }

@@ -25,6 +25,8 @@ pub mod json_position;
 pub mod machine;
 pub mod model;
 pub mod observe;
+pub mod reach;
+pub mod report;
 pub mod rng;
 pub mod scenario;
 pub mod shrink;
@@ -38,10 +40,16 @@ pub use world::run;
 /// How a run is driven; nothing in it changes what happens.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// Gets each line of the trace.
+    /// Gets each line of the trace; [`report::HEADER`] names its columns.
     pub trace: Option<&'a mut dyn FnMut(&str)>,
     /// Keep what it takes to make the run explicit: [`Outcome::ops`] and [`Outcome::struck`].
     pub record: bool,
+    /// Record what the run reaches, in [`Outcome::reached`].
+    pub reach: bool,
     /// Keep so many last lines of the trace in [`Outcome::tail`].
     pub tail: usize,
+    /// The trace has lines for messages too.
+    pub messages: bool,
+    /// Gets the facts of the run.
+    pub picture: Option<&'a mut report::Picture>,
 }

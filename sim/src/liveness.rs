@@ -8,6 +8,7 @@ use quorate_core::event::{Dir, Port};
 use crate::network::Block;
 use crate::observe::{Down, Obs, Verdict, Violation};
 use crate::queue::{Micros, Plan};
+use crate::report::{Earlier, Kind};
 use crate::rng::{Purpose, Stream};
 use crate::spec::Core;
 use crate::world::World;
@@ -76,6 +77,7 @@ impl World<'_> {
         let core = self.choose_core();
         self.heal_core(core);
         self.plan_judge();
+        self.note_wrong();
     }
 
     /// Servers that cannot trust their disks count once every voter is heard: where the core waits for that, every voter whose
@@ -111,7 +113,6 @@ impl World<'_> {
         }
         self.rearm();
         self.watcher.tell(Obs::Healed { core: &core });
-        self.watcher.line(format_args!("##"), format_args!("healed: {}", crate::fault::names(&core)));
         self.progress = Progress { core, healed_at: self.now, ..Progress::default() };
     }
 
@@ -244,6 +245,7 @@ impl World<'_> {
             at_ms: 0,
             node: None,
             text: format!("client {} gets no answer to its closeSession; but the core is whole", waiting + 1),
+            earlier: Some(Earlier { kind: Kind::Healed, node: None, number: None }),
         })
     }
 
@@ -256,14 +258,14 @@ impl World<'_> {
             self.clients.iter().enumerate().find_map(|(c, client)| Some((c, client.waits_since().filter(is_late)?)))?;
         let text =
             format!("a request of client {}, asked at {} ms, has no answer; but the core is whole", c + 1, at / 1000);
-        Some(Violation { invariant: "L3", at_ms: 0, node: None, text })
+        Some(Violation { invariant: "L3", at_ms: 0, node: None, text, earlier: None })
     }
 
     /// L6: all clients are gone, and a server of the core holds something for them, or files that no purge has taken.
     fn leftover(&self) -> Option<Violation> {
         let owed = |node: usize, text: String| {
             let text = format!("{text}; but all clients are gone, and everything is decided");
-            Some(Violation { invariant: "L6", at_ms: 0, node: Some(node), text })
+            Some(Violation { invariant: "L6", at_ms: 0, node: Some(node), text, earlier: None })
         };
         self.progress.core.iter().find_map(|n| {
             let peer = self.nodes[*n].server()?;

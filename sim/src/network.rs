@@ -14,6 +14,7 @@ use quorate_core::event::Port;
 use quorate_core::ids::LinkId;
 
 use crate::queue::Micros;
+use crate::report::{Fate, Wire};
 use crate::rng::{Purpose, Stream};
 use crate::spec::{Dist, Network as NetworkSpec};
 
@@ -25,6 +26,13 @@ const WINDOW: u64 = 256 << 10;
 pub(crate) struct ConnId {
     slot: u32,
     generation: u32,
+}
+
+impl ConnId {
+    /// In one number.
+    pub(crate) const fn number(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
 }
 
 /// One end of a connection.
@@ -133,10 +141,17 @@ pub(crate) struct Network {
     wire: Stream,
     /// By host, once it is healed: among these nothing is wrong any more.
     pub(crate) core: Vec<bool>,
+    /// Whoever wants to know about messages.
+    pub(crate) messages: Option<Box<Wire>>,
 }
 
 impl Network {
-    pub(crate) fn new(spec: &NetworkSpec, seed: u64, hosts: &dyn Fn(&str) -> Vec<bool>) -> Self {
+    pub(crate) fn new(
+        spec: &NetworkSpec,
+        seed: u64,
+        hosts: &dyn Fn(&str) -> Vec<bool>,
+        messages: Option<Box<Wire>>,
+    ) -> Self {
         Self {
             conns: Vec::new(),
             free: Vec::new(),
@@ -155,6 +170,7 @@ impl Network {
             names: Vec::new(),
             wire: Stream::new(seed, Purpose::Wire, 0),
             core: Vec::new(),
+            messages,
         }
     }
 
@@ -200,6 +216,9 @@ impl Network {
         if self.tap.is_some() {
             self.tap_opened(id, port, from.host, to);
         }
+        if let Some(messages) = &mut self.messages {
+            messages.opened(id.number(), port, from.host, to);
+        }
         id
     }
 
@@ -230,6 +249,16 @@ impl Network {
             *dir = Dir::default();
         }
         self.free.push(id.slot);
+        if let Some(messages) = &mut self.messages {
+            messages.released(id.number());
+        }
+    }
+
+    /// Bytes are sent, and this becomes of them.
+    fn report(&mut self, id: ConnId, dir: usize, bytes: &[u8], fate: impl FnOnce() -> Fate) {
+        if let Some(messages) = &mut self.messages {
+            messages.sent(id.number(), dir, bytes, fate());
+        }
     }
 
     /// All connections that somebody holds, in slot order.
@@ -255,6 +284,7 @@ impl Network {
         if dir.fin.is_some() {
             // Cut: what is sent from now on never arrives, though it leaves.
             dir.taken += bytes.len() as u64;
+            self.report(id, d, bytes, || Fate::Lost);
             return None;
         }
         // Large shared bytes stay shared: a thousand servers send their configuration to each other at once.
@@ -274,6 +304,7 @@ impl Network {
             newest.append(sent);
             dir.last = dir.last.max(now + delay_more);
             *at = dir.last;
+            self.report(id, d, bytes, || Fate::whole(bytes));
             return None;
         }
         let copies = sent.shared.is_none() || bytes.len() <= 1024;
@@ -283,6 +314,7 @@ impl Network {
             && newest.is_own()
         {
             newest.append(sent);
+            self.report(id, d, bytes, || Fate::whole(bytes));
             return None;
         }
         dir.sent_at = now;
@@ -294,9 +326,11 @@ impl Network {
             let dir = &mut self.get(id)?.dirs[d];
             if !arrives {
                 dir.taken += bytes.len() as u64;
+                self.report(id, d, bytes, || Fate::Lost);
                 return None;
             }
         }
+        self.report(id, d, bytes, || Fate::of(bytes, chunk.bytes()));
         let dir = &mut self.get(id)?.dirs[d];
         dir.last = dir.last.max(now + delay);
         let at = dir.last;
@@ -321,6 +355,10 @@ impl Network {
         }
         conn.ends[side].alive = false;
         conn.dirs[1 - side].chunks.clear();
+        if let Some(messages) = &mut self.messages {
+            messages.cut(id.number(), 1 - side, 0);
+        }
+        let conn = self.get(id)?;
         let (from, to, other) = (conn.ends[side].host, conn.ends[1 - side].host, conn.ends[1 - side].alive);
         if !other {
             // Still asking: the request is void when it arrives.
@@ -351,6 +389,9 @@ impl Network {
 
     /// Cuts what is under way in one direction to this many bytes.
     pub(crate) fn cut(&mut self, id: ConnId, side: usize, keep: u64) {
+        if let Some(messages) = &mut self.messages {
+            messages.cut(id.number(), side, keep as usize);
+        }
         let Some(conn) = self.get(id) else { return };
         let mut left = keep as usize;
         for (_, chunk) in &mut conn.dirs[side].chunks {

@@ -32,6 +32,8 @@ pub(crate) struct Lane {
     pub(crate) ops: VecDeque<(Ticket, DiskOp)>,
     /// When the first one ends; [`NEVER`] while the process stands still.
     pub(crate) due: Option<Micros>,
+    /// When the first one began.
+    pub(crate) began: Micros,
     /// It began while the disk was slow.
     pub(crate) slow: bool,
 }

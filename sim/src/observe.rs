@@ -10,6 +10,8 @@ use quorate_core::wire::client::{EventKind, Request, Response};
 
 use crate::disk::SimDisk;
 use crate::effect::Effect;
+use crate::reach::Reached;
+use crate::report::Earlier;
 use crate::spec::Explicit;
 
 /// One thing that happened, in the order in which it happened.
@@ -241,6 +243,8 @@ pub struct Violation {
     pub node: Option<usize>,
     /// Both contradicting facts, in words.
     pub text: String,
+    /// How to find the second of them among the facts of the run.
+    pub earlier: Option<Earlier>,
 }
 
 /// What watches a run.
@@ -354,6 +358,8 @@ pub struct Outcome {
     pub struck: BTreeMap<u32, Struck>,
     /// Every operation that clients began, as an explicit list; only where [`crate::Options::record`] asks for it.
     pub ops: Vec<crate::spec::ExplicitOp>,
+    /// What it reached; only where [`crate::Options::reach`] asks for it.
+    pub reached: Option<Reached>,
     /// The last lines of the trace.
     pub tail: Vec<String>,
 }

@@ -1,12 +1,13 @@
 //! Where everything that happens goes: the checks, the digest of the run, the trace.
 
-use std::collections::VecDeque;
 use std::fmt::Arguments;
 
 use quorate_core::ids::Millis;
 
 use crate::observe::{Check, Obs, Observation, Violation};
 use crate::queue::Micros;
+use crate::reach::Recorder;
+use crate::report::{Kind, Reporter, Who};
 
 /// A 64-bit digest of what is folded into it, eight bytes at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,23 +42,18 @@ impl Digest {
 /// See the module.
 pub(crate) struct Watcher<'a> {
     check: &'a mut dyn Check,
-    trace: Option<&'a mut dyn FnMut(&str)>,
-    keep: usize,
-    tail: VecDeque<String>,
+    /// Whoever reads what happens.
+    pub(crate) reporter: Option<Reporter<'a>>,
     pub(crate) digest: Digest,
     seq: u64,
     pub(crate) now: Micros,
     pub(crate) violation: Option<Violation>,
+    pub(crate) reach: Option<Recorder>,
 }
 
 impl<'a> Watcher<'a> {
-    pub(crate) const fn new(
-        check: &'a mut dyn Check,
-        trace: Option<&'a mut dyn FnMut(&str)>,
-        keep: usize,
-        seed: u64,
-    ) -> Self {
-        Self { check, trace, keep, tail: VecDeque::new(), digest: Digest::new(seed), seq: 0, now: 0, violation: None }
+    pub(crate) const fn new(check: &'a mut dyn Check, reporter: Option<Reporter<'a>>, seed: u64) -> Self {
+        Self { check, reporter, digest: Digest::new(seed), seq: 0, now: 0, violation: None, reach: None }
     }
 
     /// Virtual time, ms.
@@ -68,43 +64,50 @@ impl<'a> Watcher<'a> {
     /// Tells the checks. Returns the observation's number.
     pub(crate) fn tell(&mut self, what: Obs<'_>) -> u64 {
         self.seq += 1;
+        if let Some(reach) = &mut self.reach {
+            match what {
+                Obs::Server { node, event } => reach.event(node, event),
+                Obs::Started { node } => reach.started(node),
+                _ => {}
+            }
+        }
+        if let Some(reporter) = &mut self.reporter {
+            reporter.observe(self.now, &what);
+        }
         let observation = Observation { time_ms: self.ms(), seq: self.seq, what };
         if self.violation.is_none()
             && let Err(violation) = self.check.observe(&observation)
         {
-            self.violation = Some(violation);
+            self.violated(violation);
         }
         self.seq
+    }
+
+    /// A promise is broken: the run ends.
+    pub(crate) fn violated(&mut self, violation: Violation) {
+        if let Some(reporter) = &mut self.reporter {
+            reporter.violation(self.now, &violation);
+        }
+        self.violation = Some(violation);
     }
 
     pub(crate) fn check(&self) -> &dyn Check {
         self.check
     }
 
-    /// Whether trace lines are wanted at all.
-    pub(crate) const fn traces(&self) -> bool {
-        self.trace.is_some() || self.keep > 0
+    /// Tells a reader what the checks need not know.
+    pub(crate) fn note(&mut self, who: Who, what: Arguments<'_>) {
+        if let Some(reporter) = &mut self.reporter {
+            reporter.note(self.now, who, Kind::Note, [0; 4], what);
+        }
     }
 
-    /// Writes a line of the trace.
-    pub(crate) fn line(&mut self, who: Arguments<'_>, what: Arguments<'_>) {
-        if !self.traces() {
-            return;
-        }
-        let who = who.to_string();
-        let line = format!("{:>6}.{:03} {who:<4} {what}", self.now / 1000, self.now % 1000);
-        if let Some(trace) = &mut self.trace {
-            trace(&line);
-        }
-        if self.keep > 0 {
-            if self.tail.len() == self.keep {
-                self.tail.pop_front();
-            }
-            self.tail.push_back(line);
-        }
+    /// The same of a server.
+    pub(crate) fn note_of(&mut self, node: usize, what: Arguments<'_>) {
+        self.note(Who::Server(node as u32), what);
     }
 
     pub(crate) fn take_tail(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.tail).into()
+        self.reporter.as_mut().map(Reporter::take_tail).unwrap_or_default()
     }
 }

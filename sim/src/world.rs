@@ -24,6 +24,8 @@ use crate::network::{Network, Sent};
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
+use crate::reach::Recorder;
+use crate::report::{Kind, Reporter, Who, Wire};
 use crate::spec::{At, ExplicitOp, RunSpec, When};
 use crate::watcher::Watcher;
 
@@ -81,8 +83,7 @@ pub fn run<'a>(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>
             .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
             .unwrap_or_else(|| "a panic without words".to_owned());
         let (at_ms, node) = (world.watcher.ms(), world.running);
-        world.watcher.line(format_args!("!!"), format_args!("panic in {node:?}: {text}"));
-        world.watcher.violation = Some(Violation { invariant: "panic", at_ms, node, text });
+        world.watcher.violated(Violation { invariant: "panic", at_ms, node, text, earlier: None });
     }
     world.outcome()
 }
@@ -91,15 +92,18 @@ impl<'a> World<'a> {
     pub(crate) fn new(spec: &'a RunSpec, check: &'a mut dyn Check, options: Options<'a>) -> Self {
         let hosts = spec.servers() + spec.topology.clients as usize;
         let names = |text: &str| crate::fault::hosts(text, spec.servers(), hosts);
-        Self {
+        let Options { trace, messages, tail, picture, .. } = options;
+        let reporter = Reporter::new(trace, messages, tail, picture, spec.servers());
+        let wire = reporter.as_ref().filter(|r| r.wants_messages()).map(|_| Box::new(Wire::new(spec.servers())));
+        let mut world = Self {
             spec,
             ensemble: node::ensemble(spec),
             now: 0,
             queue: Queue::default(),
             nodes: (0..spec.servers()).map(|n| Node::new(spec, n)).collect(),
-            net: Network::new(&spec.network, spec.seed, &names),
+            net: Network::new(&spec.network, spec.seed, &names, wire),
             clients: (0..spec.topology.clients as usize).map(|n| Client::new(spec, n)).collect(),
-            watcher: Watcher::new(check, options.trace, options.tail, spec.seed),
+            watcher: Watcher::new(check, reporter, spec.seed),
             plans: Plans::new(spec),
             progress: Progress::default(),
             attachable: (0..spec.servers().min(spec.topology.attachable as usize)).collect(),
@@ -116,7 +120,9 @@ impl<'a> World<'a> {
             running: None,
             over: None,
             outside: false,
-        }
+        };
+        world.watcher.reach = options.reach.then(|| Recorder::new(spec.servers()));
+        world
     }
 
     fn prepare(&mut self) {
@@ -158,11 +164,24 @@ impl<'a> World<'a> {
         }
     }
 
+    /// What has become of messages since the last call is told.
+    pub(crate) fn tell_wire(&mut self) {
+        if let (Some(wire), Some(reporter)) = (&mut self.net.messages, &mut self.watcher.reporter)
+            && wire.has_news()
+        {
+            wire.take().iter().for_each(|fact| reporter.fact(fact));
+        }
+    }
+
     /// Does what was planned for this instant.
     pub(crate) fn at(&mut self, at: Micros, plan: Plan) {
         self.now = at;
         self.watcher.now = at;
+        if let Some(wire) = &mut self.net.messages {
+            wire.now = at;
+        }
         self.execute(plan);
+        self.tell_wire();
     }
 
     fn execute(&mut self, plan: Plan) {
@@ -198,6 +217,11 @@ impl<'a> World<'a> {
         for id in std::mem::take(&mut self.net.took) {
             self.plans.took(id);
         }
+        self.tell_wire();
+        (0..self.nodes.len()).for_each(|n| self.tell_unfinished(n));
+        if let Some(reporter) = &mut self.watcher.reporter {
+            reporter.took(self.plans.all_took());
+        }
         Outcome {
             seed: self.spec.seed,
             verdict,
@@ -217,6 +241,7 @@ impl<'a> World<'a> {
             faults: self.plans.struck,
             struck: self.plans.struck_at,
             ops: self.ops.unwrap_or_default(),
+            reached: self.watcher.reach.take().map(|r| r.reached),
             tail: self.watcher.take_tail(),
         }
     }
@@ -236,12 +261,11 @@ impl<'a> World<'a> {
         let switches = self.nodes[n].features();
         let cfg = node::peer_config(self.spec, &self.ensemble, n, self.nodes[n].identity, life, switches);
         let node = &mut self.nodes[n];
-        let now = node.clock.now(self.now);
+        let (now, script) = (node.clock.now(self.now), node.script.take());
         self.watcher.tell(Obs::Started { node: n });
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("starts, life {life}"));
+        self.note_wrong();
         self.watcher.digest.number(self.now ^ 0xb007 ^ ((n as u64) << 48));
         self.running = Some(n);
-        let script = node.script.take();
         let mut process = script.map_or_else(|| Process::Server(Box::new(Peer::new(cfg, now))), Process::Script);
         if self.spec.network.typed {
             self.nodes[n].out = Outbox::with_messages();
@@ -388,8 +412,9 @@ impl<'a> World<'a> {
             }
             Action::Close { link, why } => {
                 digest.number(link.0 ^ 1);
-                if self.watcher.traces() {
-                    self.watcher.line(format_args!("s{}", n + 1), format_args!("closes {link:?}: {why}"));
+                if let Some(reporter) = &mut self.watcher.reporter {
+                    let who = Who::Server(n as u32);
+                    reporter.note(self.now, who, Kind::Closed, [0; 4], format_args!("closes a connection: {why}"));
                 }
                 self.close(n, *link);
             }
@@ -436,16 +461,17 @@ impl<'a> World<'a> {
             Event::SnapshotTaken { zxid, .. } => self.show_snapshot(n, *zxid),
             _ => {}
         }
-        if self.watcher.traces() && !matches!(event, Event::FsyncTook(_)) {
-            match event {
-                Event::Proposed { zxid, hash, record } => {
-                    let what = format_args!("Proposed {zxid} {hash:#x} ({} bytes)", record.len());
-                    self.watcher.line(format_args!("s{}", n + 1), what);
-                }
-                _ => self.watcher.line(format_args!("s{}", n + 1), format_args!("{event:?}")),
+        self.watcher.tell(Obs::Server { node: n, event });
+    }
+
+    /// Disk operations under way will not come to an end: what is seen of them is told.
+    fn tell_unfinished(&mut self, n: usize) {
+        let Some(reporter) = &mut self.watcher.reporter else { return };
+        for lane in &self.nodes[n].lanes {
+            if let (Some(_), Some((_, op))) = (lane.due, lane.ops.front()) {
+                reporter.disk_cut(self.now, lane.began, n, op);
             }
         }
-        self.watcher.tell(Obs::Server { node: n, event });
     }
 
     /// A server's process ends. A [`Plan::Boot`] is the caller's.
@@ -454,7 +480,8 @@ impl<'a> World<'a> {
         if !node.is_up() {
             return;
         }
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("stops: {how:?}"));
+        self.tell_unfinished(n);
+        let node = &mut self.nodes[n];
         self.watcher.digest.number(self.now ^ 0xdead ^ ((n as u64) << 48));
         let held = node.end();
         node.right_clock(self.now);
@@ -464,7 +491,11 @@ impl<'a> World<'a> {
         if cut {
             node.power = !silent;
             let (lied, by) = (node.disk.has_lied(), node.lying_by);
-            node.disk.power_cut(&mut node.crash_stream);
+            let survived = node.disk.power_cut(&mut node.crash_stream);
+            if let Some(reporter) = &mut self.watcher.reporter {
+                let numbers = [survived.at_stake as i64, survived.kept as i64, i64::from(!survived.torn.is_empty()), 0];
+                reporter.note(self.now, Who::Server(n as u32), Kind::Survived, numbers, format_args!("{survived}"));
+            }
             if lied {
                 self.plans.took(by);
                 self.outside("an fsync was a lie, and the power went");
@@ -479,6 +510,7 @@ impl<'a> World<'a> {
             self.hang_up(conn, side, !silent);
         }
         self.watcher.tell(Obs::Stopped { node: n, how });
+        self.note_wrong();
     }
 
     /// Plans the start of a server that is down.
@@ -511,6 +543,7 @@ impl<'a> World<'a> {
         let slow = node.slow_disk;
         let due = self.now + node.disk_stream.draw(dist).saturating_mul(slow.map_or(1, |s| s.value));
         node.lanes[lane].due = Some(due);
+        node.lanes[lane].began = self.now;
         node.lanes[lane].slow = slow.is_some();
         if let Some(slow) = slow {
             self.plans.took(slow.by);
@@ -536,6 +569,7 @@ impl<'a> World<'a> {
             return;
         }
         let Some((ticket, op)) = node.lanes[lane].ops.pop_front() else { return };
+        let began = node.lanes[lane].began;
         let effect = Effect::of_disk(&op);
         if self.effect(n, effect, When::Before) {
             return;
@@ -553,15 +587,8 @@ impl<'a> World<'a> {
         if let (DiskOp::Unlink(name), Ok(_)) = (&op, &result) {
             self.watcher.tell(Obs::Unlinked { node: n, name, disk: &self.nodes[n].disk });
         }
-        if self.watcher.traces() {
-            let outcome = result.as_ref().err();
-            match &op {
-                DiskOp::WriteAt(f, at, b) => {
-                    let what = format_args!("disk write {:?}/{} {at}+{} {outcome:?}", f.dir, f.name, b.len());
-                    self.watcher.line(format_args!("s{}", n + 1), what);
-                }
-                op => self.watcher.line(format_args!("s{}", n + 1), format_args!("disk {op:?} {outcome:?}")),
-            }
+        if let Some(reporter) = &mut self.watcher.reporter {
+            reporter.disk(self.now, began, n, &op, result.as_ref().err());
         }
         if self.effect(n, effect, When::After) {
             return;
@@ -573,8 +600,7 @@ impl<'a> World<'a> {
 
     /// Ends the run with what is owed.
     pub(crate) fn fail(&mut self, verdict: Verdict, violation: Violation) {
-        self.watcher.line(format_args!("!!"), format_args!("{}: {}", violation.invariant, violation.text));
-        self.watcher.violation = Some(violation);
+        self.watcher.violated(violation);
         self.over = Some(verdict);
     }
 }

@@ -29,7 +29,7 @@ fn everything(bounds: &Bounds, mutant: Option<&str>) -> (Option<Found>, Progress
     let all = All::default();
     let found = match State::start(bounds, mutant, false) {
         Ok(start) => search(&start, &Root::whole(), &all, &mut Marks::default()),
-        Err(violation) => Some(Found { choices: Vec::new(), violation }),
+        Err(violation) => Some(Found { choices: Vec::new(), violation: violation.into() }),
     };
     (found, all.total.get())
 }

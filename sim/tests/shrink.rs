@@ -33,7 +33,7 @@ fn failing(seed: u64) -> (RunSpec, Outcome) {
     let mut outcome = run(&spec, &mut NoCheck, Options { record: true, ..Options::default() });
     let text = "pretended".to_owned();
     outcome.verdict = Verdict::Violation;
-    outcome.violation = Some(Violation { invariant: "Z5", at_ms: outcome.end_ms, node: None, text });
+    outcome.violation = Some(Violation { invariant: "Z5", at_ms: outcome.end_ms, node: None, text, earlier: None });
     (freeze(&spec, &outcome), outcome)
 }
 

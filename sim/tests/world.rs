@@ -36,7 +36,7 @@ fn watching_a_run_does_not_change_it() {
     let mut lines = 0;
     let mut sink = |_: &str| lines += 1;
     let mut checks = Checks::new(&spec);
-    let options = Options { trace: Some(&mut sink), record: true, tail: 10 };
+    let options = Options { trace: Some(&mut sink), record: true, tail: 10, ..Options::default() };
     let traced = quorate_sim::run(&spec, &mut checks, options);
     assert_eq!(traced.digest, run(&spec).digest);
     assert_eq!(traced.tail.len(), 10);

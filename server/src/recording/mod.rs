@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod digest;
 pub mod format;
+pub mod lane;
 pub mod read;
 pub mod replay;
 mod writer;

@@ -4,13 +4,16 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use quorate_core::config::PeerConfig;
 use quorate_core::event::{Action, Input, LinkEvent, Outbox};
 use quorate_core::ids::Now;
 use quorate_core::peer::Peer;
+use quorate_sim::report::Picture;
 use serde::Serialize;
 
 use super::digest::Digest;
 use super::format::{Begins, Call};
+use super::lane::Lane;
 use super::read::{Recording, Step};
 use crate::version;
 
@@ -59,8 +62,14 @@ pub fn is_recording(bytes: &[u8]) -> bool {
     bytes.starts_with(b"QUORATE-RECORD")
 }
 
-/// Replays the bytes of a recording; `trace` gets a line for each step and each action. `Err`: it cannot be read at all.
-pub fn replay(bytes: &[u8], build: u64, mut trace: Option<&mut dyn FnMut(&str)>) -> Result<Replayed, String> {
+/// Replays the bytes of a recording; `trace` gets a line for each step and each action, `picture` the facts of the server's one
+/// lane. `Err`: it cannot be read at all.
+pub fn replay(
+    bytes: &[u8],
+    build: u64,
+    mut trace: Option<&mut dyn FnMut(&str)>,
+    picture: Option<&mut Picture>,
+) -> Result<Replayed, String> {
     let mut recording = Recording::open(bytes)?;
     let header = &recording.header;
     let mut out = Replayed {
@@ -96,6 +105,11 @@ pub fn replay(bytes: &[u8], build: u64, mut trace: Option<&mut dyn FnMut(&str)>)
         ));
     }
     let began = header.now;
+    // Servers report single transactions only where somebody looks: a second one, told the same, does.
+    let shown = PeerConfig { trace: true, ..header.config.clone() };
+    let mut second = (stepped && picture.is_some()).then(|| Peer::new(shown, header.now));
+    let mut lane = Lane::new(picture);
+    let mut told = Outbox::new();
     let mut peer = stepped.then(|| Peer::new(header.config.clone(), header.now));
     let (mut outbox, mut digest) = (Outbox::new(), Digest::new());
     let mut line = |text: &str| {
@@ -107,9 +121,17 @@ pub fn replay(bytes: &[u8], build: u64, mut trace: Option<&mut dyn FnMut(&str)>)
         out.steps += 1;
         out.took_ms = step.now.mono_ms - began.mono_ms;
         line(&format!("{:>8} ms  {}", out.took_ms, call_text(&step.call)));
+        lane.call(out.took_ms, &step.call);
         let Some(peer) = &mut peer else { continue };
         let (now, expected) = (step.now, step.answer);
         let text = call_text(&step.call);
+        if let Some(second) = &mut second {
+            let again = Step { now, call: step.call.clone(), answer: None };
+            // Where it panics, so does the one that is compared.
+            let _ = perform(second, again, &mut told);
+            told.actions().iter().for_each(|action| lane.action(action, &told));
+            told.clear();
+        }
         if let Err(why) = perform(peer, step, &mut outbox) {
             (out.verdict, out.at_step, out.at_wall_ms) = ("panic", Some(out.steps), Some(now.wall_ms));
             let known =
@@ -205,7 +227,7 @@ impl Replayed {
 
 #[cfg(test)]
 mod tests {
-    use quorate_core::config::{Configuration, Ensemble, Member, MemberKind, PeerConfig};
+    use quorate_core::config::{Configuration, Ensemble, Member, MemberKind};
     use quorate_core::ids::Sid;
     use quorate_net::Machine as _;
 
@@ -234,7 +256,7 @@ mod tests {
     }
 
     fn with(header: &Header, behind: &[u8]) -> Replayed {
-        replay(&[&header.encode()[..], behind].concat(), build(), None).unwrap()
+        replay(&[&header.encode()[..], behind].concat(), build(), None, None).unwrap()
     }
 
     #[test]
@@ -273,11 +295,11 @@ mod tests {
         let (header, _) = recorded("refused");
         let bytes = header.encode();
         for bad in [&bytes[..10], &bytes[..20], &bytes[..bytes.len() - 1]] {
-            assert!(replay(bad, 0, None).is_err());
+            assert!(replay(bad, 0, None, None).is_err());
         }
         let mut other_format = bytes;
         other_format[15] = 2;
         assert!(is_recording(&other_format));
-        assert!(replay(&other_format, 0, None).unwrap_err().contains("format"));
+        assert!(replay(&other_format, 0, None, None).unwrap_err().contains("format"));
     }
 }

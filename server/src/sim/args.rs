@@ -45,6 +45,7 @@ const FUZZ_HELP: &str = "Examples:
   quorate sim fuzz --seeds 0..200 --connections both       each seed with and without decoding: the digests must be equal
   quorate sim fuzz --seeds 0..200 --digests a.txt          one digest a seed, to compare two builds with diff
   quorate sim fuzz --for 120s --jobs 2 --minimise          and a small scenario of what was found
+  quorate sim fuzz --seeds 0..400 --reach reached.txt      how far the generators get around
   quorate sim fuzz --seeds 0..100000 --shard 3/16 --report 3.json
   quorate sim merge *.json                                 the sixteen reports as one
 
@@ -58,6 +59,10 @@ A panic inside a run is a finding like any other: it has a seed and a scenario f
 process (a stack overflow, no memory left) cannot be caught: run the seeds from the last progress line on with --jobs 1 --json, the
 seed behind the last line printed is it.
 
+--reach: what a server does or reads counts once for each role, phase of its term, state of its log (behind, equal to, ahead of what
+was ever decided, or diverged from it) and mixture of faults around it. A line of the file: runs that reached it, the least seed of
+those, and the tuple. What generators should bring about and no line names, they do not.
+
 --json writes an object for each seed as its run ends, and last of all the summary, the only line with the key `kind`; --report
 writes the summary alone:
   kind (campaign), schema (1), settings {version, mutant, connections, twice, floors, whole}, shard {index, of}, ended (complete,
@@ -66,6 +71,18 @@ writes the summary alone:
   commits, leader_changes, faults_effective, messages, virtual_ms, reads, writes: each {sum, min, mean} over the runs;
   faults {KIND: {drawn (runs whose swarm had it), effective (times it struck something), runs (in which it did)}};
   failures [{seed, verdict, invariant, at_ms, text, file}] and shortfalls [text].";
+
+const TRACE_HELP: &str = "Examples:
+  quorate sim run --seed 7 --html seven.html         the run as a picture: open the file in a browser, it needs no network
+  quorate sim run --seed 7 --trace | grep ' s3 '     the life of one server
+
+A line of --trace is one transition; zxids are epoch.counter, columns are separated by blanks, `##` is the world, `!!` the violation:
+     602.680 s4   leading         1/1     1.39     1.39      1.38    1.38  has 1.39 durable
+  virtual ms, who, role (down, recovering, looking, following, leading? until it has its quorum, leading, observing), acceptedEpoch and
+  currentEpoch, the newest zxid in its log, durable, known to be committed, applied; then what happened.
+  Lines of clients leave the columns of servers empty. --messages adds what is sent, received and lost.
+
+--html keeps the newest 200,000 facts; what it has left out it says at the top.";
 
 const REPLAY_HELP: &str = "A recording (`quorate serve --record FILE`) holds what the core of a real server was told. Replaying it steps the same core with the
 same configuration, clocks and inputs; each step must ask for the same actions. Exit code 0: the same; 6: it diverged, and where;
@@ -124,6 +141,7 @@ pub struct Sim {
 #[derive(Debug, Subcommand)]
 pub enum SimCommand {
     /// Run one seed
+    #[command(after_help = TRACE_HELP)]
     Run(Run),
     /// Run a scenario file, or what a real server has recorded, and compare
     #[command(after_help = REPLAY_HELP)]
@@ -158,12 +176,29 @@ pub struct Run {
     /// What is common to runs
     #[command(flatten)]
     pub common: Common,
-    /// Print every step
+    /// What is shown of it
+    #[command(flatten)]
+    pub shown: Shown,
+    /// Count the tuples of (role, phase, log, faults, event) that the run reaches
     #[arg(long)]
-    pub trace: bool,
+    pub reach: bool,
     /// Write the scenario file whatever comes out
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+}
+
+/// What `run` and `replay` show of a run.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// A line for each transition: time, who, role, epochs, zxids, what
+    #[arg(long)]
+    pub trace: bool,
+    /// In the trace, messages too
+    #[arg(long, requires = "trace")]
+    pub messages: bool,
+    /// Draw the run: a space-time diagram in one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// `quorate sim bench`.
@@ -218,9 +253,9 @@ pub struct Replay {
     /// A JSON object on standard output
     #[arg(long)]
     pub json: bool,
-    /// Print every step
-    #[arg(long)]
-    pub trace: bool,
+    /// What is shown of it
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `quorate sim freeze`.
@@ -290,12 +325,18 @@ pub struct Fuzz {
     /// Write a line `SEED DIGEST` for each seed, in order
     #[arg(long, value_name = "FILE")]
     pub digests: Option<PathBuf>,
+    /// Write what the runs reached: a line for each tuple, the rarest first
+    #[arg(long, value_name = "FILE")]
+    pub reach: Option<PathBuf>,
     /// Worker threads
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,
     /// What is common to runs
     #[command(flatten)]
     pub common: Common,
+    /// Draw each failing run: a space-time diagram beside its scenario file
+    #[arg(long)]
+    pub html: bool,
     /// End at the first failing seed
     #[arg(long)]
     pub first: bool,

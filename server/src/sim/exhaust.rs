@@ -116,7 +116,10 @@ pub fn round(bounds: Bounds, mutant: Option<&str>, jobs: usize, until: Option<In
         name: name(&bounds),
     };
     // What is broken on the way there needs no choice.
-    let begin = || State::start(&bounds, mutant, false).map_err(|violation| Found { choices: Vec::new(), violation });
+    let begin = || {
+        State::start(&bounds, mutant, false)
+            .map_err(|violation| Found { choices: Vec::new(), violation: violation.into() })
+    };
     let cpu_before = process::thread_cpu();
     let first = begin().and_then(|start| exhaust::roots(&start, ROOTS * jobs, &shared, &mut Marks::default()));
     let cpu = Mutex::new(process::thread_cpu().saturating_sub(cpu_before));
@@ -267,6 +270,9 @@ pub fn exhaust(options: &Exhaust) -> SimExit {
 #[must_use]
 pub fn replay(options: &Replay, text: &str) -> SimExit {
     let name = options.file.display().to_string();
+    if options.shown.html.is_some() || options.shown.messages {
+        return usage(&format!("{name}: a list of choices has no picture and no messages; --trace tells each choice"));
+    }
     let mut choices = match Choices::parse(&name, text) {
         Ok(choices) => choices,
         Err(e) => return usage(&e),
@@ -278,7 +284,7 @@ pub fn replay(options: &Replay, text: &str) -> SimExit {
         return usage(&format!("{name}: mutant: {e}"));
     }
     let mut line = |text: &str| println!("{text}");
-    let done = choices.replay(options.trace.then_some(&mut line as &mut dyn FnMut(&str)));
+    let done = choices.replay(options.shown.trace.then_some(&mut line as &mut dyn FnMut(&str)));
     if let Some((n, instead)) = &done.stuck {
         let instead: Vec<String> = instead.iter().map(ToString::to_string).collect();
         let which = choices.choices[n - 1];

@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use quorate_sim::Options;
 use quorate_sim::scenario::DETERMINISM;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -17,6 +18,7 @@ use super::args::Fuzz;
 use super::campaign::{Ended, Settings, Span, Summary};
 use super::minimise::{self, Bounds};
 use super::one::{self, Connections, Ran};
+use super::reach::Reach;
 use super::{SimExit, replay, report, source};
 use crate::serve::print;
 
@@ -62,6 +64,8 @@ pub struct Plan<'a> {
     pub jobs: u16,
     /// How servers hear each other.
     pub connections: Connections,
+    /// What they reach is kept.
+    pub reach: bool,
     /// Each twice: the digests must be equal.
     pub twice: bool,
     /// No seed begins after this.
@@ -111,7 +115,7 @@ fn run_seed(seed: u64, plan: &Plan<'_>) -> Ran {
         // The first seed has shown that this build can plant the bug.
         Err(e) => unreachable!("{e}"),
     };
-    one::run_ways(&spec, plan.connections, plan.twice, None)
+    one::run_ways(&spec, plan.connections, plan.twice, Options { reach: plan.reach, ..Options::default() })
 }
 
 /// A first seed that nobody has run yet: ms of the wall clock.
@@ -184,11 +188,16 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
     let count = whole.map(|_| seeds.to - seeds.from);
     let mut progress = Progress { began, told: began, count, until };
     let mut first = false;
-    let plan = Plan { seeds, mutant, jobs: options.jobs, connections, twice: options.twice, until };
+    let reach = options.reach.is_some();
+    let plan = Plan { seeds, mutant, jobs: options.jobs, connections, reach, twice: options.twice, until };
+    let mut reached = Reach::default();
     let result = run_plan(&plan, &stop, |ran| {
         if let Some(ran) = ran {
             first |= options.first && ran.failed();
             take(&ran, options, &mut totals);
+            if reach {
+                reached.add(&ran);
+            }
             if let Some(digests) = &mut digests {
                 digests.insert(ran.seed, ran.outcome.as_ref().map(|o| o.digest));
             }
@@ -211,7 +220,11 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
     if options.minimise {
         minimise_findings(&totals, options, &stop);
     }
-    let written = digests.is_none_or(|d| write_digests(options.digests.as_deref(), &d));
+    let mut written = digests.is_none_or(|d| write_digests(options.digests.as_deref(), &d));
+    if let Some(file) = &options.reach {
+        eprintln!("{}", reached.words(span.from));
+        written &= write(file, &reached.lines());
+    }
     let exit = conclude(&mut totals, options.common.json, options.report.as_deref());
     if totals.ended != Ended::Complete {
         eprintln!(
@@ -254,6 +267,12 @@ fn take(ran: &Ran, options: &Fuzz, totals: &mut Summary) {
     let Ok(mut spec) = one::spec_of(ran.seed, mutant) else { return };
     spec.network.typed = options.common.connections == Connections::Typed;
     let file = replay::save_failure(ran, &spec, &options.common.out);
+    if options.html && ran.failed() {
+        let picture = replay::file_of(&options.common.out, ran.seed, mutant).with_extension("html");
+        if !replay::draw(&spec, &picture) {
+            eprintln!("seed {} has no picture", ran.seed);
+        }
+    }
     totals.add(ran, &spec, file.as_ref().map(|f| f.display().to_string()));
     if options.common.json {
         print(&report::json(ran, mutant, file.as_deref(), None));
@@ -288,9 +307,13 @@ fn write_digests(file: Option<&Path>, digests: &BTreeMap<u64, Option<u64>>) -> b
             None => writeln!(text, "{seed} panic"),
         };
     }
-    if let Err(e) = std::fs::write(file, text) {
+    write(file, &text)
+}
+
+fn write(file: &Path, text: &str) -> bool {
+    let written = std::fs::write(file, text);
+    if let Err(e) = &written {
         eprintln!("error: {}: {e}", file.display());
-        return false;
     }
-    true
+    written.is_ok()
 }

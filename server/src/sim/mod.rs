@@ -10,6 +10,8 @@ pub mod merge;
 pub mod minimise;
 pub mod mutants;
 pub mod one;
+pub mod picture;
+pub mod reach;
 pub mod replay;
 pub mod report;
 pub mod source;

@@ -88,16 +88,21 @@ impl Ran {
     }
 }
 
-/// Runs this spec. `trace` gets each step, if given. Where the spec asks for it the run is made again, with connections of the
-/// other kind, and must be the same.
+/// Runs this spec. `trace` gets each step, if given.
 pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
-    let mut ran = once(spec, trace, record);
+    run_seen(spec, Options { trace, record, ..Options::default() })
+}
+
+/// The same for whoever wants to see more of it. Where the spec asks for it the run is made again, with connections of the other
+/// kind, and must be the same.
+pub fn run_seen(spec: &RunSpec, options: Options<'_>) -> Ran {
+    let mut ran = once(spec, options);
     if !spec.checks.twice || ran.failed() {
         return ran;
     }
     let mut other = spec.clone();
     other.network.typed = !spec.network.typed;
-    let again = once(&other, None, false);
+    let again = once(&other, Options::default());
     let digest = |ran: &Ran| ran.outcome.as_ref().map_or(0, |o| o.digest);
     let (first, second) = (digest(&ran), digest(&again));
     ran.took += again.took;
@@ -108,7 +113,7 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record: bool) ->
              {first:#018x}"
         );
         let at_ms = ran.outcome.as_ref().map_or(0, |o| o.end_ms);
-        let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text };
+        let violation = Violation { invariant: DETERMINISM, at_ms, node: None, text, earlier: None };
         if let Some(outcome) = &mut ran.outcome {
             outcome.verdict = Verdict::Violation;
             outcome.violation = Some(violation.clone());
@@ -119,12 +124,12 @@ pub fn run(spec: &RunSpec, trace: Option<&mut dyn FnMut(&str)>, record: bool) ->
 }
 
 /// Runs this spec with these connections, each way twice if asked for: what came out first, unless another run differs from it.
-pub fn run_ways(spec: &RunSpec, connections: Connections, twice: bool, trace: Option<&mut dyn FnMut(&str)>) -> Ran {
+pub fn run_ways(spec: &RunSpec, connections: Connections, twice: bool, options: Options<'_>) -> Ran {
     let times = if twice { 2 } else { 1 };
     let mut ways = connections.ways().iter().flat_map(|typed| std::iter::repeat_n(*typed, times));
     let mut spec = spec.clone();
     spec.network.typed = ways.next().unwrap_or_default();
-    let mut ran = run(&spec, trace, false);
+    let mut ran = run_seen(&spec, options);
     for typed in ways {
         spec.network.typed = typed;
         if ran.verdict != DETERMINISM {
@@ -144,11 +149,12 @@ fn compare(ran: &mut Ran, again: &Ran, way: &str) {
     if first != second {
         let text = format!("the first run: {first}; but another run of this seed, connections {way}: {second}");
         ran.verdict = DETERMINISM;
-        ran.violation = Some(Violation { invariant: DETERMINISM, at_ms: 0, node: None, text });
+        ran.violation = Some(Violation { invariant: DETERMINISM, at_ms: 0, node: None, text, earlier: None });
     }
 }
 
-fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record: bool) -> Ran {
+fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
+    let Options { mut trace, record, reach, tail, messages, mut picture } = options;
     let began = Instant::now();
     LAST_PANIC.with(|last| *last.borrow_mut() = None);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -161,7 +167,8 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record: bool) -
             }
         };
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
-        let outcome = quorate_sim::run(spec, check, Options { trace, record, tail: 0 });
+        let picture = picture.as_deref_mut();
+        let outcome = quorate_sim::run(spec, check, Options { trace, record, reach, tail, messages, picture });
         (outcome, checks.tally())
     }));
     let took = began.elapsed();
@@ -178,7 +185,7 @@ fn once(spec: &RunSpec, mut trace: Option<&mut dyn FnMut(&str)>, record: bool) -
         }
         Err(_) => {
             let text = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "a panic".into());
-            let violation = Violation { invariant: "panic", at_ms: 0, node: None, text };
+            let violation = Violation { invariant: "panic", at_ms: 0, node: None, text, earlier: None };
             let violation = Some(violation);
             Ran { seed: spec.seed, verdict: "panic", outcome: None, violation, reads: 0, writes: 0, took }
         }
@@ -215,7 +222,7 @@ mod tests {
     #[test]
     fn two_runs_that_differ_are_a_failure() {
         let spec = spec_of(3, None).unwrap();
-        let mut ran = run_ways(&spec, Connections::Both, true, None);
+        let mut ran = run_ways(&spec, Connections::Both, true, Options::default());
         assert_eq!(ran.verdict, "pass");
         let other = run(&spec_of(4, None).unwrap(), None, false);
         compare(&mut ran, &other, "typed");

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use quorate_sim::RunSpec;
 use quorate_sim::exhaust::Choices;
+use quorate_sim::report::{HEADER, Picture};
 use quorate_sim::scenario::Scenario;
+use quorate_sim::{Options, RunSpec};
 
-use super::args::{Replay, Run};
+use super::args::{Replay, Run, Shown};
 use super::one::{self, Connections, Ran};
-use super::{SimExit, exhaust, report, source};
+use super::{SimExit, exhaust, picture, report, source};
 use crate::recording;
 use crate::serve::print;
 
@@ -16,6 +17,29 @@ use crate::serve::print;
 pub(super) fn usage(what: &str) -> SimExit {
     eprintln!("error: {what}");
     SimExit::Usage
+}
+
+/// Makes a run of this spec and shows what is wanted of it. `false`: a file could not be written.
+fn shown(spec: &RunSpec, name: &str, shown: &Shown, run: impl FnOnce(Options<'_>) -> Ran) -> (Ran, bool) {
+    let mut line = |text: &str| println!("{text}");
+    if shown.trace {
+        line(HEADER);
+    }
+    let mut picture = shown.html.as_ref().map(|_| Picture::default());
+    let trace = shown.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let ran = run(Options { trace, messages: shown.messages, picture: picture.as_mut(), ..Options::default() });
+    let drawn = picture.zip(shown.html.as_ref()).is_none_or(|(mut picture, file)| {
+        picture::write(file, &picture::About::of_run(name, spec, &ran), &mut picture)
+    });
+    (ran, drawn)
+}
+
+/// Runs a failing seed again to draw it. `false`: the file could not be written.
+#[must_use]
+pub fn draw(spec: &RunSpec, file: &Path) -> bool {
+    let name = file.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let only = Shown { trace: false, messages: false, html: Some(file.to_path_buf()) };
+    shown(spec, &name, &only, |options| one::run_seen(spec, options)).1
 }
 
 /// The file of a failing seed.
@@ -47,10 +71,10 @@ pub fn run(options: &Run) -> SimExit {
         Err(e) => return usage(&e),
     };
     let connections = options.common.connections;
-    let mut line = |text: &str| println!("{text}");
-    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
-    let ran = one::run_ways(&spec, connections, false, trace);
     spec.network.typed = connections == Connections::Typed;
+    let (ran, drawn) = shown(&spec, &format!("seed {}", options.seed), &options.shown, |shown| {
+        one::run_ways(&spec, connections, false, Options { reach: options.reach, ..shown })
+    });
     let file = save_failure(&ran, &spec, &options.common.out);
     if let Some(save) = &options.save {
         report::save(&ran.scenario(&format!("seed-{}", options.seed), &spec), save);
@@ -60,7 +84,12 @@ pub fn run(options: &Run) -> SimExit {
     } else {
         print(&report::words(&ran, file.as_deref()));
     }
-    SimExit::of(ran.verdict)
+    drawn_or(drawn, SimExit::of(ran.verdict))
+}
+
+/// The exit code, unless a picture could not be written.
+fn drawn_or(drawn: bool, exit: SimExit) -> SimExit {
+    if drawn { exit } else { exit.worse(SimExit::Usage) }
 }
 
 /// `quorate sim replay`.
@@ -79,9 +108,8 @@ pub fn replay(options: &Replay) -> SimExit {
         Ok(scenario) => scenario,
         Err(e) => return usage(&e),
     };
-    let mut line = |text: &str| println!("{text}");
-    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
-    let ran = one::run(&scenario.spec, trace, false);
+    let spec = &scenario.spec;
+    let (ran, drawn) = shown(spec, &scenario.name, &options.shown, |shown| one::run_seen(spec, shown));
     let differences = differences(&scenario, &ran);
     if options.json {
         print(&report::json(&ran, scenario.spec.mutant.as_deref(), Some(&options.file), Some(differences)));
@@ -91,15 +119,16 @@ pub fn replay(options: &Replay) -> SimExit {
         let text: String = differences.iter().map(|d| format!("  not as expected: {d}\n")).collect();
         print(if text.is_empty() { "  as expected\n" } else { &text });
     }
-    SimExit::of(ran.verdict)
+    drawn_or(drawn, SimExit::of(ran.verdict))
 }
 
 /// A recording of `quorate serve`.
 fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
     let name = options.file.display();
     let mut line = |text: &str| println!("{text}");
-    let trace = options.trace.then_some(&mut line as &mut dyn FnMut(&str));
-    let replayed = match recording::replay::replay(bytes, recording::build(), trace) {
+    let trace = options.shown.trace.then_some(&mut line as &mut dyn FnMut(&str));
+    let mut facts = options.shown.html.as_ref().map(|_| Picture::default());
+    let replayed = match recording::replay::replay(bytes, recording::build(), trace, facts.as_mut()) {
         Ok(replayed) => replayed,
         Err(e) => return usage(&format!("{name}: {e}")),
     };
@@ -108,12 +137,16 @@ fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
     } else {
         print(&replayed.words(&options.file));
     }
-    match replayed.verdict {
+    let drawn = facts.zip(options.shown.html.as_ref()).is_none_or(|(mut facts, file)| {
+        picture::write(file, &picture::About::of_recording(&options.file, &replayed), &mut facts)
+    });
+    let exit = match replayed.verdict {
         "diverged" => SimExit::Determinism,
         "panic" => SimExit::Panic,
         _ if replayed.flaw.is_some_and(|f| f.contains("damaged")) => SimExit::Usage,
         _ => SimExit::Clean,
-    }
+    };
+    drawn_or(drawn, exit)
 }
 
 /// What is not as the scenario expects of a run of its spec, in which a bug of `expect.mutants` may be planted.

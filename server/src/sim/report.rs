@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use quorate_sim::reach::Reached;
 use quorate_sim::scenario::Scenario;
 use serde::Serialize;
 
@@ -22,6 +23,9 @@ pub struct Line<'a> {
     client_messages: u64,
     replies: u64,
     end_ms: i64,
+    /// Different tuples that were reached, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuples: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     invariant: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,7 @@ pub fn json(ran: &Ran, mutant: Option<&str>, file: Option<&Path>, differences: O
         client_messages: o.map_or(0, |o| o.client_messages),
         replies: o.map_or(0, |o| o.replies),
         end_ms: o.map_or(0, |o| o.end_ms),
+        tuples: o.and_then(|o| o.reached.as_ref()).map(Reached::count),
         invariant: v.map(|v| v.invariant),
         at_ms: v.map(|v| v.at_ms),
         server: v.and_then(|v| v.node).map(|n| n + 1),
@@ -83,6 +88,9 @@ pub fn words(ran: &Ran, file: Option<&Path>) -> String {
             o.end_ms,
             ran.took.as_millis()
         );
+        if let Some(reached) = &o.reached {
+            let _ = write!(out, ", {} tuples reached", reached.count());
+        }
     }
     out.push('\n');
     if let Some(v) = &ran.violation {

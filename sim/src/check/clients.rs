@@ -13,8 +13,9 @@ use quorate_core::wire::records::{Id, op};
 use quorate_core::wire::txn::{Txn, TxnHeader};
 
 use super::watch::{Mode, Watches};
-use super::{Checked, broken};
+use super::{Checked, broken, broken_by};
 use crate::model::{Model, Outcome, WatchList};
+use crate::report::{Earlier, Kind};
 use crate::workload::PEOPLE;
 
 /// A reply, as its client reads it.
@@ -242,7 +243,7 @@ impl Clients {
         session.last_cxid = header.cxid;
         if header.zxid <= write.known_before {
             let second = format!("a client knew of {} before this was asked", write.known_before);
-            return broken("C2", what(), second);
+            return broken_by("C2", what(), second, Earlier::about(Kind::Decided, write.known_before.0));
         }
         let Ok(request) = Request::decode(write.op, &write.body) else { return Ok(()) };
         match model.explain(header.session, &write.ids, &request, txn) {
@@ -337,7 +338,7 @@ impl Clients {
         }
         if p.op == op::SYNC && zxid < p.known_before {
             let second = format!("a client knew of {} before the sync was asked", p.known_before);
-            return broken("C8", what(), second);
+            return broken_by("C8", what(), second, Earlier::about(Kind::Decided, p.known_before.0));
         }
         if matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2) && err == ErrorCode::Ok {
             set_watches(conn, zxid, request, &caught_up, model, watches).or_else(|why| broken("C5", what(), why))?;
@@ -345,7 +346,7 @@ impl Clients {
         }
         match model.check_read(zxid, id, &p.ids, request, err, body) {
             Ok(judged) => self.reads += u64::from(judged),
-            Err(why) => return broken("C3", what(), why),
+            Err(why) => return broken_by("C3", what(), why, Earlier::about(Kind::Decided, zxid.0)),
         }
         arm(reply, model, watches);
         Ok(None)
@@ -356,10 +357,12 @@ impl Session {
     /// A header names this zxid.
     fn sees(&mut self, id: SessionId, zxid: Zxid, model: &Model, what: impl Fn() -> String) -> Checked {
         if zxid < self.seen {
-            return broken("C3", what(), format!("session {id} has seen {}", self.seen));
+            let second = format!("session {id} has seen {}", self.seen);
+            return broken_by("C3", what(), second, Earlier::about(Kind::Decided, self.seen.0));
         }
         if zxid > model.last() {
-            return broken("C3", what(), format!("decided so far: {}", model.last()));
+            let second = format!("decided so far: {}", model.last());
+            return broken_by("C3", what(), second, Earlier::about(Kind::Decided, model.last().0));
         }
         self.seen = zxid;
         Ok(())

@@ -6,13 +6,16 @@ use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Millis, Zxid};
 
 use super::ghost::{At, Ghost};
-use super::{Checked, broken};
+use super::{Checked, broken, broken_by};
+use crate::report::{Earlier, Kind};
 
 /// acceptedEpoch is durable.
 pub(super) fn accepted(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
     let s = &mut g.servers[n];
     if epoch < s.accepted {
-        return broken("Z2", format!("acceptedEpoch {epoch} is durable"), format!("it was {} before", s.accepted));
+        let second = format!("it was {} before", s.accepted);
+        let earlier = Earlier::about(Kind::EpochAccepted, s.accepted).at(n);
+        return broken_by("Z2", format!("acceptedEpoch {epoch} is durable"), second, earlier);
     }
     s.accepted = epoch;
     Ok(())
@@ -23,7 +26,7 @@ pub(super) fn current(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
     let s = &g.servers[n];
     if epoch < s.current || epoch > s.accepted {
         let known = format!("currentEpoch was {}, acceptedEpoch is {}", s.current, s.accepted);
-        return broken("Z2", format!("currentEpoch {epoch} is durable"), known);
+        return broken_by("Z2", format!("currentEpoch {epoch} is durable"), known, Earlier::of(Kind::EpochAccepted, n));
     }
     // A snapshot in this synchronisation is installed before the epoch is written.
     let end = if s.snapshot { s.logged } else { s.durable };
@@ -43,17 +46,21 @@ pub(super) fn vouches(g: &mut Ghost, n: usize, epoch: Epoch, end: At) -> Checked
     }
     let first = format!("currentEpoch {epoch} is durable over a log that ends at {}", g.zxid(end));
     let second = format!("server {} opened epoch {epoch} with a log up to {}", g.servers[opener].sid, g.zxid(begin));
-    broken("Z13", first, second)
+    broken_by("Z13", first, second, Earlier::about(Kind::EpochCurrent, epoch).at(opener))
 }
 
 /// ACKEPOCH leaves.
 pub(super) fn epoch_acked(g: &mut Ghost, n: usize, epoch: Epoch) -> Checked {
     let s = &mut g.servers[n];
     if s.accepted < epoch {
-        return broken("Z3", format!("ACKEPOCH({epoch}) is sent"), format!("durable acceptedEpoch is {}", s.accepted));
+        let second = format!("durable acceptedEpoch is {}", s.accepted);
+        let earlier = Earlier::of(Kind::EpochAccepted, n);
+        return broken_by("Z3", format!("ACKEPOCH({epoch}) is sent"), second, earlier);
     }
     if epoch < s.promised {
-        return broken("Z3", format!("ACKEPOCH({epoch}) is sent"), format!("ACKEPOCH({}) was sent before", s.promised));
+        let second = format!("ACKEPOCH({}) was sent before", s.promised);
+        let earlier = Earlier::about(Kind::EpochAcked, s.promised).at(n);
+        return broken_by("Z3", format!("ACKEPOCH({epoch}) is sent"), second, earlier);
     }
     s.promised = epoch;
     Ok(())
@@ -69,19 +76,19 @@ pub(super) fn established(g: &mut Ghost, n: usize, epoch: Epoch, now: Millis) ->
         && (other != n || g.servers[n].leads.is_some())
     {
         let first = format!("established as leader of epoch {epoch}");
-        return broken(
-            "Z1",
-            first,
-            format!("server {} was established as leader of epoch {epoch}", g.servers[other].sid),
-        );
+        let second = format!("server {} was established as leader of epoch {epoch}", g.servers[other].sid);
+        return broken_by("Z1", first, second, Earlier::about(Kind::Established, epoch).at(other));
     }
     let s = &mut g.servers[n];
     if s.current != epoch || s.accepted < epoch {
         let known = format!("durable currentEpoch is {}, acceptedEpoch {}", s.current, s.accepted);
-        return broken("Z2", format!("established as leader of epoch {epoch}"), known);
+        let earlier = Earlier::of(Kind::EpochCurrent, n);
+        return broken_by("Z2", format!("established as leader of epoch {epoch}"), known, earlier);
     }
     if epoch < s.promised {
-        return broken("Z3", format!("established in epoch {epoch}"), format!("ACKEPOCH({}) was sent", s.promised));
+        let second = format!("ACKEPOCH({}) was sent", s.promised);
+        let earlier = Earlier::about(Kind::EpochAcked, s.promised).at(n);
+        return broken_by("Z3", format!("established in epoch {epoch}"), second, earlier);
     }
     s.term = epoch;
     s.health = Health::Intact;
@@ -89,7 +96,8 @@ pub(super) fn established(g: &mut Ghost, n: usize, epoch: Epoch, now: Millis) ->
     let acks = g.servers.iter().enumerate().filter(|(i, s)| s.voter && (*i == n || s.newleader >= epoch)).count();
     if acks < g.majority() as usize {
         let second = format!("{acks} of {} voters have sent ACK(NEWLEADER), itself among them", g.voters);
-        return broken("Z11", format!("established as leader of epoch {epoch}"), second);
+        let earlier = Earlier::about(Kind::NewLeaderAcked, epoch);
+        return broken_by("Z11", format!("established as leader of epoch {epoch}"), second, earlier);
     }
     Ok(())
 }
@@ -130,10 +138,12 @@ pub(super) fn vote(g: &mut Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked
     let silent = zxid == Zxid::NONE || (zxid.0 == i64::MIN && !voter);
     if !silent && zxid != durable {
         let second = format!("its durable log ends at {durable}, what it has logged at {logged}");
-        return broken("Z16", format!("it votes with zxid {zxid}"), second);
+        return broken_by("Z16", format!("it votes with zxid {zxid}"), second, Earlier::of(Kind::Durable, n));
     }
     if !silent && epoch != current {
-        return broken("Z16", format!("it votes with epoch {epoch}"), format!("its durable currentEpoch is {current}"));
+        let second = format!("its durable currentEpoch is {current}");
+        let earlier = Earlier::of(Kind::EpochCurrent, n);
+        return broken_by("Z16", format!("it votes with epoch {epoch}"), second, earlier);
     }
     Ok(())
 }
@@ -143,7 +153,8 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, accepted: Epoch, current: Epoch
     let s = &mut g.servers[n];
     if !s.excused && (accepted < s.accepted || current < s.current) {
         let first = format!("recovery finds acceptedEpoch {accepted}, currentEpoch {current}");
-        return broken("Z2", first, format!("durable before: {} and {}", s.accepted, s.current));
+        let second = format!("durable before: {} and {}", s.accepted, s.current);
+        return broken_by("Z2", first, second, Earlier::of(Kind::EpochCurrent, n));
     }
     if current > accepted {
         return broken("Z2", format!("recovery finds currentEpoch {current}"), format!("acceptedEpoch is {accepted}"));

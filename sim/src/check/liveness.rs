@@ -30,7 +30,8 @@ impl Checks {
     #[must_use]
     pub fn owed(&self, core: &[usize], writing: bool) -> Option<Broken> {
         let g = &self.ghost;
-        let owes = |invariant, happened: String, known: String| Some(Broken { invariant, happened, known });
+        let owes =
+            |invariant, happened: String, known: String| Some(Broken { invariant, happened, known, earlier: None });
         // An epoch whose counter is used up ends.
         let enough = ELECTIONS + (self.commits - self.healed.commits).div_ceil(u64::from(g.epoch_len.max(1)));
         if self.healed.healed && self.terms - self.healed.terms > enough {
@@ -99,6 +100,7 @@ impl Checks {
             invariant: "L5",
             happened: format!("session {session} is alive, timeout {} ms", self.model.timeout(session).unwrap_or(0)),
             known: "no client has used it for longer than its timeout and two buckets".into(),
+            earlier: None,
         })
     }
 }

@@ -8,7 +8,8 @@ use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Sid, Zxid};
 
 use super::ghost::{At, Ghost};
-use super::{Checked, broken};
+use super::{Checked, broken, broken_by};
+use crate::report::{Earlier, Kind};
 
 /// What servers may rightly find wrong with each other: races of elections, and what a fault has made of an election's bytes.
 const LEGAL: &[&str] = &[
@@ -31,18 +32,23 @@ pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &
     let what = || format!("it proposes {zxid}");
     match g.leaders.get(&zxid.epoch()) {
         Some(leader) if *leader == n => {}
-        Some(other) => return broken("Z1", what(), format!("server {} leads that epoch", g.servers[*other].sid)),
+        Some(other) => {
+            let second = format!("server {} leads that epoch", g.servers[*other].sid);
+            let earlier = Earlier::about(Kind::Established, zxid.epoch()).at(*other);
+            return broken_by("Z1", what(), second, earlier);
+        }
         None => return broken("Z1", what(), "nobody is established as leader of that epoch".into()),
     }
     let (parent, applied) = (g.servers[n].logged, g.servers[n].applied);
     if let Some(twin) = g.find(zxid, parent) {
         let second = format!("{zxid} was proposed before, with hash {:#x}", g.entry(twin).hash);
-        return broken("Z4", format!("it proposes {zxid} with hash {hash:#x}"), second);
+        let earlier = Earlier::about(Kind::Proposed, zxid.0);
+        return broken_by("Z4", format!("it proposes {zxid} with hash {hash:#x}"), second, earlier);
     }
     let before = g.zxid(parent);
     let first_of_epoch = zxid.epoch() > before.epoch() && zxid.counter() == 1;
     if zxid != before.next() && !first_of_epoch {
-        return broken("Z14", what(), format!("its log ends at {before}"));
+        return broken_by("Z14", what(), format!("its log ends at {before}"), Earlier::of(Kind::Logged, n));
     }
     if zxid.counter() > g.epoch_len {
         return broken("Z17", what(), format!("the counter of an epoch ends at {:#x}", g.epoch_len));
@@ -55,7 +61,8 @@ pub(super) fn proposed(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, record: &
         }
         if parent != old || applied != old {
             let second = format!("decided before: {}, in its log {before}, delivered {}", g.zxid(old), g.zxid(applied));
-            return broken("Z8", format!("it proposes {zxid}, the first of its epoch"), second);
+            let earlier = Earlier::about(Kind::Decided, g.zxid(old).0);
+            return broken_by("Z8", format!("it proposes {zxid}, the first of its epoch"), second, earlier);
         }
     }
     g.propose(zxid, hash, parent, record.clone());
@@ -70,11 +77,14 @@ pub(super) fn logged(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64) -> Checked 
     };
     let e = g.entry(at);
     if e.hash != hash {
-        return broken("Z4", format!("it logs {zxid} with hash {hash:#x}"), format!("proposed with {:#x}", e.hash));
+        let earlier = Earlier::about(Kind::Proposed, zxid.0);
+        let second = format!("proposed with {:#x}", e.hash);
+        return broken_by("Z4", format!("it logs {zxid} with hash {hash:#x}"), second, earlier);
     }
     if e.parent != end {
         let second = format!("in its leader's log it follows {}", g.zxid(e.parent));
-        return broken("Z14", format!("it logs {zxid} behind {}", g.zxid(end)), second);
+        let earlier = Earlier::about(Kind::Proposed, zxid.0);
+        return broken_by("Z14", format!("it logs {zxid} behind {}", g.zxid(end)), second, earlier);
     }
     g.servers[n].logged = at;
     Ok(())
@@ -88,7 +98,7 @@ pub(super) fn durable(g: &mut Ghost, n: usize, zxid: Zxid) -> Checked {
     if g.zxid(at) != zxid {
         // A snapshot at the start of everything has no entry of its own.
         let second = format!("its log ends at {} and has no such entry", g.zxid(end));
-        return broken("Z14", format!("it reports {zxid} durable"), second);
+        return broken_by("Z14", format!("it reports {zxid} durable"), second, Earlier::of(Kind::Logged, n));
     }
     if g.entry(at).depth > g.entry(before).depth || g.servers[n].snapshot {
         g.set_durable(n, at);
@@ -101,11 +111,12 @@ pub(super) fn acked(g: &mut Ghost, n: usize, zxid: Zxid) -> Checked {
     let s = &g.servers[n];
     let durable = g.zxid(s.durable);
     if zxid > durable || g.zxid(g.cut(s.durable, zxid)) != zxid {
-        return broken("Z13", format!("it acknowledges {zxid}"), format!("its log is durable up to {durable}"));
+        let second = format!("its log is durable up to {durable}");
+        return broken_by("Z13", format!("it acknowledges {zxid}"), second, Earlier::of(Kind::Durable, n));
     }
     if s.term == 0 || s.term < s.promised {
         let second = format!("ACKEPOCH({}) was sent, its term is of epoch {}", s.promised, s.term);
-        return broken("Z3", format!("it acknowledges {zxid}"), second);
+        return broken_by("Z3", format!("it acknowledges {zxid}"), second, Earlier::of(Kind::EpochAcked, n));
     }
     Ok(())
 }
@@ -122,13 +133,15 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
     let (durable, logged) = (g.zxid(s.durable), g.zxid(s.logged));
     if s.durable != s.logged || logged != last {
         let second = format!("durable log: {durable}, logged: {logged}, reported: {last}");
-        return broken("Z13", what(), second);
+        return broken_by("Z13", what(), second, Earlier::of(Kind::Durable, n));
     }
     if s.current != epoch {
-        return broken("Z13", what(), format!("durable currentEpoch is {}", s.current));
+        let second = format!("durable currentEpoch is {}", s.current);
+        return broken_by("Z13", what(), second, Earlier::of(Kind::EpochCurrent, n));
     }
     if epoch < s.promised {
-        return broken("Z3", what(), format!("ACKEPOCH({}) was sent", s.promised));
+        let second = format!("ACKEPOCH({}) was sent", s.promised);
+        return broken_by("Z3", what(), second, Earlier::of(Kind::EpochAcked, n));
     }
     // A leader that has died since may have lost what it had proposed and nobody acknowledged, or all that was spoiled.
     if let Some((leader, _)) = g.opened.get(&epoch)
@@ -140,7 +153,8 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
             let end = g.servers[*leader].logged;
             g.zxid(end)
         });
-        return broken("Z15", format!("{} with a log up to {logged}", what()), second);
+        let earlier = Earlier::of(Kind::Logged, *leader);
+        return broken_by("Z15", format!("{} with a log up to {logged}", what()), second, earlier);
     }
     let s = &mut g.servers[n];
     s.term = epoch;
@@ -157,7 +171,7 @@ pub(super) fn truncated(g: &mut Ghost, n: usize, to: Zxid) -> Checked {
     let cut = g.cut(end, to);
     if cut != end && g.servers[n].resync.is_none() {
         let second = format!("no leader has asked for a cut; it ended at {}", g.zxid(end));
-        return broken("Z10", format!("its log is cut at {to}"), second);
+        return broken_by("Z10", format!("its log is cut at {to}"), second, Earlier::of(Kind::Logged, n));
     }
     removes_nothing_decided(g, n, cut, || format!("its log is cut at {to}"))?;
     g.servers[n].logged = cut;
@@ -172,7 +186,7 @@ fn removes_nothing_decided(g: &Ghost, n: usize, to: At, what: impl Fn() -> Strin
     let had = g.decided_part(g.servers[n].logged);
     if g.entry(g.decided_part(to)).depth < g.entry(had).depth {
         let second = format!("{} was decided and is in its log", g.zxid(had));
-        return broken("Z10", what(), second);
+        return broken_by("Z10", what(), second, Earlier::about(Kind::Decided, g.zxid(had).0));
     }
     Ok(())
 }
@@ -209,11 +223,13 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
     let trusted = !excused && !doubtful && health != Health::Damaged;
     if trusted && resync.is_none() && !g.contains(at, durable) {
         let second = format!("its log was durable up to {}", g.zxid(durable));
-        return broken("U1", format!("recovery finds a log up to {last} ({health:?})"), second);
+        let earlier = Earlier::of(Kind::Durable, n);
+        return broken_by("U1", format!("recovery finds a log up to {last} ({health:?})"), second, earlier);
     }
     if trusted && g.entry(g.decided_part(at)).depth < g.entry(g.decided_part(durable)).depth {
         let second = format!("{} was decided and durable here", g.zxid(g.decided_part(durable)));
-        return broken("U1", format!("recovery finds a log up to {last} ({health:?})"), second);
+        let earlier = Earlier::about(Kind::Decided, g.zxid(g.decided_part(durable)).0);
+        return broken_by("U1", format!("recovery finds a log up to {last} ({health:?})"), second, earlier);
     }
     // A snapshot that was being installed took the place of a longer log: not to be trusted until the leader has sent the rest.
     // An operation that failed is no excuse: a server ends there, and writes again what it vouches for afterwards.

@@ -41,6 +41,7 @@ use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
+use crate::report::{Earlier, Kind};
 use crate::spec::RunSpec;
 use clients::{Clients, Reply};
 use ghost::Ghost;
@@ -55,20 +56,27 @@ pub struct Broken {
     pub happened: String,
     /// What it contradicts.
     pub known: String,
+    /// When and where that was.
+    pub earlier: Option<Earlier>,
 }
 
 impl Broken {
     /// In words; when and where are the caller's to say.
     fn into_violation(self) -> Violation {
         let text = format!("{}; but {}", self.happened, self.known);
-        Violation { invariant: self.invariant, at_ms: 0, node: None, text }
+        Violation { invariant: self.invariant, at_ms: 0, node: None, text, earlier: self.earlier }
     }
 }
 
 type Checked = Result<(), Broken>;
 
 fn broken<T>(invariant: &'static str, happened: String, known: String) -> Result<T, Broken> {
-    Err(Broken { invariant, happened, known })
+    Err(Broken { invariant, happened, known, earlier: None })
+}
+
+/// The same, with the place where the known fact became one.
+fn broken_by<T>(invariant: &'static str, happened: String, known: String, earlier: Earlier) -> Result<T, Broken> {
+    Err(Broken { invariant, happened, known, earlier: Some(earlier) })
 }
 
 /// How much a run did: a run that did nothing proves nothing.
@@ -257,7 +265,8 @@ impl Checks {
         let s = &g.servers[n];
         if g.zxid(s.applied) != *applied {
             let second = format!("it has applied up to {}", g.zxid(s.applied));
-            return broken("D2", format!("recovery ends with a tree at {applied}"), second);
+            let earlier = Earlier::of(Kind::Applied, n);
+            return broken_by("D2", format!("recovery ends with a tree at {applied}"), second, earlier);
         }
         if !g.contains(s.durable, s.applied) {
             return broken(

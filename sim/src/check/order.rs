@@ -7,7 +7,8 @@ use quorate_core::event::Role;
 use quorate_core::ids::{Epoch, Zxid};
 
 use super::ghost::{At, Ghost, ROOT};
-use super::{Broken, Checked, broken};
+use super::{Broken, Checked, broken, broken_by};
+use crate::report::{Earlier, Kind};
 
 /// A leader has its quorum: its whole initial history is decided. Returns the end of that history.
 pub(super) fn established(g: &Ghost, n: usize, epoch: Epoch, last: Zxid) -> Result<At, Broken> {
@@ -22,7 +23,7 @@ pub(super) fn established(g: &Ghost, n: usize, epoch: Epoch, last: Zxid) -> Resu
             let at = g.decided_part(end);
             g.zxid(at)
         });
-        return broken("Z9", what(), second);
+        return broken_by("Z9", what(), second, Earlier::about(Kind::Decided, g.zxid(g.tip).0));
     }
     quorum(g, end, &what)?;
     Ok(end)
@@ -33,12 +34,13 @@ pub(super) fn decided(g: &Ghost, n: usize, zxid: Zxid) -> Result<At, Broken> {
     let what = || format!("it decides {zxid}");
     let Some(at) = g.find(zxid, g.tip) else { return broken("Z4", what(), "nobody has proposed that".into()) };
     if g.leaders.get(&zxid.epoch()) != Some(&n) || g.servers[n].leads.is_none() {
-        return broken("Z1", what(), "it is not the established leader of that epoch".into());
+        let earlier = Earlier::about(Kind::Established, zxid.epoch());
+        return broken_by("Z1", what(), "it is not the established leader of that epoch".into(), earlier);
     }
     // A deposed leader may learn late what others have decided since: then it is nothing new.
     if g.entry(at).parent != g.tip && !g.entry(at).decided {
         let second = format!("decided so far: {}; before it comes {}", g.zxid(g.tip), g.zxid(g.entry(at).parent));
-        return broken("Z12", what(), second);
+        return broken_by("Z12", what(), second, Earlier::about(Kind::Decided, g.zxid(g.tip).0));
     }
     quorum(g, at, &what)?;
     Ok(at)
@@ -52,7 +54,7 @@ fn quorum(g: &Ghost, at: At, what: &impl Fn() -> String) -> Checked {
         let holders: Vec<String> =
             g.servers.iter().filter(|s| s.voter && g.contains(s.durable, at)).map(|s| s.sid.to_string()).collect();
         let second = format!("{} is durable at {copies} of {} voters: [{}]", g.zxid(at), g.voters, holders.join(" "));
-        return broken("Z11", what(), second);
+        return broken_by("Z11", what(), second, Earlier::about(Kind::Proposed, g.zxid(at).0));
     }
     Ok(())
 }
@@ -73,7 +75,8 @@ pub(super) fn extend(g: &mut Ghost, end: At) -> Result<Vec<At>, Broken> {
     }
     if at != g.tip {
         let first = format!("{} is decided behind {}", g.zxid(end), g.zxid(at));
-        return broken("Z5", first, format!("{} was decided behind {} before", g.zxid(g.tip), g.zxid(at)));
+        let second = format!("{} was decided behind {} before", g.zxid(g.tip), g.zxid(at));
+        return broken_by("Z5", first, second, Earlier::about(Kind::Decided, g.zxid(g.tip).0));
     }
     for at in &new {
         g.entries[*at as usize].decided = true;
@@ -91,10 +94,12 @@ pub(super) fn applied(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, digest: u6
     let Some(at) = g.find(zxid, before) else { return broken("Z4", what(), "nobody has proposed that".into()) };
     let e = g.entry(at);
     if e.hash != hash {
-        return broken("Z5", what(), format!("the leader of epoch {} proposed {:#x}", zxid.epoch(), e.hash));
+        let second = format!("the leader of epoch {} proposed {:#x}", zxid.epoch(), e.hash);
+        return broken_by("Z5", what(), second, Earlier::about(Kind::Proposed, zxid.0));
     }
     if !e.decided {
-        return broken("Z5", what(), format!("decided so far: {}", g.zxid(g.tip)));
+        let second = format!("decided so far: {}", g.zxid(g.tip));
+        return broken_by("Z5", what(), second, Earlier::about(Kind::Decided, g.zxid(g.tip).0));
     }
     if s.role == Role::Recovering && s.excused && (s.holed || e.parent != before) {
         let s = &mut g.servers[n];
@@ -103,16 +108,18 @@ pub(super) fn applied(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64, digest: u6
     }
     if e.parent != before {
         let second = format!("it delivered {} last; {zxid} follows {}", g.zxid(before), g.zxid(e.parent));
-        return broken("Z6", what(), second);
+        return broken_by("Z6", what(), second, Earlier::about(Kind::Applied, g.zxid(before).0).at(n));
     }
     // While it recovers, its log is what it reads: a record may survive a power cut without its fsync. `recovered` looks.
     if s.role != Role::Recovering && e.depth > g.entry(durable).depth {
-        return broken("Z13", what(), format!("its log is durable up to {}", g.zxid(durable)));
+        let second = format!("its log is durable up to {}", g.zxid(durable));
+        return broken_by("Z13", what(), second, Earlier::of(Kind::Durable, n));
     }
     if e.digest != digest {
         let id = if s.role == Role::Recovering { "D2" } else { "D1" };
         let second = format!("the model's digest at {zxid} is {:#x}", e.digest);
-        return broken(id, format!("its tree has digest {digest:#x} after {zxid}"), second);
+        let earlier = Earlier::about(Kind::Proposed, zxid.0);
+        return broken_by(id, format!("its tree has digest {digest:#x} after {zxid}"), second, earlier);
     }
     g.servers[n].applied = at;
     Ok(())

@@ -9,8 +9,9 @@ use quorate_core::wire::txn::TxnHeader;
 
 use super::clients::Clients;
 use super::ghost::Ghost;
-use super::{Checked, broken};
+use super::{Checked, broken, broken_by};
 use crate::model::Model;
+use crate::report::{Earlier, Kind};
 
 /// A leader says that a session was idle for too long. `now`: virtual time, ms.
 pub(super) fn expired(
@@ -33,7 +34,7 @@ pub(super) fn expired(
     // Clocks may run at another rate than the world's.
     if (now - since) * 4 < timeout * 3 {
         let second = format!("the leader was established {} ms ago: every session has its full timeout", now - since);
-        return broken("C6", what(), second);
+        return broken_by("C6", what(), second, Earlier::of(Kind::Established, n));
     }
     if let Some(at) = heard.filter(|at| *at >= since && (now - at) * 4 < timeout * 3) {
         return broken("C6", what(), format!("it has answered what its client asked {} ms ago", now - at));

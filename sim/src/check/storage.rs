@@ -8,8 +8,9 @@ use quorate_core::ids::{Millis, Zxid};
 use quorate_core::wire::snapshot::{FileDecoder, NullSink};
 
 use super::ghost::{Ghost, ROOT};
-use super::{Checked, broken};
+use super::{Checked, broken, broken_by};
 use crate::disk::SimDisk;
+use crate::report::{Earlier, Kind};
 
 /// A client was told that the write with this zxid is done.
 pub(super) fn acknowledged(g: &mut Ghost, zxid: Zxid) -> Checked {
@@ -38,7 +39,7 @@ pub(super) fn kept(g: &Ghost, what: impl Fn() -> String) -> Checked {
         return Ok(());
     }
     let known = format!("{} of {} voters have {} durable, which was acknowledged", copies, g.voters, g.zxid(g.told));
-    broken("U1", what(), known)
+    broken_by("U1", what(), known, Earlier::about(Kind::Decided, g.zxid(g.told).0))
 }
 
 /// A snapshot or a log file was removed: what is left must load, a valid snapshot and all log behind it.

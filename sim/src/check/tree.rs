@@ -8,8 +8,9 @@ use quorate_core::wire::txn::decode_record;
 use super::clients::Clients;
 use super::ghost::{At, Ghost};
 use super::watch::Watches;
-use super::{Checked, broken};
+use super::{Checked, broken, broken_by};
 use crate::model::Model;
+use crate::report::{Earlier, Kind};
 
 /// Applies what was just decided, in order, and explains every client's write by its request.
 pub(super) fn decided(
@@ -35,7 +36,8 @@ pub(super) fn decided(
             Ok(applied) => applied,
             Err(why) => {
                 let id = ["C10", "D4", "D5"].into_iter().find(|id| why.starts_with(id)).unwrap_or("D3");
-                return broken(id, format!("{zxid} is decided: {header:?} {txn:?}"), why);
+                let earlier = Earlier::about(Kind::Proposed, zxid.0);
+                return broken_by(id, format!("{zxid} is decided: {header:?} {txn:?}"), why, earlier);
             }
         };
         entry.digest = model.digest();
@@ -44,7 +46,8 @@ pub(super) fn decided(
         {
             // The leader has made it from what it expects the tree to be.
             let first = format!("the record of {zxid} ({txn:?}) carries digest {:#x}", digest.digest);
-            return broken("D8", first, format!("the model's is {:#x}", entry.digest));
+            let second = format!("the model's is {:#x}", entry.digest);
+            return broken_by("D8", first, second, Earlier::about(Kind::Proposed, zxid.0));
         }
         clients.decided(&header, &txn, applied.outcomes)?;
         for change in &applied.changes {

@@ -49,7 +49,7 @@ pub struct Found {
     /// From the start.
     pub choices: Vec<Choice>,
     /// What they break.
-    pub violation: Violation,
+    pub violation: Box<Violation>,
 }
 
 /// How many states lie between two questions whether to go on.
@@ -89,7 +89,7 @@ pub fn roots(start: &State, least: usize, seen: &dyn Seen, marks: &mut Marks) ->
             done.steps += 1;
             if let Err(violation) = next.take(choice) {
                 seen.go_on(&done);
-                return Err(Found { choices: path, violation });
+                return Err(Found { choices: path, violation: violation.into() });
             }
             if seen.is_new(next.digest(marks)) {
                 done.states += 1;
@@ -116,7 +116,7 @@ pub fn search(start: &State, root: &Root, seen: &dyn Seen, marks: &mut Marks) ->
     let mut state = start.clone();
     for (i, choice) in root.path.iter().enumerate() {
         if let Err(violation) = state.take(*choice) {
-            return Some(Found { choices: root.path[..=i].to_vec(), violation });
+            return Some(Found { choices: root.path[..=i].to_vec(), violation: violation.into() });
         }
     }
     let mut made = root.path.clone();
@@ -136,7 +136,7 @@ pub fn search(start: &State, root: &Root, seen: &dyn Seen, marks: &mut Marks) ->
         done.steps += 1;
         if let Err(violation) = next.take(choice) {
             seen.go_on(&done);
-            return Some(Found { choices: made, violation });
+            return Some(Found { choices: made, violation: violation.into() });
         }
         if seen.is_new(next.digest(marks)) {
             done.states += 1;
@@ -202,7 +202,7 @@ fn follow(start: &State, choices: &[Choice]) -> Option<Found> {
         }
         made.push(*choice);
         if let Err(violation) = state.take(*choice) {
-            return Some(Found { choices: made, violation });
+            return Some(Found { choices: made, violation: violation.into() });
         }
     }
     None

@@ -181,7 +181,7 @@ impl State {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
             let text = text.to_owned();
-            self.violation = Some(Violation { invariant: "panic", at_ms: self.now, node: None, text });
+            self.violation = Some(Violation { invariant: "panic", at_ms: self.now, node: None, text, earlier: None });
         }
     }
 
@@ -249,7 +249,7 @@ impl State {
                     "a quorum is up and nothing is under way, but after {PATIENCE_MS} ms the servers are {}",
                     roles.join(", ")
                 );
-                self.violation = Some(Violation { invariant: "L1", at_ms: self.now, node: None, text });
+                self.violation = Some(Violation { invariant: "L1", at_ms: self.now, node: None, text, earlier: None });
                 return;
             }
             self.advance();

@@ -100,10 +100,7 @@ impl World<'_> {
 
     /// From now on nothing but "never lie" can be demanded.
     pub(crate) fn outside(&mut self, why: &'static str) {
-        if !self.outside {
-            self.outside = true;
-            self.watcher.line(format_args!("##"), format_args!("outside the guarantee: {why}"));
-        }
+        self.outside = true;
         self.watcher.tell(Obs::Outside { why });
     }
 }

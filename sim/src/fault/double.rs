@@ -30,7 +30,6 @@ impl World<'_> {
         }
         node.identity = other;
         self.watcher.tell(Obs::Cloned { node: n, of: other });
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("is a second s{} from now on", other + 1));
         self.outside(TWO_OF_ONE);
         self.boot_after(n, 0);
         true
@@ -45,6 +44,5 @@ impl World<'_> {
         node.disk.restore(own);
         node.identity = n;
         self.watcher.tell(Obs::Cloned { node: n, of: n });
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("is itself again"));
     }
 }

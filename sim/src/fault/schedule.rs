@@ -3,6 +3,7 @@
 use super::{hosts, names, server};
 use crate::effect::Effect;
 use crate::queue::{Micros, Plan};
+use crate::report::Who;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, Explicit, FaultKind, Schedule, When};
 use crate::world::World;
@@ -106,7 +107,7 @@ impl World<'_> {
         let victim = victim.unwrap_or_else(|| stream.index(self.nodes.len()));
         let hold_ms = f.hold_ms.unwrap_or(10 * self.spec.timing.tick_ms).max(1);
         *self.plans.begun.entry(schedule.name()).or_default() += 1;
-        self.watcher.line(format_args!("##"), format_args!("schedule {} begins", schedule.name()));
+        self.watcher.note(Who::World, format_args!("schedule {} begins", schedule.name()));
         self.plans.running.push(Running { schedule, stage: 0, victim, hold_ms, stream });
         self.stage(self.plans.running.len() - 1);
     }

@@ -32,7 +32,7 @@ impl World<'_> {
                 node.disk.wipe();
                 node.durable = Zxid::ZERO;
                 (node.wiped, node.rotten) = (true, false);
-                self.watcher.line(format_args!("s{}", n + 1), format_args!("disk: everything is gone"));
+                self.watcher.note_of(n, format_args!("disk: everything is gone"));
                 self.lasting(n);
                 return true;
             }
@@ -48,7 +48,7 @@ impl World<'_> {
                 self.down(n, Down::Kill);
                 let after = self.nodes[n].durable.0;
                 let what = self.nodes[n].disk.leave(after, &mut s);
-                self.watcher.line(format_args!("s{}", n + 1), format_args!("left behind: {what}"));
+                self.watcher.note_of(n, format_args!("left behind: {what}"));
                 return true;
             }
             FaultKind::Restore => {
@@ -61,7 +61,7 @@ impl World<'_> {
             _ => return false,
         };
         let Some(what) = what else { return false };
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("disk: {what}"));
+        self.watcher.note_of(n, format_args!("disk: {what}"));
         self.lasting(n);
         true
     }
@@ -77,7 +77,7 @@ impl World<'_> {
         let Some(what) = node.disk.rot(&[Dir::Data, Dir::Log], spared, stream) else { return false };
         let struck = EPOCH_FILES.iter().position(|f| what.starts_with(f));
         node.rotten_epoch = node.rotten_epoch.or(struck);
-        self.watcher.line(format_args!("s{}", n + 1), format_args!("bit rot in {what}"));
+        self.watcher.note_of(n, format_args!("bit rot in {what}"));
         self.lasting(n);
         true
     }

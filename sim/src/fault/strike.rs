@@ -205,13 +205,14 @@ impl World<'_> {
         let Some(i) = self.plans.active.iter().position(|f| f.id == id) else { return };
         let fault = self.plans.active.remove(i);
         self.end_fault(&fault);
+        self.note_wrong();
         self.rearm();
     }
 
     fn end_fault(&mut self, f: &Explicit) {
         self.net.end(f.id);
-        if self.watcher.traces() && f.hold_ms.is_some() {
-            self.watcher.line(format_args!("##"), format_args!("fault {} ends", f.id));
+        if let Some(reporter) = self.watcher.reporter.as_mut().filter(|_| f.hold_ms.is_some()) {
+            reporter.fault_ended(self.now, f.id);
         }
         match f.kind {
             FaultKind::PowerCutAll => {
@@ -321,6 +322,7 @@ impl World<'_> {
             self.queue.push(self.now, Plan::Drain { host: n as u32, life });
         }
         self.replan(n);
+        self.note_wrong();
         self.rearm();
     }
 
@@ -329,6 +331,7 @@ impl World<'_> {
         for fault in std::mem::take(&mut self.plans.active) {
             self.end_fault(&fault);
         }
+        self.note_wrong();
         self.rearm();
     }
 

@@ -189,6 +189,7 @@ impl World<'_> {
             return;
         }
         let at = self.net.send(id, side as u8, self.now, sent);
+        self.tell_wire();
         self.arm(id, side, at);
         self.list_drain(n, id, side);
         if let Some(full) = self.net.burst.take() {
@@ -199,6 +200,7 @@ impl World<'_> {
     /// A client sends.
     pub(super) fn send_as_client(&mut self, id: ConnId, bytes: &[u8]) {
         let at = self.net.send(id, 0, self.now, &Sent::bytes(bytes));
+        self.tell_wire();
         self.arm(id, 0, at);
     }
 
@@ -261,6 +263,7 @@ impl World<'_> {
     /// One side goes; the other learns it if `tell`.
     pub(crate) fn hang_up(&mut self, id: ConnId, side: usize, tell: bool) {
         let at = self.net.close(id, side, self.now, tell);
+        self.tell_wire();
         self.arm(id, side, at);
     }
 
@@ -400,8 +403,10 @@ impl World<'_> {
         let host = receiver.host as usize;
         if self.is_nobody(receiver) {
             // Nobody listens there.
+            self.arrived(id, d, chunk.bytes());
         } else if host >= self.servers() {
             self.client_messages += 1;
+            self.arrived(id, d, chunk.bytes());
             self.client_bytes(host - self.servers(), id, chunk.bytes());
         } else {
             if (sender.host as usize) < self.servers() {
@@ -430,13 +435,26 @@ impl World<'_> {
         true
     }
 
+    /// Bytes have come to the other end.
+    fn arrived(&mut self, id: ConnId, d: usize, bytes: &[u8]) {
+        if let Some(messages) = &mut self.net.messages {
+            messages.delivered(id.number(), d, bytes.len());
+            self.tell_wire();
+        }
+    }
+
     /// A server gets bytes, if it still wants any.
     fn hand_over(&mut self, id: ConnId, d: usize, receiver: End, chunk: &Chunk) {
         let host = receiver.host as usize;
         let same = self.nodes[host].life == receiver.life;
         let (bytes, messages) = (chunk.bytes(), chunk.messages());
-        if bytes.is_empty() || !same || !self.net.get(id).is_some_and(|c| c.ends[1 - d].alive) {
+        self.arrived(id, d, bytes);
+        let Some(port) = self.net.get(id).filter(|c| c.ends[1 - d].alive).map(|c| c.port) else { return };
+        if bytes.is_empty() || !same {
             return;
+        }
+        if let Some(reach) = &mut self.watcher.reach {
+            reach.read(host, port, bytes);
         }
         self.typed += messages.len() as u64;
         let event = match messages {
@@ -451,8 +469,12 @@ impl World<'_> {
         let Some(conn) = self.net.get(id) else { return };
         let had = !conn.dirs[d].chunks.is_empty() || conn.dirs[d].fin.is_some();
         conn.dirs[d].chunks.clear();
-        if sender.alive && had && !conn.silent {
-            let (from, to) = (conn.ends[1 - d].host, sender.host);
+        let (silent, from) = (conn.silent, conn.ends[1 - d].host);
+        if let Some(messages) = &mut self.net.messages {
+            messages.cut(id.number(), d, 0);
+        }
+        if sender.alive && had && !silent {
+            let to = sender.host;
             let delay = self.net.delay(from, to, self.now);
             let at = self.net.end_direction(id, 1 - d, self.now + delay);
             self.arm(id, 1 - d, at);

@@ -1,0 +1,104 @@
+// Opens pages of `quorate sim run --html` in a headless Chromium, uses keyboard and mouse, and says what does not work.
+//   node tests/picture/check.mjs page.html …            exit code 1 when something does not
+//   node tests/picture/check.mjs --shot out.png page.html#zoom=3     only a screenshot
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { open } from './browser.mjs';
+
+const url = (name) => { const [file, hash] = name.split('#'); return 'file://' + resolve(file) + (hash ? '#' + hash : ''); };
+let failed = 0;
+function expect(what, holds, detail) {
+  if (!holds) failed++;
+  console.log((holds ? '  ok    ' : '  WRONG ') + what + (detail === undefined ? '' : ': ' + detail));
+}
+
+async function check(name) {
+  const page = await open(url(name));
+  const state = () => page.eval('(() => { const v = quorate.app.v; return { cursor: v.cursor, zoom: v.zoom, cone: v.cone && v.cone.size, zxid: v.zxid, fault: v.fault && v.fault.id, pings: v.pings, folded: v.folded, dense: v.dense, left: document.getElementById("scroller").scrollLeft }; })()');
+  const run = await page.eval('(() => { const m = quorate.app.m; return { facts: m.n, messages: m.messages.length, lanes: m.lanes.length, faults: m.faults.filter((f) => f.id).length, violation: m.violation && { first: m.violation.first, second: m.violation.second } }; })()');
+  console.log(name, JSON.stringify(run));
+  if (run.violation) {
+    const at = await state();
+    expect('it opens at the violation', at.cursor === run.violation.first, at.cursor);
+    await page.key('2');
+    expect('2 goes to the contradicting fact', run.violation.second === null || (await state()).cursor === run.violation.second);
+    await page.key('v');
+    expect('v comes back', (await state()).cursor === run.violation.first);
+  }
+  await page.key('Escape');
+  expect('Escape chooses nothing', (await state()).cursor === -1 && (await state()).cone === null);
+  await page.key('ArrowRight');
+  const one = await state();
+  await page.key('ArrowRight');
+  const two = await state();
+  expect('the right arrow steps on by effect', one.cursor >= 0 && two.cursor > one.cursor, `${one.cursor}, ${two.cursor}`);
+  expect('what is chosen has a cone', two.cone > 0 && two.cone <= run.facts, two.cone);
+  await page.key('ArrowLeft');
+  expect('the left arrow steps back', (await state()).cursor === one.cursor);
+  await page.key('m');
+  expect('m steps to a message', await page.eval('!!quorate.app.m.messageOf.get(quorate.app.v.cursor)'));
+  await page.key('Home');
+  await page.key('Escape');
+  for (let k = 0; k < Math.min(run.faults, 3); k++) await page.key('f');
+  if (run.faults) expect('f steps by fault', await page.eval('quorate.app.m.kindName(quorate.app.v.cursor) === "fault"'));
+  // A fault of the whole world stands in no lane and has no cone.
+  await page.key('ArrowRight');
+  const flips = { c: 'cone', g: 'pings', i: 'folded', h: 'dense', '+': 'zoom' };
+  for (const [key, what] of Object.entries(flips)) {
+    const before = (await state())[what];
+    await page.key(key);
+    expect(`${key} changes ${what}`, (await state())[what] !== before);
+    await page.key(key === '+' ? '-' : key);
+  }
+  await page.key('Escape');
+  const target = await page.eval(`(() => {
+    const v = quorate.app.v, box = document.getElementById('view').getBoundingClientRect();
+    const arrows = Q.draw(v).filter((h) => h.msg && !h.msg.lost && h.x0 > Q.LEFT + 30 && h.x1 < v.w - 20 && Math.min(h.y0, h.y1) > v.top + 20 && Math.max(h.y0, h.y1) < v.h - 20);
+    const h = arrows[Math.floor(arrows.length / 2)];
+    return h && { x: box.left + h.x0 * 0.4 + h.x1 * 0.6, y: box.top + h.y0 * 0.4 + h.y1 * 0.6 };
+  })()`);
+  if (target) {
+    await page.mouse('mouseMoved', target.x, target.y);
+    await page.rest();
+    expect('the pointer tells what it is at', await page.eval('!document.getElementById("tip").hidden'));
+    await page.click(target.x, target.y);
+    expect('a click chooses', (await state()).cursor >= 0);
+  }
+  await page.eval('document.getElementById("tab-log").click()');
+  await page.rest();
+  const rows = await page.eval('document.querySelectorAll("#pane tr.click").length');
+  if (rows) {
+    await page.eval('document.querySelector("#pane tr.click").click()');
+    await page.rest();
+    expect('a row of the log leaves one zxid in colour', (await state()).zxid > 0);
+  }
+  await page.eval('document.getElementById("tab-faults").click()');
+  await page.rest();
+  expect('every fault has a row', (await page.eval('document.querySelectorAll(".fault-row").length')) === run.faults, run.faults);
+  if (run.faults && (await page.eval('!!quorate.app.m.about.scenario'))) {
+    await page.eval('document.querySelector(".fault-row input").click()');
+    await page.rest();
+    expect('one can be left out', await page.eval('!!document.getElementById("without")'));
+  }
+  await page.key('/');
+  await page.eval('document.getElementById("find").value = "durable"');
+  await page.key('Enter');
+  expect('find finds', await page.eval('quorate.app.m.text(quorate.app.v.cursor).includes("durable")'));
+  await page.eval('document.getElementById("scroller").focus()');
+  await page.key('0');
+  expect('0 shows the whole run', (await state()).left === 0);
+  expect('no exception, nothing asked of the network', page.problems.length === 0, page.problems.join('; ') || undefined);
+  await page.close();
+}
+
+const names = process.argv.slice(2);
+if (names[0] === '--shot') {
+  const page = await open(url(names[2]));
+  await page.rest();
+  writeFileSync(names[1], await page.screenshot());
+  await page.close();
+} else {
+  for (const name of names) await check(name);
+  if (!names.length) console.log('which pages?');
+}
+process.exit(failed || !names.length ? 1 : 0);
