@@ -196,6 +196,10 @@ planted! {
     K27,
     /// A follower never gives up on a silent leader.
     K28,
+    /// A leader that may be deposed says that a session which it does not know is gone.
+    Q01,
+    /// An ended session writes where unknown ones may.
+    Q02,
 }
 
 impl Mutant {

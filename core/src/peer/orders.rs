@@ -9,6 +9,7 @@ use crate::error::ErrorCode;
 use crate::event::{Action, Event, Outbox};
 use crate::front::FrontEffect;
 use crate::ids::{LinkId, Now, SessionId, Zxid};
+use crate::mutant::Mutant;
 use crate::peer::{Peer, State};
 use crate::request::prepare::{Incoming, Outcome};
 use crate::session::{self, Origin};
@@ -127,12 +128,13 @@ impl Peer {
             State::Following(_) => self.with_learner(now, out, |l, ctx| l.revalidate(session, timeout, ctx)),
             State::Leading(p) | State::Standalone(p) => {
                 let at = session::clock(now, self.cfg.mutants);
-                if !p.tracker.revalidate(at, session, timeout, Origin::Local) {
+                let valid = p.tracker.revalidate(at, session, timeout, Origin::Local);
+                if !(valid || self.cfg.mutants.has(Mutant::Q01)) {
                     self.with_primary(now, out, |p, ctx| p.zab.sync(SyncOrigin::Gone(session), ctx));
                     return;
                 }
                 let (front, mut ctx) = self.front_ctx(now, out);
-                front.revalidated(session, true, &mut ctx);
+                front.revalidated(session, valid, &mut ctx);
             }
             // Nobody here can know; the connections are about to be closed.
             _ => {}
@@ -200,8 +202,8 @@ impl Peer {
                         timeout,
                         Origin::Learner(from),
                     );
-                    if valid {
-                        p.zab.revalidated(link, session, true, ctx);
+                    if valid || ctx.cfg.mutants.has(Mutant::Q01) {
+                        p.zab.revalidated(link, session, valid, ctx);
                     } else {
                         p.zab.sync(SyncOrigin::GoneAt(link, session), ctx);
                     }

@@ -331,6 +331,7 @@ impl Peer {
 
 /// Of a new term. A server that lags behind for as long as the longest session timeout has lost its clients.
 fn tracker(cfg: &PeerConfig) -> Tracker {
-    let remember = if cfg.features.local_sessions { cfg.timing.max_session_ms } else { 0 };
+    let remember =
+        if cfg.features.local_sessions && !cfg.mutants.has(Mutant::Q02) { cfg.timing.max_session_ms } else { 0 };
     Tracker::new(cfg.timing.tick_ms).planted(cfg.mutants).remembering(remember)
 }

@@ -50,21 +50,21 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "A later zxid's quorum commits an earlier undecided one",
         applies: Applies::AsIs,
-        violates: &["Z12"],
+        violates: &["Z12", "Z11"],
     },
     Row {
         id: "K08",
         source: "textbook",
         mutation: "TRUNC to the leader's last zxid instead of the last common one",
         applies: Applies::AsIs,
-        violates: &["Z10", "Z5"],
+        violates: &["Z10", "Z5", "Z13"],
     },
     Row {
         id: "K09",
         source: "textbook",
         mutation: "The uncommitted tail of the log is dropped at restart",
         applies: Applies::AsIs,
-        violates: &["Z9", "U1"],
+        violates: &["Z9", "U1", "Z10"],
     },
     Row {
         id: "K10",
@@ -155,7 +155,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "An fsync of the log that failed is asked for again, without writing again",
         applies: Applies::AsIs,
-        violates: &["U1", "U3"],
+        violates: &["U1", "U3", "U5"],
     },
     Row {
         id: "K23",
@@ -176,7 +176,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "The first part of a multi takes effect one step before the others",
         applies: Applies::Variant,
-        violates: &["C9", "C3", "D8"],
+        violates: &["C9", "C3", "D8", "D2"],
     },
     Row {
         id: "K26",

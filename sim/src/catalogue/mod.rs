@@ -3,6 +3,7 @@
 //! A row that applies is planted in `core` under the same id ([`quorate_core::mutant::Mutant`]); the fuzzer has to kill it.
 
 mod classical;
+mod own;
 mod pipeline;
 mod sync;
 mod tree;
@@ -23,7 +24,8 @@ pub enum Applies {
 /// One known bug.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Of the catalogue: `B…` for bugs of the field's history, `K…` for the textbook's.
+    /// Of the catalogue: `B…` for bugs of the field's history, `K…` for the textbook's, `Q…` for those that our own
+    /// seeds have found.
     pub id: &'static str,
     /// Where it is known from; letters tell the evidence (d diff, c commit, p pull request, j report, s source, u unverified).
     pub source: &'static str,
@@ -45,7 +47,7 @@ impl Row {
 
 /// All rows, in the catalogue's order.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [sync::ROWS, pipeline::ROWS, tree::ROWS, classical::ROWS].into_iter().flatten()
+    [sync::ROWS, pipeline::ROWS, tree::ROWS, classical::ROWS, own::ROWS].into_iter().flatten()
 }
 
 #[cfg(test)]

@@ -57,14 +57,14 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-1863 (c,d)",
         mutation: "A transaction answers the oldest write of its session, whatever its xid",
         applies: Applies::Variant,
-        violates: &["C1"],
+        violates: &["C1", "U1"],
     },
     Row {
         id: "B41",
         source: "ZOOKEEPER-4537 (c,d)",
         mutation: "What was gathered during an fsync waits for the next append",
         applies: Applies::Variant,
-        violates: &["L3"],
+        violates: &["L3", "L1"],
     },
     Row {
         id: "B42",

@@ -134,7 +134,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-2418 (c,d)",
         mutation: "one piece of the log on disk counts as all that is before the window; the rest is skipped",
         applies: Applies::Variant,
-        violates: &["Z14", "L2"],
+        violates: &["Z14", "L2", "Z18"],
     },
     Row {
         id: "B20",
@@ -148,14 +148,14 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-3526 (p, unmerged)",
         mutation: "the read-only phase empties the window but not its lower bound: a zxid between is taken for foreign",
         applies: Applies::Variant,
-        violates: &["Z10"],
+        violates: &["Z10", "Z13"],
     },
     Row {
         id: "B22",
         source: "ZOOKEEPER-4352 (p, unmerged)",
         mutation: "a learner from before the window gets a DIFF of what the window holds, without the base",
         applies: Applies::Variant,
-        violates: &["Z14", "D1"],
+        violates: &["Z14", "D1", "Z18"],
     },
     Row {
         id: "B23",

@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-1367 (c,d)",
         mutation: "Sessions in what a new leader applies at the start of its term are unknown to its tracker",
         applies: Applies::AsIs,
-        violates: &["L5", "C7"],
+        violates: &["L5", "C7", "C6"],
     },
     Row {
         id: "B53",

@@ -294,7 +294,6 @@ impl Checks {
         s.compared = None;
         s.expired.clear();
         s.log_failed = None;
-        s.spoiled = false;
         match how {
             Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
             Down::Halt(_) if s.excused || s.failing => Ok(()),
@@ -376,7 +375,11 @@ impl Checks {
                 format!("a connection with a wrong password is told that session {session} is its own"),
                 "only the password that came with the session opens it".into(),
             ),
-            Obs::Started { .. } | Obs::Fault(_) | Obs::End => Ok(()),
+            Obs::Started { node } => {
+                self.ghost.servers[*node].spoiled = false;
+                Ok(())
+            }
+            Obs::Fault(_) | Obs::End => Ok(()),
         }
     }
 }
