@@ -40,6 +40,9 @@ fn a_run_is_one_file_with_everything_in_it() {
     let dir = scratch("run");
     let file = dir.join("seven.html");
     let name = file.display().to_string();
+    let typed = dir.join("typed.html");
+    let out = quorate(&["run", "--seed", "7", "--connections", "typed", "--html", &typed.display().to_string()]);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
     let out = quorate(&["run", "--seed", "7", "--json", "--html", &name]);
     assert_eq!(out.status.code(), Some(0), "{out:?}");
     let line: Value = serde_json::from_slice(&out.stdout).expect("a line of JSON");
@@ -51,6 +54,10 @@ fn a_run_is_one_file_with_everything_in_it() {
         about["servers"].as_array().expect("lanes").iter().filter_map(|s| s["name"].as_str()).collect();
     assert_eq!(servers, ["s1", "s2", "s3", "s4", "s5"]);
     assert!(facts["facts"].as_array().is_some_and(|f| f.len() > 10_000));
+    let typed = read(&typed);
+    assert_eq!(block(&typed, "facts"), facts, "messages beside the bytes change nothing");
+    assert_eq!(about["command"], "quorate sim run --seed 7");
+    assert_eq!(block(&typed, "about")["command"], "quorate sim run --seed 7 --connections typed");
     // The scenario that readers take faults out of names the same ones, and replays.
     let ids = |list: &Value, key: &str| -> Vec<u64> {
         list.as_array().expect("faults").iter().filter_map(|f| f.pointer(key).and_then(Value::as_u64)).collect()

@@ -121,6 +121,8 @@ fn a_list_of_choices_is_replayed() {
     assert!(lines(&out)[0]["as_expected"] == true && lines(&out)[0]["choices"] == 3, "{out:?}");
     write(r#""write s3""#, r#", "breaks": "Z5""#);
     assert!(lines(&quorate(&["replay", &name, "--json"]))[0]["as_expected"] == false);
+    let drawn = quorate(&["replay", &name, "--html", &dir.join("list.html").display().to_string()]);
+    assert_eq!(drawn.status.code(), Some(2), "there is no picture of choices: {drawn:?}");
     for (choices, says) in
         [(r#""write s1""#, "choices[0]: write s1 cannot happen here"), (r#""fly s1""#, "is no choice")]
     {

@@ -65,9 +65,11 @@ impl About {
             let (commits, changes, faults) = (o.commits, o.leader_changes, o.faults_effective);
             format!("{commits} commits, {changes} leader changes, {faults} faults, {ms} virtual ms")
         });
-        let seeded = *spec == RunSpec { mutant: spec.mutant.clone(), ..RunSpec::seeded(spec.seed) };
-        let command = match seeded {
-            true => format!("quorate sim run --seed {}{mutant}", spec.seed),
+        let mut seeded = RunSpec { mutant: spec.mutant.clone(), ..RunSpec::seeded(spec.seed) };
+        seeded.network.typed = spec.network.typed;
+        let connections = if spec.network.typed { " --connections typed" } else { "" };
+        let command = match *spec == seeded {
+            true => format!("quorate sim run --seed {}{mutant}{connections}", spec.seed),
             false => format!("quorate sim replay {name}.json"),
         };
         let scenario = outcome.map(|outcome| {
