@@ -1,4 +1,5 @@
-//! What a real server has recorded is replayed exactly.
+//! What a real server has recorded is replayed exactly. A build that can plant bugs refuses to serve.
+#![cfg(not(feature = "mutants"))]
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

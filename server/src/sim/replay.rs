@@ -125,6 +125,11 @@ pub fn replay(options: &Replay) -> SimExit {
 /// A recording of `quorate serve`.
 fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
     let name = options.file.display();
+    if options.shown.messages {
+        return usage(&format!(
+            "{name}: a recording has what one server was told: --trace shows it; --messages is for simulated runs"
+        ));
+    }
     let mut line = |text: &str| println!("{text}");
     let trace = options.shown.trace.then_some(&mut line as &mut dyn FnMut(&str));
     let mut facts = options.shown.html.as_ref().map(|_| Picture::default());
