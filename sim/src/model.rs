@@ -105,6 +105,10 @@ impl Znode {
         self.states.back().and_then(|(_, s)| s.as_ref())
     }
     fn at(&self, zxid: i64) -> Option<&State> {
+        // Reads are mostly new.
+        if let Some((_, newest)) = self.states.back().filter(|(z, _)| *z <= zxid) {
+            return newest.as_ref();
+        }
         let i = self.states.partition_point(|(z, _)| *z <= zxid);
         i.checked_sub(1).and_then(|i| self.states[i].1.as_ref())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use quorate_core::error::ErrorCode;
 use quorate_core::event::Event;
 use quorate_core::ids::{Millis, SessionId, Zxid};
-use quorate_core::wire::client::{Request, Response};
+use quorate_core::wire::client::{EventKind, Request, Response};
 use quorate_sim::check::{Checks, Tally};
 use quorate_sim::{Check, Obs, Observation, Options, RunSpec, Verdict, Violation};
 
@@ -66,6 +66,8 @@ enum Later {
     Server(usize, Event),
     Asked(Place, Kept),
     Replied(Place, Kept, Answer),
+    Ponged { conn: u64, client: usize, zxid: Zxid },
+    Watch { conn: u64, client: usize, zxid: Zxid, kind: EventKind, path: Box<str> },
 }
 
 /// The same, decoded.
@@ -73,6 +75,7 @@ enum Ready<'a> {
     Server(usize, &'a Event),
     Asked(Place, Request<'a>),
     Replied(Place, Request<'a>, &'a Answer, Option<Response<'a>>),
+    Other(Obs<'a>),
 }
 
 /// Of this workload's bodies, one that borrows nothing.
@@ -110,6 +113,12 @@ impl Recorder {
                     Later::Replied(place, asked, answer) => {
                         Ready::Replied(*place, asked.request()?, answer, answer.response())
                     }
+                    Later::Ponged { conn, client, zxid } => {
+                        Ready::Other(Obs::Ponged { conn: *conn, client: *client, zxid: *zxid })
+                    }
+                    Later::Watch { conn, client, zxid, kind, path } => {
+                        Ready::Other(Obs::Watch { conn: *conn, client: *client, zxid: *zxid, kind: *kind, path })
+                    }
                 };
                 Some((*time_ms, *seq, ready))
             })
@@ -117,6 +126,7 @@ impl Recorder {
         let before = process::thread_cpu();
         for (time_ms, seq, ready) in &ready {
             let what = match ready {
+                Ready::Other(what) => what.clone(),
                 Ready::Server(node, event) => Obs::Server { node: *node, event },
                 Ready::Asked(at, request) => {
                     Obs::Asked { conn: at.conn, client: at.client, session: at.session, xid: at.xid, request }
@@ -166,6 +176,10 @@ impl Check for Recording {
                     let answer = Answer { zxid: *zxid, err: *err, body, data, asked_ms, asked_seq };
                     Later::Replied(place, Kept::of(request), answer)
                 })
+            }
+            Obs::Ponged { conn, client, zxid } => Some(Later::Ponged { conn: *conn, client: *client, zxid: *zxid }),
+            Obs::Watch { conn, client, zxid, kind, path } => {
+                Some(Later::Watch { conn: *conn, client: *client, zxid: *zxid, kind: *kind, path: (*path).into() })
             }
             _ => None,
         };
