@@ -3,6 +3,7 @@
 mod corpus;
 mod found;
 mod harness;
+mod limits;
 mod random;
 
 use std::alloc::System;
