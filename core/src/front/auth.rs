@@ -3,7 +3,7 @@
 //! An identity counts for everything that is read behind its frame and for nothing before it; its reply keeps its place in the
 //! order, which suits every client library (section 16, quirk 3).
 
-use crate::config::Features;
+use crate::config::{Features, PeerConfig};
 use crate::error::{CloseReason, ErrorCode};
 use crate::front::conn::{Conn, HeaderZxid, State, host_text};
 use crate::front::{Front, FrontCtx};
@@ -11,7 +11,8 @@ use crate::tree::acl;
 use crate::wire::client::{Request, Undecodable};
 use crate::wire::records::{Id, op};
 
-/// What the identities of one connection may take, bytes: they travel with every request to the leader.
+/// What the identities of one connection may take, bytes: they travel with every request to the leader, whose packets have room for
+/// `frame_extra` behind the longest request.
 const IDENTITIES_MAX: usize = 64 << 10;
 
 impl Front {
@@ -22,7 +23,7 @@ impl Front {
             Ok(_) | Err(Undecodable::Opcode) => unreachable!("an auth frame decodes as nothing else"),
             Err(Undecodable::Body(e)) => return self.end(slot, xid, op::AUTH, None, CloseReason::Undecodable(e), ctx),
         };
-        if prove(&mut self.conns[slot], scheme.as_deref().unwrap_or(""), auth, &ctx.cfg.features) {
+        if prove(&mut self.conns[slot], scheme.as_deref().unwrap_or(""), auth, ctx.cfg) {
             let state = State::Header { zxid: HeaderZxid::Fixed(0), err: ErrorCode::Ok };
             self.enqueue(slot, xid, op::AUTH, state, ctx)
         } else {
@@ -49,12 +50,13 @@ impl Front {
 }
 
 /// Adds what `auth` proves, if it proves something.
-fn prove(conn: &mut Conn, scheme: &str, auth: Option<&[u8]>, features: &Features) -> bool {
+fn prove(conn: &mut Conn, scheme: &str, auth: Option<&[u8]>, cfg: &PeerConfig) -> bool {
+    let PeerConfig { features, limits, .. } = cfg;
     match (scheme, auth) {
         ("digest", Some(auth)) if features.digest_auth => {
             let id = acl::digest_id(auth);
-            let taken: usize = conn.ids.iter().map(|id| id.scheme().len() + id.id().len()).sum();
-            if taken + id.len() > IDENTITIES_MAX {
+            let taken: usize = conn.ids.iter().map(|id| id.scheme().len() + id.id().len() + 8).sum();
+            if taken + "digest".len() + id.len() + 8 > IDENTITIES_MAX.min(limits.frame_extra) {
                 return false;
             }
             if features.super_digest.as_deref() == Some(&*id) {

@@ -120,7 +120,11 @@ impl Front {
     }
 
     fn create_session(&mut self, slot: usize, timeout: i32, read_only: Option<bool>, ctx: &mut FrontCtx<'_>) -> bool {
-        let session = self.ids.next_id();
+        let mut session = self.ids.next_id();
+        // Ids are no secret: a client may have asked for this one, and the leader has not said yet that nobody has it.
+        while self.by_session.contains_key(&session.0) {
+            session = self.ids.next_id();
+        }
         self.register(slot, session);
         if self.is_read_only() || ctx.cfg.features.local_sessions {
             self.local.add(session, timeout, ctx.now.mono_ms);

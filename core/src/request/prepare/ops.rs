@@ -154,7 +154,7 @@ impl Step<'_> {
     where
         'static: 'b,
     {
-        acl::fix_up(list, self.ids, self.rules.digest_auth)
+        acl::fix_up(list, self.ids, self.rules.digest_auth, self.rules.growth_max)
     }
 
     /// The list to keep: the last one again, where it is the same.
