@@ -12,7 +12,6 @@ mod auth;
 mod bytequeue;
 mod conn;
 mod handshake;
-mod hash;
 mod idle;
 mod local;
 mod queue;
@@ -30,6 +29,7 @@ use slab::Slab;
 use crate::config::PeerConfig;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
+use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
 use crate::session::IdSource;
 use crate::tree::DataTree;
@@ -37,7 +37,6 @@ use crate::watch::WatchManager;
 use crate::wire::client::EventKind;
 use crate::wire::records::Id;
 use conn::{Conn, Pending, Stage, State};
-use hash::IdMap;
 use idle::IdleQueue;
 use local::LocalSessions;
 pub use view::{ConnectionView, FrontStats, Latency};
@@ -123,8 +122,8 @@ pub struct FrontCtx<'a> {
 #[derive(Clone, Debug)]
 pub struct Front {
     conns: Slab<Conn>,
-    by_link: IdMap<u64>,
-    by_session: IdMap<i64>,
+    by_link: IdMap<u64, u32>,
+    by_session: IdMap<i64, u32>,
     by_address: BTreeMap<IpAddr, usize>,
     serving: Option<ServeInfo>,
     ids: IdSource,
