@@ -157,10 +157,12 @@ impl Front {
 
     /// The request got no transaction: its error is answered in its turn.
     pub fn refused(&mut self, link: LinkId, session: SessionId, cxid: i32, err: ErrorCode, ctx: &mut FrontCtx<'_>) {
-        let Some(slot) = self.slot(link) else { return };
-        if self.conns[slot].session != session {
+        let Some(slot) = self.slot(link).filter(|slot| self.conns[*slot].session == session) else {
+            if self.orphans.take(session, cxid, op::ERROR) {
+                self.in_flight -= 1;
+            }
             return;
-        }
+        };
         if let Stage::Creating(_) = self.conns[slot].stage {
             self.drop_conn(slot, CloseReason::Refused("the session was refused"), ctx);
             return;
