@@ -115,9 +115,14 @@ class Server:
             )
 
     def freeze(self) -> None:
-        """SIGSTOP: it lives and does nothing. Only `kill9` helps then."""
+        """SIGSTOP: it lives and does nothing. Only `thaw` and `kill9` help then."""
         assert self.process is not None, f"{self} does not run"
         self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on as if nothing had happened."""
+        assert self.process is not None, f"{self} does not run"
+        self.process.send_signal(signal.SIGCONT)
 
     def kill9(self) -> None:
         """SIGKILL, and waits until the process is gone."""
