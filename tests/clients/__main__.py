@@ -17,7 +17,7 @@ from pathlib import Path
 from .harness import TESTS, Context, Options, Test
 
 # In the order in which they run: what is most fundamental first.
-for module in ("session", "shells", "watches", "events", "corners", "durability", "kill9", "recipes", "badinput", "interop", "directories"):
+for module in ("session", "shells", "watches", "events", "corners", "curator", "durability", "kill9", "recipes", "badinput", "interop", "directories"):
     importlib.import_module(f".{module}", __package__)
 
 LOG_LINES_SHOWN = 30
