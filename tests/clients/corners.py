@@ -92,7 +92,7 @@ def same_answers(context: Context) -> None:
         equal(subject.states, ["connected"], f"states of {subject}")
 
 
-@test("corners.extended")
+@test("corners.extended", ci=False)
 def extended(context: Context) -> None:
     """with extended types: TTL znodes and containers are made, and are gone when their time has come"""
     servers = context.serving(**{"extendedTypesEnabled": "true", "znode.container.checkIntervalMs": 500})
@@ -156,7 +156,7 @@ def auth(context: Context) -> None:
     equal(stranger.do("auth nonsense x"), "-115", "an identity of an unknown scheme")
 
 
-@test("corners.chroot")
+@test("corners.chroot", ci=False)
 def chroot(context: Context) -> None:
     """below a chroot: clients see their own paths, in answers and in events, also after a failover"""
     servers = context.serving()

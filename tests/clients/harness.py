@@ -124,6 +124,8 @@ class Test:
     body: Callable[[Context], None]
     # The whole test is abandoned after this.
     limit_s: int
+    # Whether `--ci` runs it.
+    ci: bool
 
     @property
     def summary(self) -> str:
@@ -134,12 +136,14 @@ class Test:
 TESTS: dict[str, Test] = {}
 
 
-def test(name: str, limit_s: int = 240) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
+def test(
+    name: str, limit_s: int = 240, *, ci: bool = True
+) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
     """Registers the function below it under `name`."""
 
     def register(body: Callable[[Context], None]) -> Callable[[Context], None]:
         assert name not in TESTS, name
-        TESTS[name] = Test(name, body, limit_s)
+        TESTS[name] = Test(name, body, limit_s, ci)
         return body
 
     return register

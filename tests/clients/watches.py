@@ -261,7 +261,7 @@ def successor(servers: Ensemble, gone: Server) -> Server:
     return until("another leader", probe)
 
 
-@test("watches.cut")
+@test("watches.cut", ci=False)
 def cut(context: Context) -> None:
     """a connection is cut: catch-up events on the same server, each once, in the order of setWatches, then later ones"""
     servers = context.serving()
