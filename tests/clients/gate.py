@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import wire
@@ -138,7 +139,9 @@ class Gate:
         self._pump(passage, passage.client, passage.server, read_request)
 
     @staticmethod
-    def _pump(passage: Passage, source: socket.socket, sink: socket.socket, note) -> None:  # noqa: ANN001
+    def _pump(
+        passage: Passage, source: socket.socket, sink: socket.socket, note: Callable[[Passage, bytes], None]
+    ) -> None:
         unread = b""
         with contextlib.suppress(OSError):
             while part := source.recv(65536):
