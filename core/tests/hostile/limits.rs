@@ -6,7 +6,7 @@ use quorate_core::ids::{LinkId, SessionId, Zxid};
 use quorate_core::wire::client::{ConnectRequest, Create, Request};
 use quorate_core::wire::records::{Acl, op, perm};
 
-use crate::harness::{Cluster, ClientEvent, Profile};
+use crate::harness::{ClientEvent, Cluster, Profile};
 
 /// jute.maxbuffer.
 const FRAME_MAX: usize = 1_048_575;

@@ -15,7 +15,7 @@ mod program;
 mod run;
 pub mod seeds;
 
-pub use cluster::{Cluster, ClientEvent};
+pub use cluster::{ClientEvent, Cluster};
 pub use grammar::{request_shape, requests};
 pub use program::{Op, Profile, Program, SLOTS};
 pub use run::{request, run};
