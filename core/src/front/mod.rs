@@ -17,6 +17,7 @@ mod local;
 mod orphans;
 mod queue;
 mod requests;
+mod throttle;
 mod view;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -41,6 +42,7 @@ use conn::{Conn, Pending, Stage, State};
 use idle::IdleQueue;
 use local::LocalSessions;
 use orphans::Orphans;
+use throttle::Throttle;
 pub use view::{ConnectionView, FrontStats, Latency};
 
 /// What the front wants from the rest of the server.
@@ -69,6 +71,11 @@ pub enum FrontEffect {
         session: SessionId,
         /// Newly negotiated, ms.
         timeout: i32,
+    },
+    /// A session that is known to this server only was resumed here; the leader may have told a client elsewhere that it is gone.
+    CameHome {
+        /// Which.
+        session: SessionId,
     },
     /// The session was heard of.
     Touch {
@@ -129,6 +136,7 @@ pub struct Front {
     by_address: BTreeMap<IpAddr, usize>,
     serving: Option<ServeInfo>,
     ids: IdSource,
+    throttle: Throttle,
     local: LocalSessions,
     idle: IdleQueue,
     /// Requests of all connections that wait for the ensemble.
@@ -141,10 +149,13 @@ pub struct Front {
     /// Connections whose syncs a learner's leader has not answered, in order.
     syncs: VecDeque<LinkId>,
     stats: FrontStats,
+    trace_mask: i64,
     /// Whom a change concerns; reused.
     fired: Vec<(LinkId, EventKind)>,
 }
 
+/// ZooKeeper's trace mask at the start.
+const TRACE_MASK: i64 = 306;
 /// A connection that waits for more replies than this is not read from.
 const PENDING_MAX: usize = 4096;
 /// So many reads at most wait behind a write: they are answered with it, also to a client that takes nothing at the moment.
@@ -164,6 +175,7 @@ impl Front {
             by_address: BTreeMap::new(),
             serving: None,
             ids: IdSource::new(cfg, now),
+            throttle: Throttle::new(&cfg.limits.connects, cfg.seed, now.mono_ms),
             local: LocalSessions::new(cfg.timing.tick_ms),
             idle: IdleQueue::new(cfg.timing.sessionless_ms),
             in_flight: 0,
@@ -177,13 +189,15 @@ impl Front {
             orphans: Orphans::default(),
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
+            trace_mask: TRACE_MASK,
             fired: Vec::new(),
         }
     }
 
-    /// Session ids given away from now on are above everything that this server may have given away before.
-    pub fn set_id_floor(&mut self, newest: Option<SessionId>, now: Now) {
-        self.ids.raise(newest, now);
+    /// Session ids given away from now on are above everything that this server may have given away before: above `newest`, and
+    /// not below the ms `from` of the wall clock.
+    pub fn set_id_floor(&mut self, newest: Option<SessionId>, from: Millis) {
+        self.ids.raise(newest, from);
     }
 
     /// Whether this link is a client connection of ours.
@@ -328,6 +342,17 @@ impl Front {
     pub fn session_moved(&mut self, session: SessionId) {
         if let Some(slot) = self.by_session.get(&session.0) {
             self.conns[*slot as usize].moved = true;
+        }
+    }
+
+    /// The close of the session has its place in the order: what its client asks for from now on is dropped, unanswered, until the
+    /// close is applied and ends the connection (client-protocol 2.3).
+    pub fn session_closing(&mut self, session: SessionId) {
+        if let Some(slot) = self.by_session.get(&session.0) {
+            let conn = &mut self.conns[*slot as usize];
+            if conn.stage == Stage::Live {
+                conn.stage = Stage::Ending;
+            }
         }
     }
 

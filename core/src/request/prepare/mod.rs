@@ -9,8 +9,10 @@ mod multi;
 mod ops;
 mod paths;
 mod projection;
+mod quota;
 mod sessions;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::config::PeerConfig;
@@ -24,6 +26,7 @@ use crate::wire::client::{Request, SharedAcl, Undecodable};
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnDigest, TxnHeader, encode_record};
 use projection::Projection;
+use quota::Exceeded;
 
 /// A request that asks for its place in the order.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,7 @@ pub struct Preparer {
     flying: Projection,
     /// The list of the last create or setACL: most are the same.
     last_acl: SharedAcl,
+    exceeded: Exceeded,
 }
 
 /// One request at work: the state it is checked against, who asks, what the transaction's header says.
@@ -83,6 +87,7 @@ struct Step<'a> {
     rules: &'a Rules,
     flying: &'a mut Projection,
     last_acl: &'a mut SharedAcl,
+    exceeded: &'a mut Exceeded,
     tree: &'a DataTree,
     ids: &'a [Id<'static>],
     session: SessionId,
@@ -90,6 +95,7 @@ struct Step<'a> {
     global: bool,
     zxid: Zxid,
     time: Millis,
+    mono_ms: Millis,
 }
 
 impl Preparer {
@@ -109,7 +115,12 @@ impl Preparer {
             record_max: cfg.limits.frame_max + cfg.limits.frame_extra,
             mutants: cfg.mutants,
         };
-        Self { rules, flying: Projection::new(cfg.seed, tree), last_acl: SharedAcl::from([]) }
+        Self {
+            rules,
+            flying: Projection::new(cfg.seed, tree),
+            last_acl: SharedAcl::from([]),
+            exceeded: Exceeded::default(),
+        }
     }
 
     /// Makes the transaction `zxid` of this request and appends its record to `out`. With another outcome than
@@ -152,6 +163,11 @@ impl Preparer {
                 Outcome::Refused(code)
             }
         }
+    }
+
+    /// What the log should say of a quota that the last request exceeds.
+    pub fn quota_warning(&mut self) -> Option<String> {
+        self.exceeded.take()
     }
 
     /// Everything up to `zxid` is applied to `tree`.
@@ -205,12 +221,14 @@ impl Preparer {
             rules: &self.rules,
             flying: &mut self.flying,
             last_acl: &mut self.last_acl,
+            exceeded: &mut self.exceeded,
             tree,
             ids: incoming.ids,
             session: incoming.session,
             global: matches!(standing, Ok(true)),
             zxid: header.zxid,
             time: header.time,
+            mono_ms: now.mono_ms,
         };
         if let Request::Create(create) = &request {
             // Flags are looked at before the session (4.1).
