@@ -1,5 +1,8 @@
 //! What one server is told before it starts: its ensemble, timing, limits and features. Durations in ms unless said otherwise.
 
+mod auth;
+mod throttle;
+
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,6 +13,8 @@ use bytes::Bytes;
 
 use crate::ids::{Millis, Sid};
 use crate::mutant::Mutants;
+pub use auth::{Auth, DigestAlgorithm};
+pub use throttle::RequestThrottle;
 
 /// Whether a member votes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -252,6 +257,8 @@ pub struct Limits {
     pub max_snap_syncs: usize,
     /// DIFFs streamed at once.
     pub max_diff_syncs: usize,
+    /// The request throttler.
+    pub requests: RequestThrottle,
 }
 
 impl Default for Limits {
@@ -271,6 +278,7 @@ impl Default for Limits {
             snap_chunk_bytes: 1 << 20,
             max_snap_syncs: 10,
             max_diff_syncs: 100,
+            requests: RequestThrottle::default(),
         }
     }
 }
@@ -357,12 +365,6 @@ pub struct Features {
     pub extended_types: bool,
     /// enforceQuota.
     pub enforce_quota: bool,
-    /// skipACL.
-    pub skip_acl: bool,
-    /// DigestAuthenticationProvider.superDigest: `super:base64(sha1)`.
-    pub super_digest: Option<String>,
-    /// DigestAuthenticationProvider.enabled.
-    pub digest_auth: bool,
     /// digest.enabled: txns and snapshots carry the tree digest.
     pub tree_digest: bool,
     /// readonlymode.enabled.
@@ -373,10 +375,10 @@ pub struct Features {
     pub local_sessions: bool,
     /// localSessionsUpgradingEnabled.
     pub local_sessions_upgrading: bool,
-    /// Enforced authentication schemes (enforce.auth.schemes); empty = off.
-    pub enforced_auth: Vec<String>,
     /// 4lw.commands.whitelist; `*` as an entry means all. `srvr` (and `isro` with read-only mode) are always in.
     pub four_letter_words: Vec<String>,
+    /// Schemes of identities, and what they are good for.
+    pub auth: Auth,
 }
 
 impl Default for Features {
@@ -384,16 +386,13 @@ impl Default for Features {
         Self {
             extended_types: false,
             enforce_quota: false,
-            skip_acl: false,
-            super_digest: None,
-            digest_auth: true,
             tree_digest: true,
             read_only_mode: false,
             leader_serves: true,
             local_sessions: false,
             local_sessions_upgrading: false,
-            enforced_auth: Vec::new(),
             four_letter_words: Vec::new(),
+            auth: Auth::default(),
         }
     }
 }

@@ -138,7 +138,7 @@ impl Both {
             link: LinkId(1),
             session,
             ids: &[],
-            skip_acl: false,
+            auth: &quorate_core::config::Auth::default(),
             mutants: quorate_core::mutant::Mutants::default(),
         };
         let mut out = Vec::new();

@@ -37,7 +37,7 @@ impl Front {
                 let Some(slot) = self.slot(link) else { continue };
                 let conn = &self.conns[slot];
                 // A watch that fires without READ is used up in silence.
-                if !acl::check(&change.acl, perm::READ, &conn.ids, ctx.cfg.features.skip_acl) {
+                if !acl::check(&change.acl, perm::READ, &conn.ids, &ctx.cfg.features.auth) {
                     continue;
                 }
                 let bytes = ctx.out.send_with(link, |out| encode_event(kind, &change.path, zxid, out));

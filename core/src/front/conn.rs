@@ -96,6 +96,8 @@ pub(super) struct Conn {
     pub(super) paused: bool,
     /// Listed among the connections that wait for fewer requests in flight.
     pub(super) throttled: bool,
+    /// Since when its next request waits in the throttler; ms of the monotonic clock.
+    pub(super) held_since: Option<Millis>,
     /// When it counts as dead; ms of the monotonic clock.
     pub(super) idle_at: Millis,
     pub(super) stats: ConnStats,
@@ -135,6 +137,7 @@ impl Conn {
             undrained: 0,
             paused: false,
             throttled: false,
+            held_since: None,
             idle_at,
             stats: ConnStats {
                 established: now,

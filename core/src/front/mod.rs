@@ -19,6 +19,7 @@ mod queue;
 mod requests;
 mod throttle;
 mod view;
+mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -384,13 +385,16 @@ impl Front {
         let conn = &mut self.conns[slot];
         if conn.inbox.is_empty() {
             // A whole frame is never copied.
-            let Some(used) = self.scan(slot, bytes, ctx) else { return };
-            self.conns[slot].inbox.push(&bytes[used..]);
-            self.flow(slot, ctx);
+            if let Some(used) = self.scan(slot, bytes, ctx) {
+                self.conns[slot].inbox.push(&bytes[used..]);
+                self.flow(slot, ctx);
+            }
         } else {
             conn.inbox.push(bytes);
             self.rescan(slot, ctx);
         }
+        // A connection that was dropped may have had requests in flight.
+        self.relieve(ctx);
     }
 
     /// So many bytes of what was sent have left.
@@ -428,7 +432,11 @@ impl Front {
         let pause = match self.conns[slot].stage {
             Stage::Fresh => false,
             Stage::Creating(_) | Stage::Revalidating(_) => !self.conns[slot].inbox.is_empty(),
-            Stage::Live => self.is_blocked(slot, ctx),
+            Stage::Live => {
+                // A throttled connection is listed, and so resumed, only when something of it waits.
+                let held = self.is_throttled(&ctx.cfg.limits.requests) && !self.conns[slot].inbox.is_empty();
+                held || self.is_blocked(slot, ctx)
+            }
             Stage::Ending => true,
         };
         let conn = &mut self.conns[slot];
@@ -448,17 +456,6 @@ impl Front {
             || (self.in_flight >= self.in_flight_max && !conn.pending.is_empty())
             // A later write must not be done before the sync is: the sync shows everything that is applied when it is answered.
             || matches!(conn.pending.back(), Some(Pending { state: State::Sync { .. }, .. }))
-    }
-
-    /// Fewer requests are in flight: those who waited for that may be read from again.
-    fn relieve(&mut self, ctx: &mut FrontCtx<'_>) {
-        while self.in_flight < self.in_flight_max {
-            let Some(link) = self.throttled.pop_front() else { break };
-            if let Some(slot) = self.slot(link) {
-                self.conns[slot].throttled = false;
-                self.rescan(slot, ctx);
-            }
-        }
     }
 }
 

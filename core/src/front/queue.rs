@@ -114,7 +114,7 @@ impl Front {
             link: conn.link,
             session: conn.session,
             ids: &conn.ids[..ids],
-            skip_acl: ctx.cfg.features.skip_acl,
+            auth: &ctx.cfg.features.auth,
             mutants: ctx.cfg.mutants,
         };
         let mut frames = 0;

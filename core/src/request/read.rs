@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::config::Auth;
 use crate::error::ErrorCode;
 use crate::ids::{LinkId, SessionId, Zxid};
 use crate::jute::{JStr, Put, frame};
@@ -25,8 +26,8 @@ pub struct Reading<'a> {
     pub session: SessionId,
     /// What it has proved.
     pub ids: &'a [Id<'static>],
-    /// skipACL.
-    pub skip_acl: bool,
+    /// What that is worth.
+    pub auth: &'a Auth,
     /// Planted bugs.
     pub mutants: Mutants,
 }
@@ -295,7 +296,7 @@ impl<'a> Reading<'a> {
     }
 
     fn allowed(&self, node: &NodeRef<'_>, wanted: i32) -> bool {
-        acl::check(node.acl(), wanted, self.ids, self.skip_acl)
+        acl::check(node.acl(), wanted, self.ids, self.auth)
     }
 
     fn require(&self, node: &NodeRef<'_>, wanted: i32) -> Result<(), Refusal> {

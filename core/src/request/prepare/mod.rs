@@ -15,7 +15,7 @@ mod sessions;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::config::PeerConfig;
+use crate::config::{Auth, PeerConfig};
 use crate::error::ErrorCode;
 use crate::ids::{Millis, Now, SessionId, Sid, Zxid};
 use crate::jute::Put;
@@ -62,8 +62,7 @@ struct Rules {
     sid: Sid,
     extended_types: bool,
     enforce_quota: bool,
-    skip_acl: bool,
-    digest_auth: bool,
+    auth: Auth,
     tree_digest: bool,
     local_sessions: bool,
     container_never_used_ms: Millis,
@@ -107,8 +106,7 @@ impl Preparer {
             sid: cfg.sid,
             extended_types: features.extended_types,
             enforce_quota: features.enforce_quota,
-            skip_acl: features.skip_acl,
-            digest_auth: features.digest_auth,
+            auth: features.auth.clone(),
             tree_digest: features.tree_digest,
             local_sessions: features.local_sessions,
             container_never_used_ms: cfg.timing.container_never_used_ms,

@@ -143,7 +143,7 @@ impl Step<'_> {
     }
 
     pub(super) fn require(&self, node: &View<'_>, wanted: i32) -> Checked {
-        let allowed = acl::check(node.acl(), wanted, self.ids, self.rules.skip_acl);
+        let allowed = acl::check(node.acl(), wanted, self.ids, &self.rules.auth);
         if allowed { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
 
@@ -152,7 +152,7 @@ impl Step<'_> {
     where
         'static: 'b,
     {
-        acl::fix_up(list, self.ids, self.rules.digest_auth)
+        acl::fix_up(list, self.ids, &self.rules.auth)
     }
 
     /// The list to keep: the last one again, where it is the same.
