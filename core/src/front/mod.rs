@@ -31,6 +31,7 @@ use crate::config::PeerConfig;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
+use crate::request::lists::LastList;
 use crate::session::IdSource;
 use crate::tree::DataTree;
 use crate::watch::WatchManager;
@@ -138,6 +139,8 @@ pub struct Front {
     /// Connections whose syncs a learner's leader has not answered, in order.
     syncs: VecDeque<LinkId>,
     stats: FrontStats,
+    /// What many ask for.
+    lists: LastList,
     /// Whom a change concerns; reused.
     fired: Vec<(LinkId, EventKind)>,
 }
@@ -173,6 +176,7 @@ impl Front {
             throttled: VecDeque::new(),
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
+            lists: LastList::default(),
             fired: Vec::new(),
         }
     }
@@ -285,6 +289,7 @@ impl Front {
         self.idle.clear();
         self.throttled.clear();
         self.syncs.clear();
+        self.lists = LastList::default();
     }
 
     /// Does what time makes due.
@@ -363,6 +368,7 @@ impl Front {
         let conn = &mut self.conns[slot];
         let was_full = conn.undrained > ctx.cfg.limits.client_output_bytes;
         conn.undrained = conn.undrained.saturating_sub(bytes);
+        conn.events = conn.events.min(conn.undrained);
         if was_full {
             self.alive(slot, ctx);
             self.progress(slot, ctx);
