@@ -249,7 +249,8 @@ pub struct Limits {
     pub window_bytes: usize,
     /// A learner whose queue holds more undrained bytes than this is disconnected.
     pub learner_queue_bytes: usize,
-    /// A client whose undrained replies exceed this is not read from until they drain.
+    /// A client whose undrained replies exceed this is not read from until they drain; one for which sixteen times as many
+    /// bytes of events wait is closed.
     pub client_output_bytes: usize,
     /// Snapshot bytes in flight to one learner.
     pub snap_chunk_bytes: usize,

@@ -34,6 +34,7 @@ use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
 use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
+use crate::request::lists::LastList;
 use crate::session::IdSource;
 use crate::tree::DataTree;
 use crate::watch::WatchManager;
@@ -151,6 +152,8 @@ pub struct Front {
     syncs: VecDeque<LinkId>,
     stats: FrontStats,
     trace_mask: i64,
+    /// What many ask for.
+    lists: LastList,
     /// Whom a change concerns; reused.
     fired: Vec<(LinkId, EventKind)>,
 }
@@ -191,6 +194,7 @@ impl Front {
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
             trace_mask: TRACE_MASK,
+            lists: LastList::default(),
             fired: Vec::new(),
         }
     }
@@ -311,6 +315,7 @@ impl Front {
         self.idle.clear();
         self.throttled.clear();
         self.syncs.clear();
+        self.lists = LastList::default();
     }
 
     /// Does what time makes due.
@@ -403,6 +408,7 @@ impl Front {
         let conn = &mut self.conns[slot];
         let was_full = conn.undrained > ctx.cfg.limits.client_output_bytes;
         conn.undrained = conn.undrained.saturating_sub(bytes);
+        conn.events = conn.events.min(conn.undrained);
         if was_full {
             self.alive(slot, ctx);
             self.progress(slot, ctx);

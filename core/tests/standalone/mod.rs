@@ -165,8 +165,12 @@ impl Standalone {
         self.closed.insert(link);
     }
 
+    /// What is taken has left the server.
     pub(crate) fn take_sent(&mut self, link: LinkId) -> Vec<u8> {
-        self.sent.remove(&link).unwrap_or_default()
+        let bytes = self.sent.remove(&link).unwrap_or_default();
+        self.with_front(|front, ctx| front.drained(link, bytes.len(), ctx));
+        self.settle();
+        bytes
     }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)
