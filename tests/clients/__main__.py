@@ -25,6 +25,7 @@ for module in (
     "corners",
     "curator",
     "storm",
+    "suites",
     "durability",
     "kill9",
     "recipes",

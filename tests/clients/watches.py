@@ -17,7 +17,7 @@ from .ensemble import Ensemble, Server
 from .gate import Gate, Passage, Request
 from .harness import Context, check, equal, same, test, until
 from .session import Observed
-from .subject import CClient, JavaClient, Kazoo, Program, Subject
+from .subject import CClient, JavaClient, Kazoo, Subject
 
 # What setWatches calls its lists.
 DATA, EXIST, CHILD, PERSISTENT, RECURSIVE = "data", "exist", "child", "persistent", "recursive"
