@@ -123,7 +123,7 @@ fn a_request_that_outlives_its_session_may_be_dropped_with_its_connection() {
 }
 
 #[test]
-fn room_that_a_dropped_connection_leaves_is_used() {
+fn what_a_dropped_connection_has_asked_for_takes_room_until_it_is_decided() {
     let (mut s, mut a) = server(throttled());
     let mut b = Client::connect(&mut s);
     s.hold();
@@ -131,6 +131,8 @@ fn room_that_a_dropped_connection_leaves_is_used() {
     a.send(&mut s, &set("/"));
     b.send(&mut s, &get("/"));
     s.hang_up(a.link);
+    assert_eq!(replies(&b, &mut s).len(), 0);
+    s.let_go(2);
     assert_eq!(replies(&b, &mut s).len(), 1);
 }
 
