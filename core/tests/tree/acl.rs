@@ -2,8 +2,12 @@
 
 use quorate_core::config::{Auth, DigestAlgorithm};
 use quorate_core::error::ErrorCode;
-use quorate_core::tree::acl::{check, digest_id, fix_up, masked};
+use quorate_core::tree::acl::{self, GROWTH_MAX, check, digest_id, masked};
 use quorate_core::wire::records::{Acl, Id, perm};
+
+fn fix_up<'a>(list: Option<&[Acl<'a>]>, ids: &[Id<'a>], digest_auth: bool) -> Result<Vec<Acl<'a>>, ErrorCode> {
+    acl::fix_up(list, ids, digest_auth, GROWTH_MAX)
+}
 
 fn entry(scheme: &'static str, id: &'static str) -> Acl<'static> {
     Acl { perms: perm::ALL, id: Id::new(scheme, id) }

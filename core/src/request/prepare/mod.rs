@@ -21,7 +21,7 @@ use crate::ids::{Millis, Now, SessionId, Sid, Zxid};
 use crate::jute::Put;
 use crate::mutant::{Mutant, Mutants};
 use crate::session::{self, Origin, Tracker};
-use crate::tree::DataTree;
+use crate::tree::{DataTree, acl};
 use crate::wire::client::{Request, SharedAcl, Undecodable};
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnDigest, TxnHeader, encode_record};
@@ -68,6 +68,8 @@ struct Rules {
     container_never_used_ms: Millis,
     /// A longer record would be refused by every learner, now and whenever it is offered again.
     record_max: usize,
+    /// What a list may grow by when identities take the place of "auth": a record must stay below that.
+    growth_max: usize,
     mutants: Mutants,
 }
 
@@ -111,6 +113,7 @@ impl Preparer {
             local_sessions: features.local_sessions,
             container_never_used_ms: cfg.timing.container_never_used_ms,
             record_max: cfg.limits.frame_max + cfg.limits.frame_extra,
+            growth_max: acl::GROWTH_MAX.min(cfg.limits.frame_extra / 2),
             mutants: cfg.mutants,
         };
         Self {

@@ -152,7 +152,7 @@ impl Step<'_> {
     where
         'static: 'b,
     {
-        acl::fix_up(list, self.ids, &self.rules.auth)
+        acl::fix_up(list, self.ids, &self.rules.auth, self.rules.growth_max)
     }
 
     /// The list to keep: the last one again, where it is the same.
