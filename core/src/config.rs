@@ -364,6 +364,8 @@ impl Default for Storage {
 pub struct Features {
     /// extendedTypesEnabled: TTL znodes.
     pub extended_types: bool,
+    /// emulate353TTLNodes: TTL znodes of 3.5.3 are such.
+    pub emulate_353: bool,
     /// enforceQuota.
     pub enforce_quota: bool,
     /// digest.enabled: txns and snapshots carry the tree digest.
@@ -386,6 +388,7 @@ impl Default for Features {
     fn default() -> Self {
         Self {
             extended_types: false,
+            emulate_353: false,
             enforce_quota: false,
             tree_digest: true,
             read_only_mode: false,
@@ -394,6 +397,37 @@ impl Default for Features {
             local_sessions_upgrading: false,
             four_letter_words: Vec::new(),
             auth: Auth::default(),
+        }
+    }
+}
+
+/// Which stored owners are times to live.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TtlForms {
+    /// None: extended types are off.
+    #[default]
+    None,
+    /// 0xff in the top byte, two zero bytes, 40 bits of ms.
+    Extended,
+    /// Also the form of 3.5.3 (emulate353TTLNodes): 0x8 in the top four bits, 60 bits of ms.
+    With353,
+}
+
+impl From<bool> for TtlForms {
+    /// Of extendedTypesEnabled alone.
+    fn from(extended_types: bool) -> Self {
+        if extended_types { Self::Extended } else { Self::None }
+    }
+}
+
+impl Features {
+    /// Which stored owners are times to live.
+    #[must_use]
+    pub const fn ttl_forms(&self) -> TtlForms {
+        match (self.extended_types, self.emulate_353) {
+            (false, _) => TtlForms::None,
+            (true, false) => TtlForms::Extended,
+            (true, true) => TtlForms::With353,
         }
     }
 }

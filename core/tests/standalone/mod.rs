@@ -49,7 +49,7 @@ pub(crate) struct Standalone {
 impl Standalone {
     /// `start`: the zxid before the first transaction.
     pub(crate) fn new(cfg: PeerConfig, start: Zxid) -> Self {
-        let tree = DataTree::new(cfg.seed, cfg.features.extended_types);
+        let tree = DataTree::new(cfg.seed, cfg.features.ttl_forms());
         let now = Now { mono_ms: 0, wall_ms: EPOCH };
         let mut server = Self {
             watches: WatchManager::new(cfg.seed),
@@ -103,14 +103,24 @@ impl Standalone {
         self.zxid
     }
 
+    /// Watches of all connections.
+    pub(crate) fn watch_count(&self) -> usize {
+        self.watches.count()
+    }
+
     pub(crate) const fn tree(&self) -> &DataTree {
         &self.tree
     }
 
     /// Applies a transaction that no client asked for, made by another hand than the preparer's.
     pub(crate) fn apply(&mut self, kind: i32, txn: &Txn<'_>) {
+        self.apply_as(SessionId(1), kind, txn);
+    }
+
+    /// The same for this session.
+    pub(crate) fn apply_as(&mut self, session: SessionId, kind: i32, txn: &Txn<'_>) {
         self.zxid = self.zxid.next();
-        let header = TxnHeader { session: SessionId(1), cxid: 0, zxid: self.zxid, time: EPOCH, kind };
+        let header = TxnHeader { session, cxid: 0, zxid: self.zxid, time: EPOCH, kind };
         let mut applied = Applied::default();
         self.tree.apply(&header, txn, &mut applied);
         self.prepare = Preparer::new(&self.cfg, &self.tree);
@@ -171,6 +181,11 @@ impl Standalone {
         self.with_front(|front, ctx| front.drained(link, bytes.len(), ctx));
         self.settle();
         bytes
+    }
+    /// The client has taken so many bytes.
+    pub(crate) fn drained(&mut self, link: LinkId, bytes: usize) {
+        self.with_front(|front, ctx| front.drained(link, bytes, ctx));
+        self.settle();
     }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)

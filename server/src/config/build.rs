@@ -274,6 +274,8 @@ impl Input<'_> {
         }
         if self.settings.peer.features.extended_types && sid.0 > 254 {
             self.problem("extendedTypesEnabled", format!("server id {sid} is too large; expected at most 254 with it"));
+        } else if self.settings.peer.features.emulate_353 && sid.0 > 127 {
+            self.problem("emulate353TTLNodes", format!("server id {sid} is too large; expected at most 127 with it"));
         } else if sid.0 > 255 {
             self.warnings
                 .push(format!("server id {sid}: session ids carry only its low byte, ids above 255 may collide"));
@@ -334,6 +336,9 @@ impl Input<'_> {
         if min > max {
             let what = format!("minSessionTimeout must not be larger than maxSessionTimeout ({min} ms, {max} ms)");
             self.problem("minSessionTimeout", what);
+        }
+        if self.settings.peer.features.emulate_353 && !self.settings.peer.features.extended_types {
+            self.warn("emulate353TTLNodes", "no effect without extendedTypesEnabled=true");
         }
         if self.settings.peer.limits.requests.max_requests == 0 {
             for key in ["throttled_op_wait_time", "request_stale_latency_check"] {

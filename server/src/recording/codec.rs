@@ -215,7 +215,7 @@ structs! {
         trust_empty, autocreate, compression, observer_sync, snapshot_size_factor_permille, chunk_bytes,
     }
     Features {
-        extended_types, enforce_quota, tree_digest, read_only_mode,
+        extended_types, emulate_353, enforce_quota, tree_digest, read_only_mode,
         leader_serves, local_sessions, local_sessions_upgrading, four_letter_words, auth,
     }
     RequestThrottle { max_requests, wait_ms, drop_late }

@@ -63,7 +63,7 @@ impl Step<'_> {
         let stat = node.stat();
         let older_than = |age: Millis| self.time.saturating_sub(stat.mtime) > age;
         let never_used = self.rules.container_never_used_ms;
-        match Owner::of(stat.ephemeral_owner, self.rules.extended_types) {
+        match Owner::of(stat.ephemeral_owner, self.tree.ttl_forms()) {
             Owner::Container => stat.cversion > 0 || (never_used > 0 && older_than(never_used)),
             Owner::Ttl(ttl) => older_than(ttl),
             Owner::None | Owner::Session(_) => false,

@@ -65,6 +65,9 @@ pub(super) static KEYS: &[Key] = &[
         .java("Not in Java."),
     Key::new("extendedTypesEnabled", Zookeeper, "", "false", Rule::Flag(|s, v| s.peer.features.extended_types = v),
         "TTL znodes; server ids then end at 254."),
+    Key::new("emulate353TTLNodes", Zookeeper, "", "false", Rule::Flag(|s, v| s.peer.features.emulate_353 = v),
+        "TTL znodes that a server of 3.5.3 made are such; needs extendedTypesEnabled, and server ids then end at 127.")
+        .java("The old form's whole time to live counts; Java keeps its low 40 bits, and takes sessions of server ids above 127 for TTLs."),
     Key::new("enforceQuota", Zookeeper, "", "false", Rule::Flag(|s, v| s.peer.features.enforce_quota = v),
         "Hard quotas refuse writes."),
     Key::new("znode.container.checkIntervalMs", Named("znode.container.checkIntervalMs"), "ms", "60000",
