@@ -3,7 +3,7 @@
 //! An identity counts for everything that is read behind its frame and for nothing before it; its reply keeps its place in the
 //! order, which suits every client library (section 16, quirk 3).
 
-use crate::config::PeerConfig;
+use crate::config::{Auth, PeerConfig};
 use crate::error::{CloseReason, ErrorCode};
 use crate::event::Role;
 use crate::front::conn::{Conn, HeaderZxid, State, host_text};
@@ -61,7 +61,7 @@ impl Front {
         let path = if matches!(wanted, perm::CREATE | perm::DELETE) { parent(path)? } else { path };
         let ids = &self.conns[slot].ids;
         if let Some(list) = list
-            && acl::fix_up(list.as_deref(), ids, auth) == Err(ErrorCode::InvalidAcl)
+            && acl::fix_up(list.as_deref(), ids, auth, acl::growth_max(&ctx.cfg.limits)) == Err(ErrorCode::InvalidAcl)
         {
             return Some(ErrorCode::InvalidAcl);
         }

@@ -9,7 +9,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::config::Auth;
+use crate::config::{Auth, Limits};
 use crate::error::ErrorCode;
 use crate::wire::records::{Acl, Id};
 pub use digest::digest_id;
@@ -50,7 +50,13 @@ fn matches(proved: &Id<'_>, named: &Id<'_>, auth: &Auth) -> bool {
 }
 
 /// What identities in place of `auth` may add to a list at most, bytes: each of many entries would otherwise repeat all of them.
-pub const GROWTH_MAX: usize = 256 << 10;
+const GROWTH_MAX: usize = 256 << 10;
+
+/// The same for a server with these limits: the transaction must fit into what its peers and its log take.
+#[must_use]
+pub fn growth_max(limits: &Limits) -> usize {
+    GROWTH_MAX.min(limits.frame_extra / 2)
+}
 
 /// Bytes of an entry beside its id: permissions, scheme, lengths.
 const ENTRY: usize = 24;

@@ -113,7 +113,7 @@ impl Preparer {
             local_sessions: features.local_sessions,
             container_never_used_ms: cfg.timing.container_never_used_ms,
             record_max: cfg.limits.frame_max + cfg.limits.frame_extra,
-            growth_max: acl::GROWTH_MAX.min(cfg.limits.frame_extra / 2),
+            growth_max: acl::growth_max(&cfg.limits),
             mutants: cfg.mutants,
         };
         Self {
