@@ -28,6 +28,17 @@ impl Orphans {
         oldest
     }
 
+    /// The leader has put this request aside: nothing comes of it. Returns whether it was one of these.
+    pub(super) fn forget(&mut self, session: SessionId, xid: i32) -> bool {
+        let Some(queue) = self.0.get_mut(&session) else { return false };
+        let Some(at) = queue.iter().position(|(cxid, _)| *cxid == xid) else { return false };
+        queue.remove(at);
+        if queue.is_empty() {
+            self.0.remove(&session);
+        }
+        true
+    }
+
     /// The session is over: nothing more comes of what it has asked. Returns how many requests that were.
     pub(super) fn end(&mut self, session: SessionId) -> usize {
         self.0.remove(&session).map_or(0, |queue| queue.len())

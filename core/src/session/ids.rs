@@ -14,9 +14,9 @@ const CLOCK_MASK: i64 = (1 << 40) - 1;
 
 /// Gives ids away: low byte of the sid, 40 bits of a millisecond clock, a 16-bit counter that may carry upward.
 ///
-/// The clock bits never go back: they start from the wall clock, but always above the newest id that the tree knows of this
-/// server ([`IdSource::raise`]). The tree does not know sessions that have ended, nor local ones: should the wall clock have gone
-/// back meanwhile, the counter, which begins anywhere, keeps their ids from being given away again.
+/// The clock bits never go back: they start from the wall clock, but always above what this server has set aside on its disk in
+/// an earlier life, and above the newest id that the tree knows of it ([`IdSource::raise`]). The counter begins anywhere: it is
+/// all that differs where that record was thrown away.
 #[derive(Clone, Debug)]
 pub struct IdSource {
     /// Low byte of the sid, in place.
@@ -49,9 +49,9 @@ impl IdSource {
         sessions.range(SessionId(first)..=SessionId(first | LOW_56)).next_back().map(|(session, _)| *session)
     }
 
-    /// Ids given away from now on are above `newest`, if that is one of this server's, and not below the wall clock.
-    pub fn raise(&mut self, newest: Option<SessionId>, now: Now) {
-        let clock = self.base(now.wall_ms);
+    /// Ids given away from now on are above `newest`, if that is one of this server's, and not below those of the ms `from`.
+    pub fn raise(&mut self, newest: Option<SessionId>, from: Millis) {
+        let clock = self.base(from);
         self.next = self.next.max(clock);
         if self.mutants.has(Mutant::K16) {
             self.next = clock;
@@ -136,15 +136,15 @@ mod tests {
     fn a_clock_that_went_back_repeats_no_id() {
         let newest = source(2, 5000).next_id();
         let mut ids = source(2, 1000);
-        ids.raise(Some(newest), at(1000));
+        ids.raise(Some(newest), 1000);
         assert_eq!(ids.next_id().0, newest.0 + (1 << 16));
         // Another server's id is no floor, nor is an old one of our own.
         let mut ids = source(2, 1000);
-        ids.raise(Some(SessionId(0x0300_0000_ffff_0000)), at(1000));
-        ids.raise(Some(SessionId(0x0200_0000_0001_0000)), at(1001));
+        ids.raise(Some(SessionId(0x0300_0000_ffff_0000)), 1000);
+        ids.raise(Some(SessionId(0x0200_0000_0001_0000)), 1001);
         assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0000));
         // Raising never lowers.
-        ids.raise(None, at(0));
+        ids.raise(None, 0);
         assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0001));
     }
 

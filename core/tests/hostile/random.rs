@@ -273,7 +273,7 @@ fn op(g: &mut Gen) -> Op {
 impl Arbitrary for Program {
     fn arbitrary(g: &mut Gen) -> Self {
         let profile = Profile::new(u8::arbitrary(g));
-        let enforced = !profile.config().features.enforced_auth.is_empty();
+        let enforced = !profile.config().features.auth.enforced.is_empty();
         let mut ops = Vec::new();
         // Where nobody is heard without a login, most log in.
         let log_in = |g: &mut Gen, slot: usize, ops: &mut Vec<Op>| {
