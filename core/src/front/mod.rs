@@ -69,6 +69,9 @@ pub enum FrontEffect {
         /// Newly negotiated, ms.
         timeout: i32,
     },
+    /// A local session was resumed here, where it lives: the leader may take it for one that has ended. [`Front::returned`] is the
+    /// answer; requests that are sent before it may be refused.
+    ResumedAtHome(SessionId),
     /// The session was heard of.
     Touch {
         /// Which.
@@ -391,7 +394,9 @@ impl Front {
     fn flow(&mut self, slot: usize, ctx: &mut FrontCtx<'_>) {
         let pause = match self.conns[slot].stage {
             Stage::Fresh => false,
-            Stage::Creating(_) | Stage::Revalidating(_) => !self.conns[slot].inbox.is_empty(),
+            Stage::Creating(_) | Stage::Revalidating(_) | Stage::Returning(_) => {
+                !self.conns[slot].inbox.is_empty()
+            }
             Stage::Live => self.is_blocked(slot, ctx),
             Stage::Ending => true,
         };
