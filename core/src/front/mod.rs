@@ -12,9 +12,9 @@ mod auth;
 mod bytequeue;
 mod conn;
 mod handshake;
-mod hash;
 mod idle;
 mod local;
+mod orphans;
 mod queue;
 mod requests;
 mod view;
@@ -30,6 +30,7 @@ use slab::Slab;
 use crate::config::PeerConfig;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
+use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
 use crate::session::IdSource;
 use crate::tree::DataTree;
@@ -37,9 +38,9 @@ use crate::watch::WatchManager;
 use crate::wire::client::EventKind;
 use crate::wire::records::Id;
 use conn::{Conn, Pending, Stage, State};
-use hash::IdMap;
 use idle::IdleQueue;
 use local::LocalSessions;
+use orphans::Orphans;
 pub use view::{ConnectionView, FrontStats, Latency};
 
 /// What the front wants from the rest of the server.
@@ -126,8 +127,8 @@ pub struct FrontCtx<'a> {
 #[derive(Clone, Debug)]
 pub struct Front {
     conns: Slab<Conn>,
-    by_link: IdMap<u64>,
-    by_session: IdMap<i64>,
+    by_link: IdMap<u64, u32>,
+    by_session: IdMap<i64, u32>,
     by_address: BTreeMap<IpAddr, usize>,
     serving: Option<ServeInfo>,
     ids: IdSource,
@@ -138,6 +139,8 @@ pub struct Front {
     in_flight_max: usize,
     /// Connections that wait for fewer requests in flight.
     throttled: VecDeque<LinkId>,
+    /// Writes in flight whose connections are gone.
+    orphans: Orphans,
     /// Connections whose syncs a learner's leader has not answered, in order.
     syncs: VecDeque<LinkId>,
     stats: FrontStats,
@@ -174,6 +177,7 @@ impl Front {
                 cfg.limits.outstanding
             },
             throttled: VecDeque::new(),
+            orphans: Orphans::default(),
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
             fired: Vec::new(),
@@ -253,7 +257,13 @@ impl Front {
         if *left == 0 {
             self.by_address.remove(&ip);
         }
-        self.in_flight -= conn.pending.iter().filter(|p| p.state.is_in_flight()).count();
+        for p in &conn.pending {
+            match p.state {
+                State::Write { .. } | State::Upgrade => self.orphans.add(conn.session, p.xid, p.op),
+                State::Sync { .. } => self.in_flight -= 1,
+                _ => {}
+            }
+        }
         ctx.watches.remove_link(conn.link);
         conn
     }
@@ -283,7 +293,8 @@ impl Front {
         for slot in slots {
             self.drop_conn(slot, CloseReason::Done, ctx);
         }
-        assert_eq!(self.in_flight, 0, "nothing is in flight without a connection");
+        self.in_flight -= self.orphans.clear();
+        assert_eq!(self.in_flight, 0, "nothing else is in flight without a connection");
         self.local.clear();
         self.idle.clear();
         self.throttled.clear();

@@ -75,6 +75,7 @@ impl Peer {
         let mut scratch = scratch;
         scratch.clear();
         let mut refused: Option<ErrorCode> = None;
+        let mut dropped = false;
         let link = order.link;
         self.with_primary(now, out, |p, ctx| {
             if !p.zab.established() {
@@ -96,7 +97,10 @@ impl Peer {
             let outcome = p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
             match outcome {
                 Outcome::Txn => {}
-                Outcome::Dropped => return,
+                Outcome::Dropped => {
+                    dropped = true;
+                    return;
+                }
                 Outcome::Refused(code) if link.is_some() => {
                     refused = Some(code);
                     return;
@@ -121,6 +125,10 @@ impl Peer {
         if let (Some(code), Some(link)) = (refused, link) {
             let (front, mut ctx) = self.front_ctx(now, out);
             front.refused(link, order.session, order.cxid, code, &mut ctx);
+        }
+        if let (true, Some(link)) = (dropped, link) {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.dropped(link, order.session, order.cxid, &mut ctx);
         }
     }
 

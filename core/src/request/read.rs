@@ -31,6 +31,12 @@ pub struct Reading<'a> {
     pub mutants: Mutants,
 }
 
+/// What the results of one multiRead may take, bytes. A few bytes of request name a znode of a megabyte, and again, and again: without a
+/// bound a frame could ask for all memory there is.
+const RESULTS_MAX: usize = 64 << 20;
+/// The same for a single list: the length of a frame is an int.
+const LIST_MAX: usize = 1 << 30;
+
 /// Why a read has no body: its error, and what was built before it (multiRead only).
 type Refusal = ErrorCode;
 
@@ -130,7 +136,7 @@ impl<'a> Reading<'a> {
                 self.require(&node, perm::READ)?;
                 out.put_i32(i32::try_from(self.tree.all_children_number(path)).unwrap_or(i32::MAX));
             }
-            Request::GetEphemerals { prefix } => self.ephemerals(prefix.as_deref(), out),
+            Request::GetEphemerals { prefix } => self.ephemerals(prefix.as_deref(), out)?,
             Request::WhoAmI => {
                 out.put_len(self.ids.len());
                 for id in self.ids {
@@ -183,7 +189,7 @@ impl<'a> Reading<'a> {
         let node = tree.node(path).ok_or(ErrorCode::NoNode)?;
         self.require(&node, perm::READ)?;
         out.put_len(node.num_children() as usize);
-        node.children().for_each(|name| out.put_string(name));
+        put_names(node.children(), out)?;
         Ok(node)
     }
 
@@ -199,19 +205,16 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) {
+    fn ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let prefix = match prefix.map(str::trim) {
             None | Some("" | "/") => "",
             Some(_) => prefix.expect("just matched"),
         };
         let at = out.len();
         out.put_len(0);
-        let mut n = 0;
-        for path in self.tree.ephemerals_of(self.session).filter(|p| p.starts_with(prefix)) {
-            out.put_string(&path);
-            n += 1;
-        }
+        let n = put_names(self.tree.ephemerals_of(self.session).filter(|p| p.starts_with(prefix)), out)?;
         out[at..at + 4].copy_from_slice(&i32::to_be_bytes(n));
+        Ok(())
     }
 
     /// multiRead: errors of single ops do not stop the rest; an op of another kind does, and what was built so far stays in
@@ -223,8 +226,13 @@ impl<'a> Reading<'a> {
             return ErrorCode::MarshallingError;
         }
         let mut err = ErrorCode::Ok;
+        let first = out.len();
         for part in parts {
             let start = out.len();
+            if start - first > RESULTS_MAX {
+                out.truncate(first);
+                return ErrorCode::MarshallingError;
+            }
             MultiHeader { op: part.op(), done: false, err: 0 }.encode(out);
             let result = match part {
                 Request::GetData { path, .. } => text(path).and_then(|path| self.data(path, out)),
@@ -293,6 +301,19 @@ impl<'a> Reading<'a> {
     fn require(&self, node: &NodeRef<'_>, wanted: i32) -> Result<(), Refusal> {
         if self.allowed(node, wanted) { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
+}
+
+/// Appends names; returns how many.
+fn put_names(names: impl Iterator<Item = impl AsRef<str>>, out: &mut Vec<u8>) -> Result<i32, Refusal> {
+    let (start, mut n) = (out.len(), 0);
+    for name in names {
+        out.put_string(name.as_ref());
+        n += 1;
+        if out.len() - start > LIST_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
+    }
+    Ok(n)
 }
 
 /// A null path is what Java trips over: -5 (section 4).

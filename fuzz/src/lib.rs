@@ -1,0 +1,11 @@
+//! What the fuzz targets share with `core/tests/hostile`: the harness itself, included by path.
+
+#[path = "../../core/tests/hostile/harness/mod.rs"]
+pub mod harness;
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
