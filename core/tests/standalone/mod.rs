@@ -240,7 +240,7 @@ impl Standalone {
                         let valid = self.tracker.revalidate(self.mono_ms, session, timeout, Origin::Local);
                         self.with_front(|front, ctx| front.revalidated(session, valid, ctx));
                     }
-                    FrontEffect::CameHome { .. } => {}
+                    FrontEffect::ResumedAtHome(_) => {}
                     FrontEffect::Touch { session, timeout } => self.tracker.touch(self.mono_ms, session, timeout),
                     FrontEffect::FourLetter { link, .. } => _ = self.closed.insert(link),
                 }
