@@ -405,9 +405,7 @@ impl Front {
     fn flow(&mut self, slot: usize, ctx: &mut FrontCtx<'_>) {
         let pause = match self.conns[slot].stage {
             Stage::Fresh => false,
-            Stage::Creating(_) | Stage::Revalidating(_) | Stage::Returning(_) => {
-                !self.conns[slot].inbox.is_empty()
-            }
+            Stage::Creating(_) | Stage::Revalidating(_) | Stage::Returning(_) => !self.conns[slot].inbox.is_empty(),
             Stage::Live => self.is_blocked(slot, ctx),
             Stage::Ending => true,
         };
