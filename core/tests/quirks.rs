@@ -12,7 +12,8 @@ use quorate_core::wire::client::{Create, EventKind, Request, Response, WatcherEv
 use quorate_core::wire::records::{Acl, op, perm};
 use standalone::client::{Client, server};
 
-/// Row of section 16, and tests (a file of `core/tests` and a name) in which a server without it fails.
+/// Row of section 16, and tests (a file of `core/tests` and a name, or a recording in `server/tests/client_vectors`) in which a server
+/// without it fails.
 const ROWS: &[(u32, &[&str])] = &[
     (1, &["client_vectors::session", "quirks::every_request_has_one_reply_in_its_place"]),
     (2, &["quirks::every_request_has_one_reply_in_its_place"]),
@@ -55,8 +56,16 @@ fn every_row_has_a_test() {
     for (row, tests) in ROWS {
         for test in *tests {
             let (file, name) = test.split_once("::").expect("file::name");
-            let path = format!("{}/tests/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+            let path = match file {
+                "client_vectors" => "../server/tests/client_vectors/main.rs".to_owned(),
+                _ => format!("tests/{file}.rs"),
+            };
+            let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).expect("a file of tests");
+            if file == "client_vectors" {
+                assert!(text.contains(&format!("\"client/{name}.json\": ")), "row {row}: there is no recording {name}");
+                continue;
+            }
             let is_there = text.contains(&format!("fn {name}(")) || text.contains(&format!("\n    {name},"));
             assert!(is_there || text.contains(&format!("\n    {name}\n")), "row {row}: there is no {test}");
         }
