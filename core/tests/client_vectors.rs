@@ -4,7 +4,7 @@ mod standalone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::config::{Features, PeerConfig, Timing};
+use quorate_core::config::{Features, Limits, PeerConfig, Timing};
 use quorate_core::ids::{LinkId, Sid, Zxid};
 use serde_json::Value;
 use standalone::Standalone;
@@ -257,6 +257,56 @@ vectors!(
     versions,
     watches
 );
+
+/// client-protocol 2.3 and 2.7: without bytes, whether there is a session or not.
+#[test]
+fn connections_are_counted_and_those_without_a_session_end() {
+    let hello = requests().into_iter().find(|r| r.len() == 49).expect("a new session");
+    let bounded = |max_client_cnxns, max_cnxns| {
+        let limits = Limits { max_client_cnxns, max_cnxns, ..Limits::default() };
+        Standalone::new(PeerConfig { sid: Sid(1), limits, ..PeerConfig::default() }, Zxid::ZERO)
+    };
+    for mut server in [bounded(3, 0), bounded(0, 3), bounded(3, 3)] {
+        let links = [server.open(), server.open(), server.open(), server.open()];
+        assert_eq!(links.map(|l| server.is_closed(l)), [false, false, false, true]);
+        assert_eq!(server.unread(), []);
+        server.hang_up(links[0]);
+        let link = server.open();
+        server.bytes(link, &hello);
+        assert_eq!((server.is_closed(link), server.take_sent(link).len()), (false, 41));
+        let late = server.open();
+        assert!(server.is_closed(late));
+    }
+    // Bytes that are no whole first frame are no sign of life; 10 s, in buckets of as much.
+    let mut server = bounded(0, 0);
+    let (silent, slow) = (server.open(), server.open());
+    server.sleep(19_980);
+    server.bytes(slow, &hello[..20]);
+    assert_eq!([silent, slow].map(|l| server.is_closed(l)), [false, false]);
+    server.sleep(20);
+    assert_eq!([silent, slow].map(|l| server.is_closed(l)), [true, true]);
+    assert_eq!(server.unread(), []);
+}
+
+/// client-protocol 13: stmk takes eight more bytes, gtmk none.
+#[test]
+fn the_mask_behind_stmk_is_kept() {
+    let features = Features { four_letter_words: vec!["*".into()], ..Features::default() };
+    let mut server = Standalone::new(PeerConfig { sid: Sid(1), features, ..PeerConfig::default() }, Zxid::ZERO);
+    assert_eq!(server.trace_mask(), 306);
+    let link = server.open();
+    server.bytes(link, b"stmk\0\0\0\0\0");
+    assert!(!server.is_closed(link), "three bytes are missing");
+    server.bytes(link, b"\0\x01\x02\n");
+    assert!(server.is_closed(link), "the word is handed over");
+    assert_eq!(server.trace_mask(), 258);
+    // Where it is not allowed, the word alone is answered.
+    let mut server = Standalone::new(PeerConfig { sid: Sid(1), ..PeerConfig::default() }, Zxid::ZERO);
+    let link = server.open();
+    server.bytes(link, b"stmk");
+    let refusal = b"stmk is not executed because it is not in the whitelist.\n";
+    assert_eq!((server.take_sent(link), server.is_closed(link)), (refusal.to_vec(), true));
+}
 
 /// Every request of the vectors, for noise.
 fn requests() -> Vec<Vec<u8>> {

@@ -345,6 +345,13 @@ impl Front {
         }
     }
 
+    /// Nothing is known any more of the session of this connection: it ends without an answer.
+    pub fn session_lost(&mut self, link: LinkId, ctx: &mut FrontCtx<'_>) {
+        if let Some(slot) = self.slot(link) {
+            self.drop_conn(slot, CloseReason::Refused("the session is gone"), ctx);
+        }
+    }
+
     /// Closes the connection of a session, without a frame.
     fn end_session(&mut self, session: SessionId, why: CloseReason, ctx: &mut FrontCtx<'_>) {
         if let Some(slot) = self.by_session.get(&session.0) {

@@ -79,7 +79,7 @@ impl Peer {
         let mut scratch = scratch;
         scratch.clear();
         let mut refused: Option<ErrorCode> = None;
-        let mut closing = false;
+        let (mut closing, mut lost) = (false, false);
         let link = order.link;
         self.with_primary(now, out, |p, ctx| {
             if !p.zab.established() {
@@ -104,7 +104,11 @@ impl Peer {
             }
             match outcome {
                 Outcome::Txn => {}
-                Outcome::Dropped => return,
+                Outcome::Dropped => {
+                    // Where no close is on its way that would end the connection, nothing else does.
+                    lost = !p.tracker.contains(order.session);
+                    return;
+                }
                 Outcome::Refused(code) if link.is_some() => {
                     refused = Some(code);
                     return;
@@ -130,6 +134,10 @@ impl Peer {
             self.front.session_closing(order.session);
         }
         self.scratch = scratch;
+        if let (true, Some(link)) = (lost, link) {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.session_lost(link, &mut ctx);
+        }
         if let (Some(code), Some(link)) = (refused, link) {
             let (front, mut ctx) = self.front_ctx(now, out);
             front.refused(link, order.session, order.cxid, code, &mut ctx);

@@ -102,6 +102,9 @@ impl Standalone {
     pub(crate) fn take_sent(&mut self, link: LinkId) -> Vec<u8> {
         self.sent.remove(&link).unwrap_or_default()
     }
+    pub(crate) fn trace_mask(&self) -> i64 {
+        self.front.trace_mask()
+    }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)
     }
