@@ -1,5 +1,8 @@
 //! What one server is told before it starts: its ensemble, timing, limits and features. Durations in ms unless said otherwise.
 
+mod auth;
+mod throttle;
+
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,6 +13,8 @@ use bytes::Bytes;
 
 use crate::ids::{Millis, Sid};
 use crate::mutant::Mutants;
+pub use auth::{Auth, DigestAlgorithm};
+pub use throttle::RequestThrottle;
 
 /// Whether a member votes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -244,7 +249,8 @@ pub struct Limits {
     pub window_bytes: usize,
     /// A learner whose queue holds more undrained bytes than this is disconnected.
     pub learner_queue_bytes: usize,
-    /// A client whose undrained replies exceed this is not read from until they drain.
+    /// A client whose undrained replies exceed this is not read from until they drain; one for which sixteen times as many
+    /// bytes of events wait is closed.
     pub client_output_bytes: usize,
     /// Snapshot bytes in flight to one learner.
     pub snap_chunk_bytes: usize,
@@ -252,6 +258,8 @@ pub struct Limits {
     pub max_snap_syncs: usize,
     /// DIFFs streamed at once.
     pub max_diff_syncs: usize,
+    /// The request throttler.
+    pub requests: RequestThrottle,
 }
 
 impl Default for Limits {
@@ -271,6 +279,7 @@ impl Default for Limits {
             snap_chunk_bytes: 1 << 20,
             max_snap_syncs: 10,
             max_diff_syncs: 100,
+            requests: RequestThrottle::default(),
         }
     }
 }
@@ -355,14 +364,10 @@ impl Default for Storage {
 pub struct Features {
     /// extendedTypesEnabled: TTL znodes.
     pub extended_types: bool,
+    /// emulate353TTLNodes: TTL znodes of 3.5.3 are such.
+    pub emulate_353: bool,
     /// enforceQuota.
     pub enforce_quota: bool,
-    /// skipACL.
-    pub skip_acl: bool,
-    /// DigestAuthenticationProvider.superDigest: `super:base64(sha1)`.
-    pub super_digest: Option<String>,
-    /// DigestAuthenticationProvider.enabled.
-    pub digest_auth: bool,
     /// digest.enabled: txns and snapshots carry the tree digest.
     pub tree_digest: bool,
     /// readonlymode.enabled.
@@ -373,27 +378,56 @@ pub struct Features {
     pub local_sessions: bool,
     /// localSessionsUpgradingEnabled.
     pub local_sessions_upgrading: bool,
-    /// Enforced authentication schemes (enforce.auth.schemes); empty = off.
-    pub enforced_auth: Vec<String>,
     /// 4lw.commands.whitelist; `*` as an entry means all. `srvr` (and `isro` with read-only mode) are always in.
     pub four_letter_words: Vec<String>,
+    /// Schemes of identities, and what they are good for.
+    pub auth: Auth,
 }
 
 impl Default for Features {
     fn default() -> Self {
         Self {
             extended_types: false,
+            emulate_353: false,
             enforce_quota: false,
-            skip_acl: false,
-            super_digest: None,
-            digest_auth: true,
             tree_digest: true,
             read_only_mode: false,
             leader_serves: true,
             local_sessions: false,
             local_sessions_upgrading: false,
-            enforced_auth: Vec::new(),
             four_letter_words: Vec::new(),
+            auth: Auth::default(),
+        }
+    }
+}
+
+/// Which stored owners are times to live.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TtlForms {
+    /// None: extended types are off.
+    #[default]
+    None,
+    /// 0xff in the top byte, two zero bytes, 40 bits of ms.
+    Extended,
+    /// Also the form of 3.5.3 (emulate353TTLNodes): 0x8 in the top four bits, 60 bits of ms.
+    With353,
+}
+
+impl From<bool> for TtlForms {
+    /// Of extendedTypesEnabled alone.
+    fn from(extended_types: bool) -> Self {
+        if extended_types { Self::Extended } else { Self::None }
+    }
+}
+
+impl Features {
+    /// Which stored owners are times to live.
+    #[must_use]
+    pub const fn ttl_forms(&self) -> TtlForms {
+        match (self.extended_types, self.emulate_353) {
+            (false, _) => TtlForms::None,
+            (true, false) => TtlForms::Extended,
+            (true, true) => TtlForms::With353,
         }
     }
 }

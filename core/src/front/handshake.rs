@@ -130,6 +130,7 @@ impl Front {
             self.drop_conn(slot, CloseReason::Refused(why), ctx);
             return false;
         }
+        self.ids.pass(session);
         self.conns[slot].stage = Stage::Revalidating(request.read_only);
         let link = self.conns[slot].link;
         ctx.effects.list.push(FrontEffect::Revalidate { link, session, timeout });
@@ -137,7 +138,11 @@ impl Front {
     }
 
     fn create_session(&mut self, slot: usize, timeout: i32, read_only: Option<bool>, ctx: &mut FrontCtx<'_>) -> bool {
-        let session = self.ids.next_id();
+        let mut session = self.ids.next_id();
+        // A client may have asked for this one long before, and the leader has not said yet that nobody has it.
+        while self.by_session.contains_key(&session.0) {
+            session = self.ids.next_id();
+        }
         self.register(slot, session);
         if self.is_read_only() || ctx.cfg.features.local_sessions {
             self.local.add(session, timeout, ctx.now.mono_ms);

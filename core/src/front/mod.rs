@@ -12,13 +12,14 @@ mod auth;
 mod bytequeue;
 mod conn;
 mod handshake;
-mod hash;
 mod idle;
 mod local;
+mod orphans;
 mod queue;
 mod requests;
 mod throttle;
 mod view;
+mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -31,16 +32,18 @@ use slab::Slab;
 use crate::config::PeerConfig;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
+use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
+use crate::request::lists::LastList;
 use crate::session::IdSource;
 use crate::tree::DataTree;
 use crate::watch::WatchManager;
 use crate::wire::client::EventKind;
 use crate::wire::records::Id;
 use conn::{Conn, Pending, Stage, State};
-use hash::IdMap;
 use idle::IdleQueue;
 use local::LocalSessions;
+use orphans::Orphans;
 use throttle::Throttle;
 pub use view::{ConnectionView, FrontStats, Latency};
 
@@ -130,8 +133,8 @@ pub struct FrontCtx<'a> {
 #[derive(Clone, Debug)]
 pub struct Front {
     conns: Slab<Conn>,
-    by_link: IdMap<u64>,
-    by_session: IdMap<i64>,
+    by_link: IdMap<u64, u32>,
+    by_session: IdMap<i64, u32>,
     by_address: BTreeMap<IpAddr, usize>,
     serving: Option<ServeInfo>,
     ids: IdSource,
@@ -143,10 +146,14 @@ pub struct Front {
     in_flight_max: usize,
     /// Connections that wait for fewer requests in flight.
     throttled: VecDeque<LinkId>,
+    /// Writes in flight whose connections are gone.
+    orphans: Orphans,
     /// Connections whose syncs a learner's leader has not answered, in order.
     syncs: VecDeque<LinkId>,
     stats: FrontStats,
     trace_mask: i64,
+    /// What many ask for.
+    lists: LastList,
     /// Whom a change concerns; reused.
     fired: Vec<(LinkId, EventKind)>,
 }
@@ -183,9 +190,11 @@ impl Front {
                 cfg.limits.outstanding
             },
             throttled: VecDeque::new(),
+            orphans: Orphans::default(),
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
             trace_mask: TRACE_MASK,
+            lists: LastList::default(),
             fired: Vec::new(),
         }
     }
@@ -264,7 +273,13 @@ impl Front {
         if *left == 0 {
             self.by_address.remove(&ip);
         }
-        self.in_flight -= conn.pending.iter().filter(|p| p.state.is_in_flight()).count();
+        for p in &conn.pending {
+            match p.state {
+                State::Write { .. } | State::Upgrade => self.orphans.add(conn.session, p.xid, p.op),
+                State::Sync { .. } => self.in_flight -= 1,
+                _ => {}
+            }
+        }
         ctx.watches.remove_link(conn.link);
         conn
     }
@@ -294,11 +309,13 @@ impl Front {
         for slot in slots {
             self.drop_conn(slot, CloseReason::Done, ctx);
         }
-        assert_eq!(self.in_flight, 0, "nothing is in flight without a connection");
+        self.in_flight -= self.orphans.clear();
+        assert_eq!(self.in_flight, 0, "nothing else is in flight without a connection");
         self.local.clear();
         self.idle.clear();
         self.throttled.clear();
         self.syncs.clear();
+        self.lists = LastList::default();
     }
 
     /// Does what time makes due.
@@ -345,13 +362,6 @@ impl Front {
         }
     }
 
-    /// Nothing is known any more of the session of this connection: it ends without an answer.
-    pub fn session_lost(&mut self, link: LinkId, ctx: &mut FrontCtx<'_>) {
-        if let Some(slot) = self.slot(link) {
-            self.drop_conn(slot, CloseReason::Refused("the session is gone"), ctx);
-        }
-    }
-
     /// Closes the connection of a session, without a frame.
     fn end_session(&mut self, session: SessionId, why: CloseReason, ctx: &mut FrontCtx<'_>) {
         if let Some(slot) = self.by_session.get(&session.0) {
@@ -380,13 +390,16 @@ impl Front {
         let conn = &mut self.conns[slot];
         if conn.inbox.is_empty() {
             // A whole frame is never copied.
-            let Some(used) = self.scan(slot, bytes, ctx) else { return };
-            self.conns[slot].inbox.push(&bytes[used..]);
-            self.flow(slot, ctx);
+            if let Some(used) = self.scan(slot, bytes, ctx) {
+                self.conns[slot].inbox.push(&bytes[used..]);
+                self.flow(slot, ctx);
+            }
         } else {
             conn.inbox.push(bytes);
             self.rescan(slot, ctx);
         }
+        // A connection that was dropped may have had requests in flight.
+        self.relieve(ctx);
     }
 
     /// So many bytes of what was sent have left.
@@ -395,6 +408,7 @@ impl Front {
         let conn = &mut self.conns[slot];
         let was_full = conn.undrained > ctx.cfg.limits.client_output_bytes;
         conn.undrained = conn.undrained.saturating_sub(bytes);
+        conn.events = conn.events.min(conn.undrained);
         if was_full {
             self.alive(slot, ctx);
             self.progress(slot, ctx);
@@ -424,7 +438,11 @@ impl Front {
         let pause = match self.conns[slot].stage {
             Stage::Fresh => false,
             Stage::Creating(_) | Stage::Revalidating(_) => !self.conns[slot].inbox.is_empty(),
-            Stage::Live => self.is_blocked(slot, ctx),
+            Stage::Live => {
+                // A throttled connection is listed, and so resumed, only when something of it waits.
+                let held = self.is_throttled(&ctx.cfg.limits.requests) && !self.conns[slot].inbox.is_empty();
+                held || self.is_blocked(slot, ctx)
+            }
             Stage::Ending => true,
         };
         let conn = &mut self.conns[slot];
@@ -444,17 +462,6 @@ impl Front {
             || (self.in_flight >= self.in_flight_max && !conn.pending.is_empty())
             // A later write must not be done before the sync is: the sync shows everything that is applied when it is answered.
             || matches!(conn.pending.back(), Some(Pending { state: State::Sync { .. }, .. }))
-    }
-
-    /// Fewer requests are in flight: those who waited for that may be read from again.
-    fn relieve(&mut self, ctx: &mut FrontCtx<'_>) {
-        while self.in_flight < self.in_flight_max {
-            let Some(link) = self.throttled.pop_front() else { break };
-            if let Some(slot) = self.slot(link) {
-                self.conns[slot].throttled = false;
-                self.rescan(slot, ctx);
-            }
-        }
     }
 }
 

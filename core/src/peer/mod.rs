@@ -122,7 +122,7 @@ impl Peer {
         let own_expiry = cfg.mutants.has(crate::mutant::Mutant::K14).then(|| Expiry::new(cfg.timing.tick_ms));
         Self {
             disk: Disk::new(&cfg),
-            tree: DataTree::new(cfg.seed, cfg.features.extended_types).planted(cfg.mutants),
+            tree: DataTree::new(cfg.seed, cfg.features.ttl_forms()).planted(cfg.mutants),
             history: History::new(cfg.limits.window_count, cfg.limits.window_bytes),
             watches: WatchManager::new(cfg.seed).planted(cfg.mutants),
             front: Front::new(&cfg, now),

@@ -79,7 +79,8 @@ impl Peer {
         let mut scratch = scratch;
         scratch.clear();
         let mut refused: Option<ErrorCode> = None;
-        let (mut closing, mut lost) = (false, false);
+        let mut dropped = false;
+        let mut closing = false;
         let link = order.link;
         self.with_primary(now, out, |p, ctx| {
             if !p.zab.established() {
@@ -105,8 +106,7 @@ impl Peer {
             match outcome {
                 Outcome::Txn => {}
                 Outcome::Dropped => {
-                    // Where no close is on its way that would end the connection, nothing else does.
-                    lost = !p.tracker.contains(order.session);
+                    dropped = true;
                     return;
                 }
                 Outcome::Refused(code) if link.is_some() => {
@@ -134,13 +134,13 @@ impl Peer {
             self.front.session_closing(order.session);
         }
         self.scratch = scratch;
-        if let (true, Some(link)) = (lost, link) {
-            let (front, mut ctx) = self.front_ctx(now, out);
-            front.session_lost(link, &mut ctx);
-        }
         if let (Some(code), Some(link)) = (refused, link) {
             let (front, mut ctx) = self.front_ctx(now, out);
             front.refused(link, order.session, order.cxid, code, &mut ctx);
+        }
+        if let (true, Some(link)) = (dropped, link) {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.dropped(link, order.session, order.cxid, &mut ctx);
         }
     }
 

@@ -8,6 +8,8 @@ use crate::mutant::{Mutant, Mutants};
 
 const LOW_56: i64 = (1 << 56) - 1;
 const COUNTER_BITS: u32 = 16;
+/// Ids that one request may use up: so many are not given away while a leader remembers one of them.
+const PASSED_MAX: i64 = 1 << 20;
 const CLOCK_MASK: i64 = (1 << 40) - 1;
 
 /// Gives ids away: low byte of the sid, 40 bits of a millisecond clock, a 16-bit counter that may carry upward.
@@ -74,6 +76,15 @@ impl IdSource {
             if id != i64::MIN && id != SessionId::NONE.0 {
                 return SessionId(id);
             }
+        }
+    }
+
+    /// A client has asked for this session: should it be one of the next ones, it is given to nobody. Ids are no secret, and the
+    /// leader is about to remember it as one that is gone.
+    pub fn pass(&mut self, session: SessionId) {
+        let ahead = (session.0 & LOW_56) - (self.next & LOW_56);
+        if session.0 & !LOW_56 == self.server && (0..PASSED_MAX).contains(&ahead) {
+            self.next = (session.0 & LOW_56) + 1;
         }
     }
 
@@ -151,6 +162,18 @@ mod tests {
         assert_eq!(IdSource::newest(Sid(2), &sessions), Some(SessionId(ids[2])));
         assert_eq!(IdSource::newest(Sid(0x1ff), &sessions), Some(SessionId(-1)));
         assert_eq!(IdSource::newest(Sid(9), &sessions), None);
+    }
+
+    #[test]
+    fn an_id_that_was_asked_for_is_given_to_nobody() {
+        let mut ids = source(2, 5000);
+        let first = ids.next_id();
+        for (ahead, next) in [(0, 1), (2, 3), (3, 4), (-1, 5), (PASSED_MAX + 9, 6)] {
+            ids.pass(SessionId(first.0 + ahead));
+            assert_eq!(ids.next_id().0 - first.0, next, "{ahead}");
+        }
+        ids.pass(SessionId(first.0 + 7 + (1 << 56)));
+        assert_eq!(ids.next_id().0 - first.0, 7, "of another server");
     }
 
     #[test]

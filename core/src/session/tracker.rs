@@ -3,10 +3,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::hash::IdMap;
 use crate::ids::{Millis, SessionId, Sid};
 use crate::mutant::{Mutant, Mutants};
 use crate::session::expiry::Expiry;
-use crate::session::map::SessionMap;
 
 /// Which server a request came through. Ownership is a server's, never a single connection's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,10 +61,10 @@ struct Ended {
 /// The sessions of the ensemble, as their leader knows them. Times are ms of the monotonic clock.
 #[derive(Clone, Debug)]
 pub struct Tracker {
-    sessions: SessionMap<Session>,
+    sessions: IdMap<SessionId, Session>,
     expiry: Expiry,
     /// Sessions that have ended lately, and until when they are remembered, in order.
-    ended: SessionMap<Ended>,
+    ended: IdMap<SessionId, Ended>,
     forget: VecDeque<(Millis, SessionId)>,
     remember: Millis,
     mutants: Mutants,
@@ -75,9 +75,9 @@ impl Tracker {
     #[must_use]
     pub fn new(tick: Millis) -> Self {
         Self {
-            sessions: SessionMap::default(),
+            sessions: IdMap::default(),
             expiry: Expiry::new(tick),
-            ended: SessionMap::default(),
+            ended: IdMap::default(),
             forget: VecDeque::new(),
             remember: 0,
             mutants: Mutants::default(),

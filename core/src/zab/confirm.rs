@@ -61,7 +61,7 @@ impl Confirm {
     }
     /// How many wait, for a round, in it, or for commits.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.next.len() + self.round.len() + self.ready.len()
     }
     /// Whether a round is under way.

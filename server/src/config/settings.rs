@@ -53,6 +53,14 @@ pub struct Settings {
     pub enforce_auth: bool,
     /// enforce.auth.schemes.
     pub enforced_schemes: Vec<String>,
+    /// authProvider.*: the class of x509.
+    pub x509_provider: bool,
+    /// secureClientPort is set.
+    pub secure_client_port: bool,
+    /// request_throttle_drop_stale.
+    pub drop_stale: bool,
+    /// request_stale_latency_check.
+    pub latency_check: bool,
     /// tcpKeepAlive.
     pub quorum_keep_alive: bool,
     /// clientTcpKeepAlive.
@@ -93,6 +101,10 @@ impl Default for Settings {
             datadir_autocreate: true,
             enforce_auth: false,
             enforced_schemes: Vec::new(),
+            x509_provider: false,
+            drop_stale: true,
+            latency_check: false,
+            secure_client_port: false,
             quorum_keep_alive: false,
             client_keep_alive: false,
             fsync_warning_ms: 1000,

@@ -109,7 +109,7 @@ impl Step<'_> {
         if node.is_some() {
             return Err(ErrorCode::NodeExists);
         }
-        if let Owner::Session(_) = Owner::of(parent.stat().ephemeral_owner, self.rules.extended_types) {
+        if let Owner::Session(_) = Owner::of(parent.stat().ephemeral_owner, self.tree.ttl_forms()) {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
         let parent = parent.node();

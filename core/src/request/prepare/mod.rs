@@ -15,13 +15,13 @@ mod sessions;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::config::PeerConfig;
+use crate::config::{Auth, PeerConfig};
 use crate::error::ErrorCode;
 use crate::ids::{Millis, Now, SessionId, Sid, Zxid};
 use crate::jute::Put;
 use crate::mutant::{Mutant, Mutants};
 use crate::session::{self, Origin, Tracker};
-use crate::tree::DataTree;
+use crate::tree::{DataTree, acl};
 use crate::wire::client::{Request, SharedAcl, Undecodable};
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnDigest, TxnHeader, encode_record};
@@ -62,13 +62,14 @@ struct Rules {
     sid: Sid,
     extended_types: bool,
     enforce_quota: bool,
-    skip_acl: bool,
-    digest_auth: bool,
+    auth: Auth,
     tree_digest: bool,
     local_sessions: bool,
     container_never_used_ms: Millis,
     /// A longer record would be refused by every learner, now and whenever it is offered again.
     record_max: usize,
+    /// What a list may grow by when identities take the place of "auth": a record must stay below that.
+    growth_max: usize,
     mutants: Mutants,
 }
 
@@ -107,12 +108,12 @@ impl Preparer {
             sid: cfg.sid,
             extended_types: features.extended_types,
             enforce_quota: features.enforce_quota,
-            skip_acl: features.skip_acl,
-            digest_auth: features.digest_auth,
+            auth: features.auth.clone(),
             tree_digest: features.tree_digest,
             local_sessions: features.local_sessions,
             container_never_used_ms: cfg.timing.container_never_used_ms,
             record_max: cfg.limits.frame_max + cfg.limits.frame_extra,
+            growth_max: acl::growth_max(&cfg.limits),
             mutants: cfg.mutants,
         };
         Self {

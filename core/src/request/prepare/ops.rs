@@ -63,7 +63,7 @@ impl Step<'_> {
         let stat = node.stat();
         let older_than = |age: Millis| self.time.saturating_sub(stat.mtime) > age;
         let never_used = self.rules.container_never_used_ms;
-        match Owner::of(stat.ephemeral_owner, self.rules.extended_types) {
+        match Owner::of(stat.ephemeral_owner, self.tree.ttl_forms()) {
             Owner::Container => stat.cversion > 0 || (never_used > 0 && older_than(never_used)),
             Owner::Ttl(ttl) => older_than(ttl),
             Owner::None | Owner::Session(_) => false,
@@ -143,7 +143,7 @@ impl Step<'_> {
     }
 
     pub(super) fn require(&self, node: &View<'_>, wanted: i32) -> Checked {
-        let allowed = acl::check(node.acl(), wanted, self.ids, self.rules.skip_acl);
+        let allowed = acl::check(node.acl(), wanted, self.ids, &self.rules.auth);
         if allowed { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
 
@@ -152,7 +152,7 @@ impl Step<'_> {
     where
         'static: 'b,
     {
-        acl::fix_up(list, self.ids, self.rules.digest_auth)
+        acl::fix_up(list, self.ids, &self.rules.auth, self.rules.growth_max)
     }
 
     /// The list to keep: the last one again, where it is the same.

@@ -205,7 +205,7 @@ impl Leader {
     /// Syncs, of its own clients and of learners', that are not answered yet.
     #[must_use]
     pub fn pending_syncs(&self) -> usize {
-        self.confirm.len()
+        self.confirm.waiting()
     }
     /// Followers and observers that are synchronised.
     #[must_use]

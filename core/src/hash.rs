@@ -1,10 +1,10 @@
-//! The hash of ids that this server or its driver gave away: no client can aim at it.
+//! Hash maps by ids that servers or drivers gave away: no client can aim at them, so a fixed mixing hash will do.
 
 use core::hash::{BuildHasherDefault, Hasher};
 
-/// Multiplies once: the ids differ in their low bits.
+/// Multiplies once: the ids differ in their low bits (links) or their low 56 (sessions).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct IdHasher(u64);
+pub(crate) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
@@ -24,4 +24,5 @@ impl Hasher for IdHasher {
     }
 }
 
-pub(super) type IdMap<K> = hashbrown::HashMap<K, u32, BuildHasherDefault<IdHasher>>;
+/// Never iterated.
+pub(crate) type IdMap<K, V> = hashbrown::HashMap<K, V, BuildHasherDefault<IdHasher>>;
