@@ -187,6 +187,9 @@ impl Standalone {
         self.with_front(|front, ctx| front.drained(link, bytes, ctx));
         self.settle();
     }
+    pub(crate) fn trace_mask(&self) -> i64 {
+        self.front.trace_mask()
+    }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)
     }
