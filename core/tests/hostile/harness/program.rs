@@ -108,20 +108,20 @@ impl Profile {
                 features.extended_types = true;
                 features.enforce_quota = true;
                 features.four_letter_words = vec!["*".into()];
-                features.super_digest = Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".into());
+                features.auth.super_digest = Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".into());
             }
             2 => {
                 features.local_sessions = true;
                 features.local_sessions_upgrading = true;
             }
-            3 => features.enforced_auth = vec!["digest".into()],
+            3 => features.auth.enforced = vec!["digest".into()],
             4 => {
                 (limits.frame_max, limits.frame_extra, limits.outstanding, limits.client_output_bytes) =
                     (2000, 1024, 4, 2000)
             }
             5 => {
-                features.skip_acl = true;
-                features.digest_auth = false;
+                features.auth.skip_acl = true;
+                features.auth.digest = false;
                 features.local_sessions = true;
             }
             _ => {}

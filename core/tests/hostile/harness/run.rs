@@ -40,7 +40,7 @@ fn first_transaction(cluster: &mut Cluster) {
         ConnectRequest { protocol: 0, last_zxid_seen: seen, timeout: 0, session, password: None, read_only: None };
     hello.encode(&mut frames);
     let auth = Request::Auth { scheme: Some("digest".into()), auth: Some(b"u:p") };
-    if cluster.peer().config().features.digest_auth {
+    if cluster.peer().config().features.auth.digest {
         auth.encode(-4, &mut frames);
     }
     Request::CloseSession.encode(1, &mut frames);
@@ -410,7 +410,7 @@ pub fn request(bytes: &[u8]) {
     });
     let auth = Op::Request { slot: 0, op: 100, body: b"\0\0\0\0\0\0\0\x06digest\0\0\0\x03u:p".to_vec() };
     let profile = Profile::new(*profile);
-    let ops = if profile.config().features.digest_auth { vec![auth] } else { Vec::new() };
+    let ops = if profile.config().features.auth.digest { vec![auth] } else { Vec::new() };
     run(&Program { profile, ops: ops.into_iter().chain(set_up).chain([request.clone(), request]).collect() });
 }
 
