@@ -185,6 +185,47 @@ impl Default for Timing {
     }
 }
 
+/// The connection throttle (`connection_throttle_*`): how many handshakes are served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectThrottle {
+    /// Size of the bucket; 0 = off.
+    pub tokens: u32,
+    /// The time in which `fill_count` tokens come.
+    pub fill_ms: Millis,
+    /// Tokens that come in `fill_ms`.
+    pub fill_count: u32,
+    /// The chance of a refusal moves once in this time; -1: there is none.
+    pub freeze_ms: Millis,
+    /// By how much the chance grows while the bucket is empty, parts per million.
+    pub drop_increase_ppm: u32,
+    /// By how much it shrinks while few tokens are taken, parts per million.
+    pub drop_decrease_ppm: u32,
+    /// Few are this share of the bucket, parts per million.
+    pub decrease_ppm: u32,
+    /// Tokens of a new session.
+    pub global_weight: u32,
+    /// Tokens of a new local session.
+    pub local_weight: u32,
+    /// Tokens of a session that is resumed.
+    pub renew_weight: u32,
+}
+
+impl ConnectThrottle {
+    /// Off, with the usual tuning.
+    pub const OFF: Self = Self {
+        tokens: 0,
+        fill_ms: 1,
+        fill_count: 1,
+        freeze_ms: -1,
+        drop_increase_ppm: 20_000,
+        drop_decrease_ppm: 2000,
+        decrease_ppm: 0,
+        global_weight: 1,
+        local_weight: 1,
+        renew_weight: 1,
+    };
+}
+
 /// Bounds.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -196,6 +237,8 @@ pub struct Limits {
     pub max_client_cnxns: usize,
     /// Connections altogether; 0 = no limit.
     pub max_cnxns: usize,
+    /// Handshakes in a time.
+    pub connects: ConnectThrottle,
     /// Requests in flight before reading pauses.
     pub outstanding: usize,
     /// Transactions of one epoch at most: a leader gives up before the counter ends, for a new epoch (Z17).
@@ -206,7 +249,8 @@ pub struct Limits {
     pub window_bytes: usize,
     /// A learner whose queue holds more undrained bytes than this is disconnected.
     pub learner_queue_bytes: usize,
-    /// A client whose undrained replies exceed this is not read from until they drain.
+    /// A client whose undrained replies exceed this is not read from until they drain; one for which sixteen times as many
+    /// bytes of events wait is closed.
     pub client_output_bytes: usize,
     /// Snapshot bytes in flight to one learner.
     pub snap_chunk_bytes: usize,
@@ -225,6 +269,7 @@ impl Default for Limits {
             frame_extra: 0xfffff,
             max_client_cnxns: 60,
             max_cnxns: 0,
+            connects: ConnectThrottle::OFF,
             outstanding: 1000,
             epoch_len: u32::MAX - 1,
             window_count: 500,

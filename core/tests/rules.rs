@@ -228,7 +228,8 @@ fn what_ends_a_connection_waits_for_its_turn_and_nothing_behind_it_is_done() {
     // [D] of 8.2.
     let unknown = |c: &mut Client, s: &mut Standalone| c.send_raw(s, 999, &[]);
     let failed = |c: &mut Client, s: &mut Standalone| c.send(s, &login("bogus", b"x"));
-    let ends: [(fn(&mut Client, &mut Standalone) -> i32, ErrorCode, i64); 2] =
+    type Ask = fn(&mut Client, &mut Standalone) -> i32;
+    let ends: [(Ask, ErrorCode, i64); 2] =
         [(unknown, ErrorCode::Unimplemented, -1), (failed, ErrorCode::AuthFailed, 0)];
     for (end, err, zxid) in ends {
         let (mut s, mut c) = server(PeerConfig::default());

@@ -123,15 +123,27 @@ fn a_request_that_outlives_its_session_may_be_dropped_with_its_connection() {
 }
 
 #[test]
-fn room_that_a_dropped_connection_leaves_is_used() {
+fn what_a_dropped_connection_has_asked_for_takes_room_until_it_is_decided() {
+    let (mut s, mut a) = server(throttled());
+    let mut b = Client::connect(&mut s);
+    s.hold();
+    a.send(&mut s, &set("/"));
+    a.send(&mut s, &set("/"));
+    b.send(&mut s, &get("/"));
+    s.hang_up(a.link);
+    assert_eq!(replies(&b, &mut s).len(), 0);
+    s.let_go(2);
+    assert_eq!(replies(&b, &mut s).len(), 1);
+}
+
+#[test]
+fn the_sync_of_a_dropped_connection_takes_no_room() {
     let (mut s, mut a) = server(throttled());
     let (mut b, mut c) = (Client::connect(&mut s), Client::connect(&mut s));
     s.hold();
     a.send(&mut s, &set("/"));
     b.send(&mut s, &Request::Sync { path: None });
     c.send(&mut s, &get("/"));
-    // A write that nobody waits for is still to come; a sync is not.
-    s.hang_up(a.link);
     assert!(c.take(&mut s).is_empty());
     s.hang_up(b.link);
     assert_eq!(replies(&c, &mut s).len(), 1);

@@ -156,6 +156,39 @@ fn keys_reach_the_core() {
 }
 
 #[test]
+fn the_connection_throttle() {
+    let c = good(
+        "dataDir=DATA\nclientPort=2181\nconnection_throttle_tokens=200\nconnection_throttle_fill_time=10\n\
+         connection_throttle_fill_count=3\nconnection_throttle_freeze_time=50\nconnection_throttle_drop_increase=0.25\n\
+         connection_throttle_drop_decrease=0.001\nconnection_throttle_decrease_ratio=1\n\
+         connection_throttle_weight_enabled=true\nconnection_throttle_local_session_weight=4\n",
+    );
+    assert!(c.warnings.is_empty(), "{:?}", c.warnings);
+    let t = c.peer.limits.connects;
+    assert_eq!((t.tokens, t.fill_ms, t.fill_count, t.freeze_ms), (200, 10, 3, 50));
+    assert_eq!((t.drop_increase_ppm, t.drop_decrease_ppm, t.decrease_ppm), (250_000, 1000, 1_000_000));
+    assert_eq!((t.global_weight, t.local_weight, t.renew_weight), (3, 4, 2));
+    let c = good("dataDir=DATA\nclientPort=2181\nconnection_throttle_global_session_weight=9\n");
+    let t = c.peer.limits.connects;
+    assert_eq!(
+        (t.tokens, t.global_weight, t.local_weight, t.renew_weight),
+        (0, 1, 1, 1),
+        "off, and weights count for one"
+    );
+    let said = bad("dataDir=DATA\nclientPort=2181\nconnection_throttle_drop_increase=2\n");
+    assert!(said.contains("connection_throttle_drop_increase") && said.contains("from 0 to 1"), "{said}");
+}
+
+#[test]
+fn sessions_of_a_server_alone_are_global() {
+    let c = good("dataDir=DATA\nclientPort=2181\nlocalSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n");
+    assert!(!c.peer.features.local_sessions && !c.peer.features.local_sessions_upgrading);
+    assert!(c.warnings.iter().any(|w| w.contains("localSessionsEnabled")), "{:?}", c.warnings);
+    let c = read(&format!("{THREE}localSessionsEnabled=true\n"), Some("2\n"), &Environment::default()).unwrap();
+    assert!(c.peer.features.local_sessions && c.warnings.is_empty(), "{:?}", c.warnings);
+}
+
+#[test]
 fn the_environment_goes_behind_the_file() {
     let environment = Environment {
         server_jvmflags: "-Xmx1g -Dzookeeper.snapCount=10 -Djute.maxbuffer=100 -Dzookeeper.tickTime=7".into(),

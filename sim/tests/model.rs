@@ -134,6 +134,7 @@ impl Both {
         let mut reading = Reading {
             zxid: self.tree.last_zxid(),
             tree: &self.tree,
+            lists: &mut quorate_core::request::lists::LastList::default(),
             watches: &mut self.watches,
             link: LinkId(1),
             session,

@@ -42,7 +42,8 @@ impl Front {
                 }
                 let bytes = ctx.out.send_with(link, |out| encode_event(kind, &change.path, zxid, out));
                 self.count_sent(slot, bytes, 1);
-                if self.conns[slot].undrained > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
+                self.conns[slot].events += bytes;
+                if self.conns[slot].events > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
                     self.drop_conn(slot, CloseReason::TooSlow, ctx);
                 }
             }

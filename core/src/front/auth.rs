@@ -3,7 +3,7 @@
 //! An identity counts for everything that is read behind its frame and for nothing before it; its reply keeps its place in the
 //! order, which suits every client library (section 16, quirk 3).
 
-use crate::config::Auth;
+use crate::config::{Auth, PeerConfig};
 use crate::error::{CloseReason, ErrorCode};
 use crate::event::Role;
 use crate::front::conn::{Conn, HeaderZxid, State, host_text};
@@ -12,7 +12,8 @@ use crate::tree::acl;
 use crate::wire::client::{Create, Request, Undecodable};
 use crate::wire::records::{Id, op, perm};
 
-/// What the identities of one connection may take, bytes: they travel with every request to the leader.
+/// What the identities of one connection may take, bytes: they travel with every request to the leader, whose packets have room for
+/// `frame_extra` behind the longest request.
 const IDENTITIES_MAX: usize = 64 << 10;
 
 impl Front {
@@ -23,7 +24,7 @@ impl Front {
             Ok(_) | Err(Undecodable::Opcode) => unreachable!("an auth frame decodes as nothing else"),
             Err(Undecodable::Body(e)) => return self.end(slot, xid, op::AUTH, None, CloseReason::Undecodable(e), ctx),
         };
-        if prove(&mut self.conns[slot], scheme.as_deref().unwrap_or(""), auth, &ctx.cfg.features.auth) {
+        if prove(&mut self.conns[slot], scheme.as_deref().unwrap_or(""), auth, ctx.cfg) {
             let state = State::Header { zxid: HeaderZxid::Fixed(0), err: ErrorCode::Ok };
             self.enqueue(slot, xid, op::AUTH, state, ctx)
         } else {
@@ -60,7 +61,7 @@ impl Front {
         let path = if matches!(wanted, perm::CREATE | perm::DELETE) { parent(path)? } else { path };
         let ids = &self.conns[slot].ids;
         if let Some(list) = list
-            && acl::fix_up(list.as_deref(), ids, auth) == Err(ErrorCode::InvalidAcl)
+            && acl::fix_up(list.as_deref(), ids, auth, acl::growth_max(&ctx.cfg.limits)) == Err(ErrorCode::InvalidAcl)
         {
             return Some(ErrorCode::InvalidAcl);
         }
@@ -83,12 +84,13 @@ fn parent(path: &str) -> Option<&str> {
 }
 
 /// Adds what `data` proves, if it proves something.
-fn prove(conn: &mut Conn, scheme: &str, data: Option<&[u8]>, auth: &Auth) -> bool {
+fn prove(conn: &mut Conn, scheme: &str, data: Option<&[u8]>, cfg: &PeerConfig) -> bool {
+    let auth = &cfg.features.auth;
     match (scheme, data) {
         ("digest", Some(data)) if auth.digest => {
             let id = acl::digest_id(data, auth.digest_algorithm);
-            let taken: usize = conn.ids.iter().map(|id| id.scheme().len() + id.id().len()).sum();
-            if taken + id.len() > IDENTITIES_MAX {
+            let taken: usize = conn.ids.iter().map(|id| id.scheme().len() + id.id().len() + 8).sum();
+            if taken + "digest".len() + id.len() + 8 > IDENTITIES_MAX.min(cfg.limits.frame_extra) {
                 return false;
             }
             if auth.super_digest.as_deref() == Some(&*id) {

@@ -92,6 +92,8 @@ pub(super) struct Conn {
     pub(super) seen: Zxid,
     /// Bytes sent and not yet reported as drained.
     pub(super) undrained: usize,
+    /// How many of them may be events, which nobody has asked for just now: an upper bound.
+    pub(super) events: usize,
     /// The driver was told to stop reading.
     pub(super) paused: bool,
     /// Listed among the connections that wait for fewer requests in flight.
@@ -135,6 +137,7 @@ impl Conn {
             reads: 0,
             seen: Zxid::ZERO,
             undrained: 0,
+            events: 0,
             paused: false,
             throttled: false,
             held_since: None,

@@ -19,6 +19,7 @@ mod queue;
 mod requests;
 mod throttle;
 mod view;
+mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -33,6 +34,7 @@ use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
 use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
+use crate::request::lists::LastList;
 use crate::session::IdSource;
 use crate::tree::DataTree;
 use crate::watch::WatchManager;
@@ -42,6 +44,7 @@ use conn::{Conn, Pending, Stage, State};
 use idle::IdleQueue;
 use local::LocalSessions;
 use orphans::Orphans;
+use throttle::Throttle;
 pub use view::{ConnectionView, FrontStats, Latency};
 
 /// What the front wants from the rest of the server.
@@ -70,6 +73,11 @@ pub enum FrontEffect {
         session: SessionId,
         /// Newly negotiated, ms.
         timeout: i32,
+    },
+    /// A session that is known to this server only was resumed here; the leader may have told a client elsewhere that it is gone.
+    CameHome {
+        /// Which.
+        session: SessionId,
     },
     /// The session was heard of.
     Touch {
@@ -130,6 +138,7 @@ pub struct Front {
     by_address: BTreeMap<IpAddr, usize>,
     serving: Option<ServeInfo>,
     ids: IdSource,
+    throttle: Throttle,
     local: LocalSessions,
     idle: IdleQueue,
     /// Requests of all connections that wait for the ensemble.
@@ -142,10 +151,15 @@ pub struct Front {
     /// Connections whose syncs a learner's leader has not answered, in order.
     syncs: VecDeque<LinkId>,
     stats: FrontStats,
+    trace_mask: i64,
+    /// What many ask for.
+    lists: LastList,
     /// Whom a change concerns; reused.
     fired: Vec<(LinkId, EventKind)>,
 }
 
+/// ZooKeeper's trace mask at the start.
+const TRACE_MASK: i64 = 306;
 /// A connection that waits for more replies than this is not read from.
 const PENDING_MAX: usize = 4096;
 /// So many reads at most wait behind a write: they are answered with it, also to a client that takes nothing at the moment.
@@ -165,6 +179,7 @@ impl Front {
             by_address: BTreeMap::new(),
             serving: None,
             ids: IdSource::new(cfg, now),
+            throttle: Throttle::new(&cfg.limits.connects, cfg.seed, now.mono_ms),
             local: LocalSessions::new(cfg.timing.tick_ms),
             idle: IdleQueue::new(cfg.timing.sessionless_ms),
             in_flight: 0,
@@ -178,13 +193,16 @@ impl Front {
             orphans: Orphans::default(),
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
+            trace_mask: TRACE_MASK,
+            lists: LastList::default(),
             fired: Vec::new(),
         }
     }
 
-    /// Session ids given away from now on are above everything that this server may have given away before.
-    pub fn set_id_floor(&mut self, newest: Option<SessionId>, now: Now) {
-        self.ids.raise(newest, now);
+    /// Session ids given away from now on are above everything that this server may have given away before: above `newest`, and
+    /// not below the ms `from` of the wall clock.
+    pub fn set_id_floor(&mut self, newest: Option<SessionId>, from: Millis) {
+        self.ids.raise(newest, from);
     }
 
     /// Whether this link is a client connection of ours.
@@ -297,6 +315,7 @@ impl Front {
         self.idle.clear();
         self.throttled.clear();
         self.syncs.clear();
+        self.lists = LastList::default();
     }
 
     /// Does what time makes due.
@@ -329,6 +348,17 @@ impl Front {
     pub fn session_moved(&mut self, session: SessionId) {
         if let Some(slot) = self.by_session.get(&session.0) {
             self.conns[*slot as usize].moved = true;
+        }
+    }
+
+    /// The close of the session has its place in the order: what its client asks for from now on is dropped, unanswered, until the
+    /// close is applied and ends the connection (client-protocol 2.3).
+    pub fn session_closing(&mut self, session: SessionId) {
+        if let Some(slot) = self.by_session.get(&session.0) {
+            let conn = &mut self.conns[*slot as usize];
+            if conn.stage == Stage::Live {
+                conn.stage = Stage::Ending;
+            }
         }
     }
 
@@ -378,6 +408,7 @@ impl Front {
         let conn = &mut self.conns[slot];
         let was_full = conn.undrained > ctx.cfg.limits.client_output_bytes;
         conn.undrained = conn.undrained.saturating_sub(bytes);
+        conn.events = conn.events.min(conn.undrained);
         if was_full {
             self.alive(slot, ctx);
             self.progress(slot, ctx);

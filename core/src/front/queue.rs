@@ -110,6 +110,7 @@ impl Front {
         let mut reading = Reading {
             tree: ctx.tree,
             zxid: known.unwrap_or(ctx.tree.last_zxid()),
+            lists: &mut self.lists,
             watches: ctx.watches,
             link: conn.link,
             session: conn.session,

@@ -3,7 +3,7 @@
 use crate::error::{CloseReason, DecodeError, ErrorCode};
 use crate::front::conn::{HeaderZxid, Pending, Stage, State};
 use crate::front::handshake::First;
-use crate::front::throttle::is_write;
+use crate::front::waiting::is_write;
 use crate::front::{Front, FrontCtx, FrontEffect};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::Reader;

@@ -9,7 +9,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::config::Auth;
+use crate::config::{Auth, Limits};
 use crate::error::ErrorCode;
 use crate::wire::records::{Acl, Id};
 pub use digest::digest_id;
@@ -49,14 +49,28 @@ fn matches(proved: &Id<'_>, named: &Id<'_>, auth: &Auth) -> bool {
         }
 }
 
-/// What identities in place of `auth` may add to a list, bytes: each of many entries would otherwise repeat all of them.
+/// What identities in place of `auth` may add to a list at most, bytes: each of many entries would otherwise repeat all of them.
 const GROWTH_MAX: usize = 256 << 10;
+
+/// The same for a server with these limits: the transaction must fit into what its peers and its log take.
+#[must_use]
+pub fn growth_max(limits: &Limits) -> usize {
+    GROWTH_MAX.min(limits.frame_extra / 2)
+}
+
+/// Bytes of an entry beside its id: permissions, scheme, lengths.
+const ENTRY: usize = 24;
 
 /// The list that is stored for what a client sent: no duplicates, `auth` replaced by the identities of the requester.
 ///
 /// [`ErrorCode::InvalidAcl`] for a list that is null, empty, grows too long or has an entry that no scheme accepts; a null id trips the schemes
 /// that look at it ([`ErrorCode::MarshallingError`]).
-pub fn fix_up<'a>(list: Option<&[Acl<'a>]>, ids: &[Id<'a>], auth: &Auth) -> Result<Vec<Acl<'a>>, ErrorCode> {
+pub fn fix_up<'a>(
+    list: Option<&[Acl<'a>]>,
+    ids: &[Id<'a>],
+    auth: &Auth,
+    growth_max: usize,
+) -> Result<Vec<Acl<'a>>, ErrorCode> {
     let list = list.filter(|list| !list.is_empty()).ok_or(ErrorCode::InvalidAcl)?;
     let mut stored = Vec::with_capacity(list.len());
     let mut seen = BTreeSet::new();
@@ -68,8 +82,8 @@ pub fn fix_up<'a>(list: Option<&[Acl<'a>]>, ids: &[Id<'a>], auth: &Auth) -> Resu
         if entry.id.scheme() == "auth" {
             let before = stored.len();
             let proved = ids.iter().filter(|id| auth.proves(id.scheme()));
-            grown += proved.clone().map(|id| id.id().len()).sum::<usize>();
-            if grown > GROWTH_MAX {
+            grown += proved.clone().map(|id| id.id().len() + ENTRY).sum::<usize>();
+            if grown > growth_max {
                 return Err(ErrorCode::InvalidAcl);
             }
             stored.extend(proved.map(|id| Acl { perms: entry.perms, id: id.clone() }));

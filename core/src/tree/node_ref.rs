@@ -52,6 +52,13 @@ impl<'a> NodeRef<'a> {
     }
     /// Names of the direct children, oldest first (after a restart: in the order of the snapshot).
     pub fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.child_nodes().map(Node::name)
+    }
+    /// The same names as bytes, which are UTF-8: long lists are not looked at once more.
+    pub fn children_bytes(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.child_nodes().map(Node::name_bytes)
+    }
+    fn child_nodes(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
         Children { nodes: &self.tree.nodes, next: self.node.first_child }
     }
     /// Persistent, ephemeral, container or TTL.
@@ -89,14 +96,15 @@ struct Children<'a> {
 }
 
 impl<'a> Iterator for Children<'a> {
-    type Item = &'a str;
-    fn next(&mut self) -> Option<&'a str> {
+    type Item = &'a Node;
+    #[inline]
+    fn next(&mut self) -> Option<&'a Node> {
         if self.next.is_none() {
             return None;
         }
         let node = self.nodes.get(self.next);
         self.next = node.next;
-        Some(node.name())
+        Some(node)
     }
 }
 

@@ -177,13 +177,12 @@ impl Standalone {
         self.closed.insert(link);
     }
 
+    /// What is taken has left the server.
     pub(crate) fn take_sent(&mut self, link: LinkId) -> Vec<u8> {
-        self.sent.remove(&link).unwrap_or_default()
-    }
-    /// The client has taken so many bytes.
-    pub(crate) fn drained(&mut self, link: LinkId, bytes: usize) {
-        self.with_front(|front, ctx| front.drained(link, bytes, ctx));
+        let bytes = self.sent.remove(&link).unwrap_or_default();
+        self.with_front(|front, ctx| front.drained(link, bytes.len(), ctx));
         self.settle();
+        bytes
     }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)
@@ -238,6 +237,7 @@ impl Standalone {
                         let valid = self.tracker.revalidate(self.mono_ms, session, timeout, Origin::Local);
                         self.with_front(|front, ctx| front.revalidated(session, valid, ctx));
                     }
+                    FrontEffect::CameHome { .. } => {}
                     FrontEffect::Touch { session, timeout } => self.tracker.touch(self.mono_ms, session, timeout),
                     FrontEffect::FourLetter { link, .. } => _ = self.closed.insert(link),
                 }

@@ -1,9 +1,13 @@
 //! Access control, with the answers of a real 3.9.5 (client vectors, `acl.json`).
 
-use quorate_core::config::{Auth, DigestAlgorithm};
+use quorate_core::config::{Auth, DigestAlgorithm, Limits};
 use quorate_core::error::ErrorCode;
-use quorate_core::tree::acl::{check, digest_id, fix_up, masked};
+use quorate_core::tree::acl::{self, check, digest_id, masked};
 use quorate_core::wire::records::{Acl, Id, perm};
+
+fn fix_up<'a>(list: Option<&[Acl<'a>]>, ids: &[Id<'a>], auth: &Auth) -> Result<Vec<Acl<'a>>, ErrorCode> {
+    acl::fix_up(list, ids, auth, acl::growth_max(&Limits::default()))
+}
 
 fn entry(scheme: &'static str, id: &'static str) -> Acl<'static> {
     Acl { perms: perm::ALL, id: Id::new(scheme, id) }

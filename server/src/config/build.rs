@@ -73,6 +73,12 @@ impl Input<'_> {
             None => (None, None),
         };
         self.unsafe_switches();
+        if ensemble.is_none() && self.settings.peer.features.local_sessions {
+            // As in Java: sessions of a server alone survive its restarts, which local ones do not.
+            self.warn("localSessionsEnabled", "has no effect on a server alone: its sessions are global");
+            self.settings.peer.features.local_sessions = false;
+            self.settings.peer.features.local_sessions_upgrading = false;
+        }
         let s = self.settings;
         let mut peer = s.peer;
         peer.kind = me.as_ref().map_or(s.peer_type.unwrap_or_default(), |m| m.kind);
@@ -321,6 +327,10 @@ impl Input<'_> {
         let max_frame = i64::try_from(s.peer.limits.frame_max).unwrap_or(i64::MAX);
         let extra = s.frame_extra.unwrap_or(max_frame);
         s.peer.limits.frame_extra = usize::try_from(extra.max(LEAST_EXTRA)).unwrap_or(0);
+        if s.weigh_connects {
+            let connects = &mut s.peer.limits.connects;
+            (connects.global_weight, connects.local_weight, connects.renew_weight) = s.connect_weights;
+        }
         let retained = s.retain_count;
         s.peer.storage.retain_count = usize::try_from(retained.max(LEAST_RETAINED)).unwrap_or(3);
         if min > max {

@@ -27,6 +27,10 @@ pub struct Settings {
     pub max_session: Option<i64>,
     /// jute.maxbuffer.extrasize, bytes.
     pub frame_extra: Option<i64>,
+    /// connection_throttle_weight_enabled.
+    pub weigh_connects: bool,
+    /// connection_throttle_global_session_weight, ..._local_..., ..._renew_...
+    pub connect_weights: (u32, u32, u32),
     /// autopurge.snapRetainCount.
     pub retain_count: i64,
     /// standaloneEnabled.
@@ -84,6 +88,8 @@ impl Default for Settings {
             min_session: None,
             max_session: None,
             frame_extra: None,
+            weigh_connects: false,
+            connect_weights: (3, 1, 2),
             retain_count: 3,
             standalone_enabled: true,
             peer_type: None,

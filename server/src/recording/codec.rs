@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use quorate_core::config::{
-    Auth, Compression, Configuration, DigestAlgorithm, Ensemble, Features, Limits, Member, MemberKind, PeerConfig,
-    RequestThrottle, Storage, Timing,
+    Auth, Compression, Configuration, ConnectThrottle, DigestAlgorithm, Ensemble, Features, Limits, Member, MemberKind,
+    PeerConfig, RequestThrottle, Storage, Timing,
 };
 use quorate_core::ids::{Now, Sid};
 use quorate_core::mutant::Mutants;
@@ -203,8 +203,12 @@ structs! {
         container_never_used_ms, container_max_per_minute,
     }
     Limits {
-        frame_max, frame_extra, max_client_cnxns, max_cnxns, outstanding, epoch_len, window_count, window_bytes,
+        frame_max, frame_extra, max_client_cnxns, max_cnxns, connects, outstanding, epoch_len, window_count, window_bytes,
         learner_queue_bytes, client_output_bytes, snap_chunk_bytes, max_snap_syncs, max_diff_syncs, requests,
+    }
+    ConnectThrottle {
+        tokens, fill_ms, fill_count, freeze_ms, drop_increase_ppm, drop_decrease_ppm, decrease_ppm, global_weight,
+        local_weight, renew_weight,
     }
     Storage {
         snap_count, snap_size_bytes, prealloc_bytes, force_sync, log_size_limit, retain_count, purge_interval_ms,

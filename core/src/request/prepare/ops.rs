@@ -88,11 +88,9 @@ impl Step<'_> {
         let (place, node) = self.get(path);
         let node = node.ok_or(ErrorCode::NoNode)?;
         self.require(&node, perm::WRITE)?;
-        if self.rules.enforce_quota {
-            self.check_quota(path, 0, len(data) - node.data_len() as i64)?;
-        }
-        expect_version(node.stat().version, version)?;
         let mut node = node.node();
+        self.check_quota(path, 0, len(data) - node.data_len as i64)?;
+        expect_version(node.stat.version, version)?;
         let version = next_version(node.stat.version);
         (node.stat.version, node.stat.mzxid, node.stat.mtime) = (version, self.zxid, self.time);
         node.data_len = data.map_or(0, <[u8]>::len);
@@ -154,7 +152,7 @@ impl Step<'_> {
     where
         'static: 'b,
     {
-        acl::fix_up(list, self.ids, &self.rules.auth)
+        acl::fix_up(list, self.ids, &self.rules.auth, self.rules.growth_max)
     }
 
     /// The list to keep: the last one again, where it is the same.
@@ -163,21 +161,6 @@ impl Step<'_> {
             *self.last_acl = list.iter().map(|acl| acl.clone().into_owned()).collect::<Vec<_>>().into();
         }
         self.last_acl.clone()
-    }
-
-    /// Hard limits of the deepest quota, against what is used in the applied tree (section 10). Count comes before bytes.
-    pub(super) fn check_quota(&self, path: &str, count: i64, bytes: i64) -> Checked {
-        let Some(quota) = self.tree.quota(path) else { return Ok(()) };
-        let exceeds = |more: i64, used: Option<i64>, limit: Option<i64>| {
-            let (Some(used), Some(limit)) = (used, limit.filter(|limit| *limit > -1)) else { return false };
-            more != 0 && used.saturating_add(more) > limit
-        };
-        if exceeds(count, quota.used.count, quota.limit.count_hard)
-            || exceeds(bytes, quota.used.bytes, quota.limit.bytes_hard)
-        {
-            return Err(ErrorCode::QuotaExceeded);
-        }
-        Ok(())
     }
 }
 

@@ -124,7 +124,8 @@ impl Run {
         match op {
             Op::Hello { slot, flag } => self.hello(*slot, SessionId::NONE, flag.then_some(false)),
             Op::Resume { slot, of } => {
-                let session = self.sessions[*of];
+                let guess = i64::from(*of >= SLOTS);
+                let session = SessionId(self.sessions[*of % SLOTS].0.wrapping_add(guess));
                 self.hello(*slot, session, Some(true));
             }
             Op::Request { slot, op, body } => {
@@ -201,7 +202,7 @@ impl Run {
 
     fn hold(&mut self, hold: bool) {
         self.holding = hold;
-        self.cluster.hold_disks(hold);
+        self.cluster.hold(hold);
         self.collect();
     }
 

@@ -14,10 +14,21 @@ const fn absent(same: &'static [&'static str], why: &'static str) -> Rule {
     Rule::NoEffect { same, why }
 }
 
-const NO_TOKENS: &str = "there is no connection throttle yet";
-
 fn size(v: i64) -> usize {
     usize::try_from(v).unwrap_or(0)
+}
+
+fn small(v: i64) -> u32 {
+    u32::try_from(v).unwrap_or(0)
+}
+
+/// A share between 0 and 1, in parts per million.
+fn chance(text: &str) -> Result<u32, String> {
+    let share: f64 =
+        text.parse().ok().filter(|s| (0.0..=1.0).contains(s)).ok_or("expected a number from 0 to 1, such as 0.02")?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and a million
+    let ppm = (share * 1e6).round() as u32;
+    Ok(ppm)
 }
 
 #[rustfmt::skip]
@@ -87,8 +98,28 @@ pub(super) static KEYS: &[Key] = &[
         "Names of the manual without effect in Java either."),
     Key::new("throttled_op_wait_time", Zookeeper, "ms", "0", int(0, MAX, |s, v| s.peer.limits.requests.wait_ms = v),
         "A request that waited longer in the throttler's queue is answered with ThrottledOp (-127) and not done; 0 = never."),
-    Key::new("connection_throttle_tokens", Zookeeper, "connections", "0", absent(&["0"], NO_TOKENS), "Size of the token bucket; 0 = off."),
-    Key::new("connection_throttle_*", Zookeeper, "", "", absent(&[], NO_TOKENS), "Tuning of the connection throttle."),
+    Key::new("connection_throttle_tokens", Zookeeper, "connections", "0", int(0, MAX, |s, v| s.peer.limits.connects.tokens = small(v)),
+        "Size of a bucket of tokens: a handshake takes one, and is closed without an answer when there is none; 0 = off."),
+    Key::new("connection_throttle_fill_time", Zookeeper, "ms", "1", int(1, MAX, |s, v| s.peer.limits.connects.fill_ms = v),
+        "The time in which connection_throttle_fill_count tokens come."),
+    Key::new("connection_throttle_fill_count", Zookeeper, "connections", "1", int(0, MAX, |s, v| s.peer.limits.connects.fill_count = small(v)),
+        "Tokens that come in connection_throttle_fill_time."),
+    Key::new("connection_throttle_freeze_time", Zookeeper, "ms", "-1", int(-1, MAX, |s, v| s.peer.limits.connects.freeze_ms = v),
+        "While the bucket is empty, handshakes are refused by chance too; that chance moves once in this time. -1 = never."),
+    Key::new("connection_throttle_drop_increase", Zookeeper, "chance", "0.02", Rule::Text(|s, v| { s.peer.limits.connects.drop_increase_ppm = chance(v)?; Ok(()) }),
+        "By how much the chance grows while the bucket is empty."),
+    Key::new("connection_throttle_drop_decrease", Zookeeper, "chance", "0.002", Rule::Text(|s, v| { s.peer.limits.connects.drop_decrease_ppm = chance(v)?; Ok(()) }),
+        "By how much the chance shrinks while few tokens are taken."),
+    Key::new("connection_throttle_decrease_ratio", Zookeeper, "share", "0", Rule::Text(|s, v| { s.peer.limits.connects.decrease_ppm = chance(v)?; Ok(()) }),
+        "Few taken tokens are this share of the bucket."),
+    Key::new("connection_throttle_weight_enabled", Zookeeper, "", "false", Rule::Flag(|s, v| s.weigh_connects = v),
+        "Handshakes take as many tokens as the three weights say, instead of one."),
+    Key::new("connection_throttle_global_session_weight", Zookeeper, "connections", "3", int(1, MAX, |s, v| s.connect_weights.0 = small(v)),
+        "Tokens of a new session."),
+    Key::new("connection_throttle_local_session_weight", Zookeeper, "connections", "1", int(1, MAX, |s, v| s.connect_weights.1 = small(v)),
+        "Tokens of a new local session."),
+    Key::new("connection_throttle_renew_session_weight", Zookeeper, "connections", "2", int(1, MAX, |s, v| s.connect_weights.2 = small(v)),
+        "Tokens of a session that is resumed."),
     Key::new("maxResponseCacheSize", Zookeeper, "entries", "400", absent(&["0", "400"], "replies are made fast enough without a cache"), "Cache of getData replies."),
     Key::new("maxGetChildrenResponseCacheSize", Zookeeper, "entries", "400", absent(&["0", "400"], "replies are made fast enough without a cache"), "Cache of getChildren replies."),
     Key::new("enableEagerACLCheck", Zookeeper, "", "false", Rule::Flag(|s, v| s.peer.features.auth.eager_check = v),
