@@ -1,6 +1,8 @@
 //! A server alone without a disk: front, prepare, tree and watches, every transaction applied at once.
 
 #[allow(dead_code)] // Each test binary uses its own part.
+pub(crate) mod ask;
+#[allow(dead_code)]
 pub(crate) mod client;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
