@@ -4,7 +4,7 @@ mod standalone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::config::{Features, PeerConfig, Timing};
+use quorate_core::config::{Auth, Features, PeerConfig, Timing};
 use quorate_core::ids::{LinkId, Sid, Zxid};
 use serde_json::Value;
 use standalone::Standalone;
@@ -39,12 +39,15 @@ fn config(profile: &Value) -> PeerConfig {
     let features = Features {
         extended_types: on("zookeeper.extendedTypesEnabled"),
         enforce_quota: on("zookeeper.enforceQuota"),
-        super_digest: props["zookeeper.DigestAuthenticationProvider.superDigest"].as_str().map(Into::into),
         local_sessions: on("localSessionsEnabled"),
         local_sessions_upgrading: on("localSessionsUpgradingEnabled"),
-        enforced_auth: match props["zookeeper.enforce.auth.schemes"].as_str() {
-            Some(schemes) if on("zookeeper.enforce.auth.enabled") => schemes.split(',').map(Into::into).collect(),
-            _ => Vec::new(),
+        auth: Auth {
+            super_digest: props["zookeeper.DigestAuthenticationProvider.superDigest"].as_str().map(Into::into),
+            enforced: match props["zookeeper.enforce.auth.schemes"].as_str() {
+                Some(schemes) if on("zookeeper.enforce.auth.enabled") => schemes.split(',').map(Into::into).collect(),
+                _ => Vec::new(),
+            },
+            ..Auth::default()
         },
         ..Features::default()
     };

@@ -12,7 +12,7 @@ use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoc
 use crate::wire::records::{Id, op};
 use crate::zab::handler::{Handler, Stage};
 use crate::zab::leader::Leader;
-use crate::zab::learner::{FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
+use crate::zab::learner::{CAME_HOME, FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
 use crate::zab::{Ctx, Effect, packet_max};
 
 impl Leader {
@@ -129,6 +129,12 @@ impl Leader {
                 let session = SessionId(r.i64().map_err(undecodable)?);
                 let timeout = r.i32().map_err(undecodable)?;
                 let from = h.sid.expect("a synchronised learner said who it is");
+                if timeout == CAME_HOME && h.ours {
+                    if session.server_byte() == from.0 & 0xff {
+                        ctx.effects.push(Effect::CameHome(session));
+                    }
+                    return Ok(());
+                }
                 ctx.effects.push(Effect::Revalidate { from, link: h.link, session, timeout });
             }
             kind::REQUEST => {

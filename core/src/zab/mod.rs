@@ -90,6 +90,8 @@ pub enum Effect {
         /// With which timeout in ms.
         timeout: i32,
     },
+    /// Leader: a local session was resumed on its own server, which is a learner.
+    CameHome(SessionId),
     /// Leader: a learner heard of this session.
     Touch(SessionId, i32),
     /// Leader: a learner forwarded a sync.

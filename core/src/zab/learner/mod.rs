@@ -31,6 +31,9 @@ pub(crate) const FLAG_DOUBTFUL: i32 = 1;
 /// Flag behind the marker: this server has no history, and no operator's word that it never had one.
 pub(crate) const FLAG_EMPTY: i32 = 2;
 
+/// In place of the timeout of a REVALIDATE between ours: a local session of the sender was resumed there; no answer is expected.
+pub(crate) const CAME_HOME: i32 = -1;
+
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
 
@@ -95,6 +98,8 @@ pub struct Learner {
     clean: bool,
     /// The elected leader's history when it was elected.
     leader_empty: bool,
+    /// The leader says that it is Quorate.
+    leader_ours: bool,
     /// Newest zxid that the synchronisation declared committed.
     sync_committed: Zxid,
     /// A snapshot was received in this term and is not installed yet.
@@ -138,6 +143,7 @@ impl Learner {
             undrained: 0,
             clean: matches!(ctx.disk.health(), Health::Damaged),
             leader_empty,
+            leader_ours: false,
             sync_committed: Zxid::ZERO,
             snap: None,
             snapped: false,
@@ -351,6 +357,7 @@ impl Learner {
             return Err(CloseReason::Misbehaved("leader offers an epoch older than the one promised"));
         }
         let knows_marker = p.data.is_some_and(|d| d.len() >= 8 && Reader::new(&d[4..]).i32() == Ok(MARKER));
+        self.leader_ours = knows_marker;
         self.clean |= ctx.disk.health() == Health::Doubtful && !knows_marker;
         self.clean |= ctx.disk.health() == Health::Empty && !self.leader_empty;
         self.epoch = epoch;
@@ -447,7 +454,8 @@ impl Learner {
         let (used, body, done) = decoder.feed(bytes, ctx.tree).map_err(CloseReason::Undecodable)?;
         ctx.disk.incoming_bytes(Bytes::copy_from_slice(&bytes[..body]), ctx.out);
         if done {
-            ctx.tree.finish_load(zxid);
+            // A leader of another implementation sends fuzzy ones.
+            ctx.tree.finish_load(zxid, self.leader_ours);
             ctx.history.reset(zxid);
             ctx.out.event(Event::TreeReplaced { zxid, digest: ctx.tree.digest() });
             self.begin_history(zxid, ctx);
@@ -656,6 +664,13 @@ impl Learner {
         data.put_i64(session.0);
         data.put_i32(timeout);
         self.send(ctx, kind::REVALIDATE, Zxid::NONE, Some(&data));
+    }
+
+    /// A local session was resumed here: the leader counts what it asks for from now on, whatever it said of it elsewhere.
+    pub fn came_home(&mut self, session: SessionId, ctx: &mut Ctx<'_>) {
+        if self.leader_ours {
+            self.revalidate(session, CAME_HOME, ctx);
+        }
     }
 
     /// A client was heard of; the next PING's answer says so.
