@@ -1,5 +1,7 @@
-//! What the fuzz targets share with `core/tests/hostile`: the harness itself, included by path.
+//! What the fuzz targets share with the tests of `core`, included by path.
 
+#[path = "../../core/tests/decoders/every.rs"]
+pub mod every;
 #[path = "../../core/tests/hostile/harness/mod.rs"]
 pub mod harness;
 

@@ -9,7 +9,7 @@ from .harness import Context, check, equal, test, until
 from .session import Observed
 from .subject import KINDS, CClient, JavaClient, Kazoo, Subject
 
-# A command and its answer, the same for every client. Numbers of a stat: version, cversion, aversion, owner, length, children.
+# A command and its answer, the same for every client. A stat is version, cversion, aversion, owner, length, children.
 SAME = (
     ("create ROOT v p", "0 ROOT 0 0 0 - 1 0"),
     ("create ROOT v p", "-110"),
@@ -49,7 +49,10 @@ SAME = (
     ("multi create ROOT/m v p ; delete ROOT/m -1", "-110 -2"),
     ("multi create ROOT/n v p ; create ROOT/n v p", "0 -110"),
     ("multi check ROOT/m 1 ; check ROOT/none -1", "0 -101"),
-    ("multi create ROOT/q- v s ; create ROOT/q- v es ; delete ROOT/m/k -1", "0:ROOT/q-0000000005 0:ROOT/q-0000000006 0"),
+    (
+        "multi create ROOT/q- v s ; create ROOT/q- v es ; delete ROOT/m/k -1",
+        "0:ROOT/q-0000000005 0:ROOT/q-0000000006 0",
+    ),
     ("children ROOT", "0 [es-0000000003,m,q-0000000005,q-0000000006,s-0000000002] 0 9 1 - 1 5"),
 )
 # What kazoo has no words for.
@@ -75,7 +78,7 @@ def results(command: str, answer: str) -> str:
 
 @test("corners.same")
 def same_answers(context: Context) -> None:
-    """one script of creates, reads, versions, ACLs and multis: each client gets the same answers, through each server"""
+    """creates, reads, versions, ACLs and multis: each client gets the same answers"""
     servers = context.serving()
     for server, kind in zip(servers.servers, KINDS, strict=True):
         subject = kind(context, server.address)
@@ -269,7 +272,7 @@ def expired(context: Context) -> None:
 
 @test("corners.local")
 def local(context: Context) -> None:
-    """local sessions: reads and writes by them, an upgrade by the first ephemeral, and then the session moves like any other"""
+    """local sessions: they read, write and stay at home until the first ephemeral makes them global"""
     servers = context.serving(localSessionsEnabled="true", localSessionsUpgradingEnabled="true")
     home = servers.follower()
     for kind in KINDS:
@@ -316,9 +319,7 @@ def read_only(context: Context) -> None:
     """a server cut off from its quorum serves those who accept reading only; they move on when the quorum is back"""
     # Java's server lets nobody in there without local sessions; ours does.
     local = {"localSessionsEnabled": "true", "localSessionsUpgradingEnabled": "true"}
-    servers = context.serving(
-        **{"readonlymode.enabled": "true"}, **(local if "java" in context.options.kinds else {})
-    )
+    servers = context.serving(**{"readonlymode.enabled": "true"}, **(local if "java" in context.options.kinds else {}))
     home = servers.follower()
     writer = Observed(context, home.address)
     writer.zk.create("/r", b"v")
@@ -334,7 +335,7 @@ def read_only(context: Context) -> None:
         equal(reader.ok("get /r w").split()[0], "v", f"a read of {reader}")
         equal(reader.do("exists /none w"), "-101", f"exists of {reader}")
         equal(reader.ok("children /r").split()[0], "[]", f"children of {reader}")
-    # Java's server answers writes out of turn, and Java's client drops the connection then; here each waits for its answer.
+    # Each waits for its answer: Java's server answers writes out of turn, and Java's client drops the connection then.
     for reader in readers:
         for command in ("set /r w -1", "create /s v p", "delete /r -1", "multi check /r 0"):
             equal(results("x", reader.do(command)).split()[0], "-119", f"`{command}` by {reader}")

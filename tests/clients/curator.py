@@ -1,4 +1,4 @@
-"""Curator's recipes, the way most Java products use ZooKeeper, while the server under one of two clients, a follower or the leader, is killed."""
+"""Curator's recipes, as most Java products use them, while the server under one of two clients is killed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,12 @@ def play(context: Context, role: str) -> None:
     one.state("disconnected")
     other = successor(servers, victim) if role == "leader" else servers.leader()
     equal(leads(one), False, "leadership of a client without a connection")
-    for command in ("set /app/one new", "delete /app/three", "create /app/four v PERSISTENT", "create /app/one/k v PERSISTENT"):
+    for command in (
+        "set /app/one new",
+        "delete /app/three",
+        "create /app/four v PERSISTENT",
+        "create /app/one/k v PERSISTENT",
+    ):
         two.ok(command)
     equal(two.ok("lock /lock 300"), "false", "a lock whose holder's session lives")
     gate.open(other)
@@ -120,5 +125,7 @@ for _role in ("follower", "leader"):
     def _run(context: Context, role: str = _role) -> None:
         play(context, role)
 
-    _run.__doc__ = f"LeaderLatch, InterProcessMutex, PersistentNode, CuratorCache, TreeCache, counter; the {_role} killed"
+    _run.__doc__ = (
+        f"LeaderLatch, InterProcessMutex, PersistentNode, CuratorCache, TreeCache, counter; the {_role} killed"
+    )
     test(f"curator.{_role}", ci=_role == "leader")(_run)

@@ -1,4 +1,4 @@
-"""What clients are told of changes while nothing fails but a connection: the order of events and answers, removed watches, many watches."""
+"""What clients are told: the order of events and answers, removed watches, many watches, kazoo's recipes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .session import Observed
 from .subject import CClient, JavaClient, Kazoo, Program
 from .watches import Changes
 
-# A command, and the lines that come of it: events first, in their order, then the answer. Stats are left out: see `short`.
+# A command, and the lines that come of it: events in their order, then the answer, stats left out (see `short`).
 ORDER = (
     ("create ROOT v p", "= 0 ROOT"),
     ("get ROOT w", "= 0 v"),
@@ -194,7 +194,7 @@ def lasting(subject: Program, changes: Changes, root: str) -> None:
 
 @test("events.many", ci=False)
 def many(context: Context) -> None:
-    """3,000 watches of long paths, which Java's client re-registers in several setWatches: each missed change is told once"""
+    """3,000 watches of long paths, by Java in several setWatches: each missed change is told once"""
     servers = context.serving()
     home = servers.follower()
     changes = Changes(context, home)
@@ -237,7 +237,7 @@ def many(context: Context) -> None:
 
 @test("events.recipes")
 def recipes(context: Context) -> None:
-    """kazoo's DataWatch and ChildrenWatch read again after a failover: each new value is told once, and what did not change not at all"""
+    """kazoo's DataWatch and ChildrenWatch read again after a failover: each new value is told once"""
     servers = context.serving()
     home = servers.follower()
     gate = Gate(context, home)
@@ -312,7 +312,7 @@ class AddWatch(namedtuple("AddWatch", "path mode")):
 
 @test("events.kazoo_lasting")
 def kazoo_lasting(context: Context) -> None:
-    """kazoo with addWatch put into its queue: persistent and recursive events on its wire, none after a failover until it asks again"""
+    """addWatch put into kazoo's queue: its events on the wire, none after a failover until it asks again"""
     servers = context.serving()
     home = servers.follower()
     gate = Gate(context, home)
@@ -332,7 +332,7 @@ def kazoo_lasting(context: Context) -> None:
     wanted = ["changed /p", "children /p", "changed /r", "created /r/k", "changed /r/k", "deleted /r/k", "children /p"]
     wanted.append("changed /p")
     arm()
-    # kazoo's own watcher lives beside them, and hears once; at the same znode where the server keeps all modes (see `Case.modes`).
+    # kazoo's own watcher beside them hears once; only where the server keeps all modes (see `Case.modes`).
     beside = "java" not in context.options.kinds
     if beside:
         kazoo.ok("get /p w")

@@ -1,4 +1,4 @@
-"""A door between one client and the servers: the test says which server stands behind it, and what went through is written down."""
+"""A door between one client and the servers: the test says which stands behind it; all frames are kept."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Passage:
 
 
 class Gate:
-    """Listens where one client connects. Open, it joins that client to a server; held, a new connection waits at the door."""
+    """Listens where one client connects. Open, it joins the client to a server; held, a new connection waits."""
 
     def __init__(self, context: Context, server: Server | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -134,7 +134,9 @@ class Gate:
             return
         for half in (passage.client, passage.server):
             half.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(target=self._pump, args=(passage, passage.server, passage.client, read_answer), daemon=True)
+        back = threading.Thread(
+            target=self._pump, args=(passage, passage.server, passage.client, read_answer), daemon=True
+        )
         back.start()
         self._pump(passage, passage.client, passage.server, read_request)
 
@@ -146,7 +148,9 @@ class Gate:
         with contextlib.suppress(OSError):
             while part := source.recv(65536):
                 unread += part
-                while len(unread) >= 4 and len(unread) >= 4 + (size := struct.unpack_from(">i", unread)[0]) and size >= 0:
+                while (
+                    len(unread) >= 4 and len(unread) >= 4 + (size := struct.unpack_from(">i", unread)[0]) and size >= 0
+                ):
                     # Before it is handed on: who has the answer finds it here.
                     note(passage, unread[4 : 4 + size])
                     unread = unread[4 + size :]

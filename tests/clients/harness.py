@@ -36,7 +36,9 @@ def same(got: list[str], want: list[str], what: str) -> None:
     """Fails the test unless both lists are equal; says where they part."""
     if got == want:
         return
-    at = next((i for i, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1]), min(len(got), len(want)))
+    at = next(
+        (i for i, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1]), min(len(got), len(want))
+    )
     shown = [f"{name} {lines[max(0, at - 2) : at + 6]}" for name, lines in (("got", got), ("expected", want))]
     raise Failure(f"{what}: {len(got)} for {len(want)}, equal up to number {at}; around it {' and '.join(shown)}")
 

@@ -1,7 +1,7 @@
-"""The clients under test, one shape for all of them: a command and its answer, the states of the session, and what happened in order.
+"""The clients under test, one shape for all: a command and its answer, the states of the session, events in order.
 
-The C and the Java client are programs of their own (`programs/`), spoken to in lines; kazoo lives in this process. All of them take the same
-commands and answer with the same words, so that one script, and one list of expected events, serves for all.
+The C and the Java client are programs of their own (`programs/`), spoken to in lines; kazoo lives in this process. All
+take the same commands and answer with the same words, so that one script and one list of events serve for all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from .harness import Context, Failure, check, until
 
 PROGRAMS = Path(__file__).parent / "programs"
 JARS = [f"/usr/share/java/{name}.jar" for name in ("zookeeper", "zookeeper-jute", "slf4j-nop")]
-CURATOR_JARS = [f"/usr/share/java/{name}.jar" for name in ("curator-client", "curator-framework", "curator-recipes", "guava")]
+CURATOR_JARS = [
+    f"/usr/share/java/{name}.jar" for name in ("curator-client", "curator-framework", "curator-recipes", "guava")
+]
 JAVA = "java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto".split()
 SESSION_MS = 30_000
 
@@ -33,7 +35,18 @@ def built(source: str) -> Path:
     path = PROGRAMS / source
     if path.suffix == ".c":
         made = target / path.stem
-        command = ["cc", "-O1", "-Wall", "-Wextra", "-DTHREADED", "-o", str(made), str(path), "-lzookeeper_mt", "-lpthread"]
+        command = [
+            "cc",
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-DTHREADED",
+            "-o",
+            str(made),
+            str(path),
+            "-lzookeeper_mt",
+            "-lpthread",
+        ]
     else:
         made = target / f"{path.stem}.class"
         jars = ":".join(JARS + CURATOR_JARS)
@@ -67,7 +80,7 @@ class Subject:
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Returns when every event of what is committed has been told: its sync came back, and what it had queued is done."""
+        """Returns when every event of what is committed has been told."""
         answer = self.do("sync /")
         check(answer.startswith("0"), f"sync by {self}: {answer}")
 

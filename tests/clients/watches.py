@@ -1,8 +1,9 @@
-"""Watches of unmodified clients while their server, or the leader, dies, freezes or is cut off: which events come, in which order, and none twice.
+"""Watches of unmodified clients while their server, or the leader, dies, freezes or is cut off: the exact events.
 
-What a client arms, what changes while it is away, and what it must hear then and later stands in `CASES`, after the tables 7.2 and 7.4 of the
-specification; nothing of it is asked of a server. The gate before each client holds its reconnection back until everything has changed, and
-keeps the frames: the order of the catch-up events is that of the lists which the client sent.
+What a client arms, what changes while it is away, and what it must hear then and later stands in `CASES`, after the
+tables 7.2 and 7.4 of the specification; nothing of it is asked of a server. The gate before each client holds its
+reconnection back until everything has changed, and keeps the frames: the order of the catch-up events is that of the
+lists which the client sent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .ensemble import Ensemble, Server
 from .gate import Gate, Passage, Request
 from .harness import Context, check, equal, same, test, until
 from .session import Observed
-from .subject import CClient, JavaClient, Kazoo, Program, Subject
+from .subject import CClient, JavaClient, Kazoo, Subject
 
 # What setWatches calls its lists.
 DATA, EXIST, CHILD, PERSISTENT, RECURSIVE = "data", "exist", "child", "persistent", "recursive"
@@ -143,7 +144,7 @@ class Watching:
         self.before = self.gate.last
 
     def caught_up(self, passage: Passage) -> list[str]:
-        """Checks the catch-up events on the wire against the lists of its setWatches; what the client's own watchers must have heard."""
+        """Checks the catch-up events on the wire; returns what the client's own watchers must have heard."""
         sent = [r for r in passage.requests if r.op in (gates.SET_WATCHES, gates.SET_WATCHES2)]
         if not self.subject.registers:
             equal((len(sent), passage.events), (0, []), f"setWatches of {self.subject}, and events")
@@ -197,7 +198,9 @@ class Changes:
                 self.zk.set_acls(path, self.zk.get_acls(path)[0])
 
 
-def armed(context: Context, home: Server, names: tuple[type[Subject], ...] = (Kazoo, CClient, JavaClient)) -> list[Watching]:
+def armed(
+    context: Context, home: Server, names: tuple[type[Subject], ...] = (Kazoo, CClient, JavaClient)
+) -> list[Watching]:
     """One client of each kind on `home`, everything armed."""
     writer = Changes(context, home)
     made = []
@@ -256,14 +259,16 @@ def successor(servers: Ensemble, gone: Server) -> Server:
     """The leader after `gone`."""
 
     def probe() -> Server | None:
-        return next((s for s in servers.servers if s is not gone and s.process is not None and s.mode() == "leader"), None)
+        return next(
+            (s for s in servers.servers if s is not gone and s.process is not None and s.mode() == "leader"), None
+        )
 
     return until("another leader", probe)
 
 
 @test("watches.cut", ci=False)
 def cut(context: Context) -> None:
-    """a connection is cut: catch-up events on the same server, each once, in the order of setWatches, then later ones"""
+    """a connection is cut: catch-up events in the order of setWatches, each once, then later ones"""
     servers = context.serving()
     home = servers.follower()
     watchings = armed(context, home)
@@ -306,7 +311,7 @@ def bystander(context: Context) -> None:
 
 @test("watches.frozen")
 def frozen(context: Context) -> None:
-    """the leader under the clients freezes, is replaced, and wakes: it drops them, and they come back to it as a follower's"""
+    """the leader under the clients freezes, is replaced, wakes and drops them; they come back to it"""
     servers = context.serving(tickTime=200, syncLimit=5)
     home = servers.leader()
     watchings = armed(context, home)

@@ -37,12 +37,13 @@ impl Front {
                 let Some(slot) = self.slot(link) else { continue };
                 let conn = &self.conns[slot];
                 // A watch that fires without READ is used up in silence.
-                if !acl::check(&change.acl, perm::READ, &conn.ids, ctx.cfg.features.skip_acl) {
+                if !acl::check(&change.acl, perm::READ, &conn.ids, &ctx.cfg.features.auth) {
                     continue;
                 }
                 let bytes = ctx.out.send_with(link, |out| encode_event(kind, &change.path, zxid, out));
                 self.count_sent(slot, bytes, 1);
-                if self.conns[slot].undrained > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
+                self.conns[slot].events += bytes;
+                if self.conns[slot].events > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
                     self.drop_conn(slot, CloseReason::TooSlow, ctx);
                 }
             }

@@ -110,11 +110,12 @@ impl Front {
         let mut reading = Reading {
             tree: ctx.tree,
             zxid: known.unwrap_or(ctx.tree.last_zxid()),
+            lists: &mut self.lists,
             watches: ctx.watches,
             link: conn.link,
             session: conn.session,
             ids: &conn.ids[..ids],
-            skip_acl: ctx.cfg.features.skip_acl,
+            auth: &ctx.cfg.features.auth,
             mutants: ctx.cfg.mutants,
         };
         let mut frames = 0;

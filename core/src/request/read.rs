@@ -2,10 +2,12 @@
 
 use alloc::vec::Vec;
 
+use crate::config::Auth;
 use crate::error::ErrorCode;
 use crate::ids::{LinkId, SessionId, Zxid};
 use crate::jute::{JStr, Put, frame};
 use crate::mutant::{Mutant, Mutants};
+use crate::request::lists::LastList;
 use crate::tree::{DataTree, NodeRef, acl};
 use crate::watch::{WatchManager, WatchMode, WatcherType};
 use crate::wire::client::{EventKind, MultiHeader, ReplyHeader, Request, encode_event};
@@ -17,6 +19,8 @@ pub struct Reading<'a> {
     pub tree: &'a DataTree,
     /// Where that tree stands: the zxid of the reply.
     pub zxid: Zxid,
+    /// The long list that was asked for last.
+    pub lists: &'a mut LastList,
     /// Where it may leave a watch.
     pub watches: &'a mut WatchManager,
     /// The asking connection: watches belong to it.
@@ -25,8 +29,8 @@ pub struct Reading<'a> {
     pub session: SessionId,
     /// What it has proved.
     pub ids: &'a [Id<'static>],
-    /// skipACL.
-    pub skip_acl: bool,
+    /// What that is worth.
+    pub auth: &'a Auth,
     /// Planted bugs.
     pub mutants: Mutants,
 }
@@ -184,12 +188,15 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn children(&self, path: &str, out: &mut Vec<u8>) -> Result<NodeRef<'a>, Refusal> {
+    fn children(&mut self, path: &str, out: &mut Vec<u8>) -> Result<NodeRef<'a>, Refusal> {
         let tree: &'a DataTree = self.tree;
         let node = tree.node(path).ok_or(ErrorCode::NoNode)?;
         self.require(&node, perm::READ)?;
-        out.put_len(node.num_children() as usize);
-        put_names(node.children(), out)?;
+        let start = out.len();
+        self.lists.append(path, &node, out);
+        if out.len() - start > LIST_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
         Ok(node)
     }
 
@@ -219,7 +226,7 @@ impl<'a> Reading<'a> {
 
     /// multiRead: errors of single ops do not stop the rest; an op of another kind does, and what was built so far stays in
     /// the reply (1.4, section 6).
-    fn multi(&self, parts: &[Request<'_>], out: &mut Vec<u8>) -> ErrorCode {
+    fn multi(&mut self, parts: &[Request<'_>], out: &mut Vec<u8>) -> ErrorCode {
         let reads = parts.iter().filter(|p| is_read(p.op())).count();
         if reads != 0 && reads != parts.len() {
             // Does not even decode: reads and writes are mixed.
@@ -295,7 +302,7 @@ impl<'a> Reading<'a> {
     }
 
     fn allowed(&self, node: &NodeRef<'_>, wanted: i32) -> bool {
-        acl::check(node.acl(), wanted, self.ids, self.skip_acl)
+        acl::check(node.acl(), wanted, self.ids, self.auth)
     }
 
     fn require(&self, node: &NodeRef<'_>, wanted: i32) -> Result<(), Refusal> {

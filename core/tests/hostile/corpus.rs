@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Profile, Program, run, seeds};
+use crate::harness::{Profile, Program, request, run, seeds};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
@@ -15,9 +15,21 @@ fn recorded_conversations() {
     assert!(seeds.len() > 20, "{} scripts", seeds.len());
     for (name, program) in seeds {
         assert_eq!(Program::decode(&program.encode()), program, "{name}");
-        eprintln!("{name}: {} ops", program.ops.len());
         for profile in 0..Profile::COUNT {
             run(&Program { profile: Profile::new(profile), ..program.clone() });
         }
+    }
+}
+
+/// Inputs that the fuzz targets found new: together they reach whatever a run of hours has reached.
+#[test]
+fn corpora_of_the_fuzz_targets() {
+    let _alone = crate::alone();
+    let corpus = root().join("tests/hostile/corpus");
+    for bytes in seeds::packed(&corpus.join("client.txt")) {
+        run(&Program::decode(&bytes));
+    }
+    for bytes in seeds::packed(&corpus.join("request.txt")) {
+        request(&bytes);
     }
 }

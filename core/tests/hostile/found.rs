@@ -28,3 +28,12 @@ fn what_an_earlier_connection_asked_answers_nothing() {
     // The same where the first connection is gone already.
     check(ALL, &[hello, hold, multi, Op::HangUp { slot: 0 }, resume, create(1), Op::Hold(false)]);
 }
+
+/// A client asked for the session that would be next, and while the leader was asked whether it lives it was given to another one.
+#[test]
+fn a_session_that_is_asked_for_is_given_to_nobody_else() {
+    let hello = |slot| Op::Hello { slot, flag: true };
+    let guess = Op::Resume { slot: 1, of: 4 };
+    let ping = |slot| Op::Request { slot, op: 11, body: Vec::new() };
+    check(ALL, &[hello(0), Op::Hold(true), guess, hello(2), Op::Hold(false), ping(0), ping(2)]);
+}

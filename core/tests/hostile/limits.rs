@@ -4,7 +4,7 @@ use quorate_core::config::PeerConfig;
 use quorate_core::error::CloseReason;
 use quorate_core::ids::{LinkId, SessionId, Zxid};
 use quorate_core::wire::client::{ConnectRequest, Create, Request};
-use quorate_core::wire::records::{Acl, op, perm};
+use quorate_core::wire::records::{Acl, Id, op, perm};
 
 use crate::harness::{ClientEvent, Cluster, Profile};
 
@@ -21,6 +21,10 @@ struct Clients {
 impl Clients {
     fn of(cfg: &PeerConfig) -> Self {
         Self { cluster: Cluster::start(cfg, false), seen: Vec::new(), reading: true }
+    }
+    /// Of a follower.
+    fn of_ensemble(cfg: &PeerConfig) -> Self {
+        Self { cluster: Cluster::start(cfg, true), seen: Vec::new(), reading: true }
     }
     fn new() -> Self {
         Self::of(&Profile::new(0).config())
@@ -51,6 +55,12 @@ impl Clients {
         request.encode(1, &mut frame);
         self.send(link, &frame);
         self.got(link)
+    }
+    /// Whether this identity is taken.
+    fn log_in(&mut self, link: LinkId, n: usize) -> bool {
+        let auth = format!("{n}:x");
+        let auth = Request::Auth { scheme: Some("digest".into()), auth: Some(auth.as_bytes()) };
+        err(&self.ask(link, &auth)) == 0
     }
     fn connect(&mut self) -> LinkId {
         let link = self.open();
@@ -178,6 +188,38 @@ fn an_incomplete_frame_takes_what_has_come_of_it() {
     assert!(clients.got(link).is_empty());
 }
 
+/// What servers tell each other has room for `jute.maxbuffer.extrasize` behind the longest request: neither the identities that
+/// travel with it nor those that take the place of "auth" may be more, or the packet would end the connection of two servers.
+#[test]
+fn the_longest_request_with_all_identities_passes_between_servers() {
+    let _alone = crate::alone();
+    for extra in [1024, 20_000, 70_000] {
+        let mut cfg = Profile::new(0).config();
+        (cfg.limits.frame_max, cfg.limits.frame_extra) = (100_000, extra);
+        let mut clients = Clients::of_ensemble(&cfg);
+        // How many identities a connection may have is found with one that is lost by it.
+        let lost = clients.connect();
+        let most = (0..).find(|n| !clients.log_in(lost, *n)).expect("there is a bound");
+        let link = clients.connect();
+        assert!(most > 0 && (0..most).all(|n| clients.log_in(link, n)));
+        let mut empty = Vec::new();
+        create("/max", &[]).encode(1, &mut empty);
+        let data = vec![7; 100_000 - (empty.len() - 4)];
+        assert_eq!(err(&clients.ask(link, &create("/max", &data))), 0, "{extra}");
+        // The same with a list that grows.
+        let auth = Acl { perms: perm::ALL, id: Id::new("auth", "") };
+        for n in 1..200 {
+            let acl = (0..n).map(|i| Acl { perms: i, ..auth.clone() }).collect();
+            let data = Some(&data[..data.len() - 19 * n as usize]);
+            let request =
+                Create { op: op::CREATE, path: Some("/grown".into()), data, acl: Some(acl), flags: 2, ttl: -1 };
+            let code = err(&clients.ask(link, &Request::Create(request)));
+            assert!(matches!(code, 0 | -114), "{code}");
+            assert!(clients.cluster.serves(), "{extra}: {n} entries");
+        }
+    }
+}
+
 // ----- replies -------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -262,7 +304,7 @@ fn thousands_of_requests_in_flight_wait_their_turn() {
     let mut clients = Clients::of(&cfg);
     let links = [clients.connect(), clients.connect()];
     clients.ask(links[0], &create("/a", b""));
-    clients.cluster.hold_disks(true);
+    clients.cluster.hold(true);
     let mut frames = Vec::new();
     (1..=3000).for_each(|xid| match xid % 3 {
         0 => get_data("/a").encode(xid, &mut frames),
@@ -281,7 +323,7 @@ fn thousands_of_requests_in_flight_wait_their_turn() {
     // A client without a request in flight is served.
     let third = clients.connect_held();
     assert_eq!(third, None, "its session waits for the disk as all writes do");
-    clients.cluster.hold_disks(false);
+    clients.cluster.hold(false);
     clients.settle();
     for link in links {
         assert_eq!(xids(&clients.got(link)), (1..=3000).collect::<Vec<i32>>());
@@ -298,7 +340,7 @@ fn writes_of_clients_that_have_gone_count_until_they_are_decided() {
     let mut clients = Clients::of(&cfg);
     let links: Vec<LinkId> = (0..20).map(|_| clients.connect()).collect();
     clients.ask(links[0], &create("/a", b""));
-    clients.cluster.hold_disks(true);
+    clients.cluster.hold(true);
     let mut frames = Vec::new();
     let set = Request::SetData { path: Some("/a".into()), data: None, version: -1 };
     (1..=100).for_each(|xid| set.encode(xid, &mut frames));
@@ -309,7 +351,7 @@ fn writes_of_clients_that_have_gone_count_until_they_are_decided() {
     let outstanding = clients.cluster.peer().front().outstanding();
     // The first one fills it; each other has one request read before it waits.
     assert!(outstanding <= 50 + links.len(), "{outstanding} in flight");
-    clients.cluster.hold_disks(false);
+    clients.cluster.hold(false);
     clients.settle();
     assert_eq!(clients.cluster.peer().front().outstanding(), 0);
     let link = clients.connect();

@@ -50,6 +50,9 @@ const PATHS: [&str; 24] = [
     "/none",
 ];
 
+/// Those that mostly exist, or may be made.
+const USUAL: [&str; 8] = ["/a", "/a", "/a/b", "/a/b", "/q", "/q/n-", "/e", "/c"];
+
 const SCHEMES: [&str; 8] = ["world", "world", "auth", "digest", "ip", "super", "sasl", ""];
 const IDS: [&str; 12] =
     ["anyone", "anyone", "", "u:p", "a:b", ":b", "a:", "127.0.0.1", "10.0.0.0/8", "10.0.0.9", "::1/129", "300.1.1.1"];
@@ -81,9 +84,10 @@ fn count(g: &mut Gen, out: &mut Vec<u8>, n: usize) {
 }
 
 fn path(g: &mut Gen) -> String {
-    match below(g, 12) {
+    match below(g, 24) {
         0 => String::arbitrary(g),
         1 => "/long".repeat(below(g, 60)),
+        2..=15 => pick(g, &USUAL).into(),
         _ => pick(g, &PATHS).into(),
     }
 }
@@ -229,7 +233,7 @@ fn op(g: &mut Gen) -> Op {
     let slot = below(g, SLOTS);
     match below(g, 100) {
         0..=3 => Op::Hello { slot, flag: bool::arbitrary(g) },
-        4..=6 => Op::Resume { slot, of: below(g, SLOTS) },
+        4..=6 => Op::Resume { slot, of: below(g, 2 * SLOTS) },
         7..=8 => Op::Cut(pick(g, &[0, 1, 3, 7, 50])),
         9..=10 => Op::Wait(pick(g, &[1, 5, 20, 60, 250])),
         11..=12 => Op::HangUp { slot },
@@ -269,7 +273,22 @@ fn op(g: &mut Gen) -> Op {
 impl Arbitrary for Program {
     fn arbitrary(g: &mut Gen) -> Self {
         let profile = Profile::new(u8::arbitrary(g));
-        let ops = (0..below(g, 60)).map(|_| op(g)).collect();
+        let enforced = !profile.config().features.auth.enforced.is_empty();
+        let mut ops = Vec::new();
+        // Where nobody is heard without a login, most log in.
+        let log_in = |g: &mut Gen, slot: usize, ops: &mut Vec<Op>| {
+            if enforced && !one_in(g, 5) {
+                let body = b"\0\0\0\0\0\0\0\x06digest\0\0\0\x03u:p".to_vec();
+                ops.push(Op::Request { slot, op: 100, body });
+            }
+        };
+        (0..SLOTS).for_each(|slot| log_in(g, slot, &mut ops));
+        for _ in 0..below(g, 60) {
+            ops.push(op(g));
+            if let Op::Hello { slot, .. } | Op::Resume { slot, .. } = ops[ops.len() - 1] {
+                log_in(g, slot, &mut ops);
+            }
+        }
         Self { profile, ops }
     }
 

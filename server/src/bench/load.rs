@@ -23,6 +23,9 @@ pub const WIDE: &str = "/wide";
 /// Read at once from a connection; all answers in flight fit.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Before the first request: those that come and go begin with an xid that 4 divides.
+const FIRST_XID: i32 = 3;
+
 /// What is asked over and over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -38,6 +41,8 @@ pub enum Kind {
     Widen,
     /// All connections list the children of [`WIDE`].
     Children,
+    /// Each connection changes the children of [`WIDE`] and lists them, in turn: twice as many requests as lists.
+    ChangeAndList,
     /// Each connection writes [`MULTI`] znodes of its own in one transaction.
     Multi,
     /// Each connection creates an ephemeral znode and deletes it, over and over.
@@ -48,7 +53,7 @@ impl Kind {
     /// How many connections, and how many requests in flight on each.
     const fn depth(self) -> (usize, usize) {
         match self {
-            Self::Children => (4, 1),
+            Self::Children | Self::ChangeAndList => (4, 1),
             Self::Multi => (16, 2),
             _ => (16, 16),
         }
@@ -117,7 +122,15 @@ impl Load {
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
             let (input, output) = (Vec::new(), Vec::new());
-            connections.push(Connection { stream, path, below, xid_sent: 1, xid_answered: 1, input, output });
+            connections.push(Connection {
+                stream,
+                path,
+                below,
+                xid_sent: FIRST_XID,
+                xid_answered: FIRST_XID,
+                input,
+                output,
+            });
         }
         Ok(Self { poll, events: Events::with_capacity(count), connections, kind, sent: 0, answered: 0 })
     }
@@ -196,6 +209,15 @@ impl Load {
                     Request::Create(&created, &VALUE)
                 }
                 Kind::Children => Request::Children(WIDE),
+                Kind::ChangeAndList if connection.xid_sent % 2 == 1 => Request::Children(WIDE),
+                Kind::ChangeAndList => {
+                    created = format!("{WIDE}/changed-{n}-{:06}", connection.xid_sent / 4);
+                    if connection.xid_sent % 4 == 0 {
+                        Request::CreateEphemeral(&created, &VALUE)
+                    } else {
+                        Request::Delete(&created)
+                    }
+                }
                 Kind::Multi => Request::MultiSet(&connection.below, &VALUE),
                 Kind::Ephemeral => {
                     created = format!("{}/session-{n}-{:06}", connection.path, connection.xid_sent / 2);

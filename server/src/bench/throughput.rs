@@ -37,10 +37,13 @@ pub fn multi(setting: &Setting) -> io::Result<Vec<Row>> {
     per_operation(setting, &name, Kind::Multi, Shape::STANDALONE, Floor::OfOther(1.0 / 6.0))
 }
 
-/// A long list. Its length is what counts, so the rounds begin with it in place.
+/// A long list, asked for again and again, and asked for after every change of it.
 pub fn children(setting: &Setting) -> io::Result<Vec<Row>> {
     let name = format!("getChildren of {WIDE_CHILDREN}");
-    per_operation(setting, &name, Kind::Children, Shape::STANDALONE, Floor::OfOther(0.2))
+    let mut rows = per_operation(setting, &name, Kind::Children, Shape::STANDALONE, Floor::OfOther(0.2))?;
+    let name = format!("half changes, half {name}");
+    rows.extend(per_operation(setting, &name, Kind::ChangeAndList, Shape::STANDALONE, Floor::OfOther(0.4))?);
+    Ok(rows)
 }
 
 /// Ephemeral znodes that come and go, on sessions that stay.
@@ -52,7 +55,7 @@ fn per_operation(setting: &Setting, name: &str, kind: Kind, shape: Shape, floor:
     let mut states = Vec::new();
     for side in &setting.sides {
         let ensemble = Ensemble::start(setting, side, &format!("{kind:?}{}", shape.servers), shape)?;
-        if kind == Kind::Children {
+        if matches!(kind, Kind::Children | Kind::ChangeAndList) {
             eprintln!("  {side}: {WIDE_CHILDREN} children");
             Session::open(ensemble.addresses()[0])?.ensure(WIDE)?;
             Load::open(&ensemble.addresses(), Kind::Widen)?.run(setting, Until::Sent(WIDE_CHILDREN))?;

@@ -1,9 +1,9 @@
-/* The C client under the tests: one command per line of standard input, one answer per command, and every event as it comes.
+/* The C client under the tests: one command per line of standard input, one answer per command, every event as it comes.
  *
  *     client HOSTS TIMEOUT_MS [readonly]
  *
- * Lines of output: "* STATE" for the session, "! KIND PATH" for a watch event, "= CODE ..." for the answer to a command.
- * All operations are asynchronous, so that answers and events are printed by one thread, in the order in which they came.
+ * Lines of output: "* STATE" for the session, "! KIND PATH" for a watch event, "= CODE ..." for an answer. All operations
+ * are asynchronous, so that answers and events are printed by one thread, in the order in which they came.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -186,7 +186,7 @@ static const char *bytes(const char *word, int *length) {
     return large;
 }
 
-/* Groups of words between the words ";": create PATH DATA MODE, set PATH DATA VERSION, delete PATH VERSION, check PATH VERSION. */
+/* Groups between the words ";": create PATH DATA MODE, set PATH DATA VERSION, delete PATH VERSION, check PATH VERSION. */
 static int multi(char **words, int count) {
     op_count = 0;
     for (int at = 1; at < count && op_count < MAX_OPS;) {

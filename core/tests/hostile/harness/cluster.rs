@@ -49,7 +49,7 @@ pub struct Cluster {
     queue: VecDeque<Happening>,
     /// Both ends of the connections between servers.
     pipes: BTreeMap<(usize, LinkId), (usize, LinkId)>,
-    /// Disk operations that are done and not told yet, while `hold` is set.
+    /// What disks have done and what servers tell each other, while `hold` is set.
     held: VecDeque<Happening>,
     hold: bool,
     pub events: Vec<ClientEvent>,
@@ -150,8 +150,8 @@ impl Cluster {
     pub fn hang_up(&mut self, link: LinkId) {
         self.happens(Happening::Closed { server: 0, link });
     }
-    /// From now on what disks have done is told when `hold` ends.
-    pub fn hold_disks(&mut self, hold: bool) {
+    /// From now on what disks have done and what servers tell each other arrives when `hold` ends.
+    pub fn hold(&mut self, hold: bool) {
         self.hold = hold;
         if !hold {
             self.queue.append(&mut self.held);
@@ -185,6 +185,10 @@ impl Cluster {
     fn happens(&mut self, happening: Happening) {
         self.queue.push_back(happening);
         self.run();
+    }
+
+    fn later(&mut self, happening: Happening) {
+        if self.hold { self.held.push_back(happening) } else { self.queue.push_back(happening) }
     }
 
     fn run(&mut self) {
@@ -250,8 +254,8 @@ impl Cluster {
                 let bytes = out.bytes_of(payload).to_vec();
                 if let Some((server, far)) = self.pipes.get(&(s, *link)).copied() {
                     let n = bytes.len();
-                    self.queue.push_back(Happening::Bytes { server, link: far, bytes });
-                    self.queue.push_back(Happening::Drained { server: s, link: *link, n });
+                    self.later(Happening::Bytes { server, link: far, bytes });
+                    self.later(Happening::Drained { server: s, link: *link, n });
                 } else {
                     self.client(s, ClientEvent::Sent(*link, bytes));
                 }
@@ -268,8 +272,7 @@ impl Cluster {
             Action::Resume(link) if !self.pipes.contains_key(&(s, *link)) => self.client(s, ClientEvent::Resume(*link)),
             Action::Pause(_) | Action::Resume(_) => {}
             Action::Disk { ticket, op, .. } => {
-                let done = Happening::Disk { server: s, ticket: *ticket, reply: answer(op) };
-                if self.hold { self.held.push_back(done) } else { self.queue.push_back(done) }
+                self.later(Happening::Disk { server: s, ticket: *ticket, reply: answer(op) });
             }
             Action::FourLetter { link, .. } => self.client(s, ClientEvent::Word(*link)),
             Action::Event(Event::SessionExpired { session, .. }) => _ = self.expired.insert(*session),

@@ -145,7 +145,7 @@ pub fn due(frame: &[u8], cfg: &PeerConfig, proved: &mut Proved) -> Due {
         }
         _ => {}
     }
-    if !cfg.features.enforced_auth.is_empty() && !proved.digest {
+    if !cfg.features.auth.enforced.is_empty() && !proved.digest {
         return Due::Reply(Reply::of(xid, op, &[-124]).zxid(HeaderZxid::Zero).ends(Ends::Always));
     }
     Due::Reply(match op {
@@ -168,7 +168,7 @@ pub fn due(frame: &[u8], cfg: &PeerConfig, proved: &mut Proved) -> Due {
 fn auth(xid: i32, facts: &Facts, cfg: &PeerConfig, proved: &mut Proved) -> Reply {
     let reply = Reply::of(xid, 100, &[]).zxid(HeaderZxid::Zero).ends(Ends::If(-115));
     match facts.path.as_slice() {
-        b"digest" if cfg.features.digest_auth && !facts.null_buffer => {
+        b"digest" if cfg.features.auth.digest && !facts.null_buffer => {
             proved.digest = true;
             proved.bytes += facts.buffer_len + 64;
             let full = if proved.bytes > 16 << 10 { &[-115][..] } else { &[] };

@@ -15,7 +15,8 @@ pub enum Op {
         slot: usize,
         flag: bool,
     },
-    /// A new connection that resumes the session of this slot, maybe its own.
+    /// A new connection that resumes the session of this slot, maybe its own; from `SLOTS` on the session that will be next, with
+    /// its right password: ids are no secret.
     Resume {
         slot: usize,
         of: usize,
@@ -48,7 +49,7 @@ pub enum Op {
         slot: usize,
         stalled: bool,
     },
-    /// What the disks have done is told later, or again at once.
+    /// What disks have done and what servers tell each other arrives later, or again at once.
     Hold(bool),
 }
 
@@ -108,20 +109,20 @@ impl Profile {
                 features.extended_types = true;
                 features.enforce_quota = true;
                 features.four_letter_words = vec!["*".into()];
-                features.super_digest = Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".into());
+                features.auth.super_digest = Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".into());
             }
             2 => {
                 features.local_sessions = true;
                 features.local_sessions_upgrading = true;
             }
-            3 => features.enforced_auth = vec!["digest".into()],
+            3 => features.auth.enforced = vec!["digest".into()],
             4 => {
                 (limits.frame_max, limits.frame_extra, limits.outstanding, limits.client_output_bytes) =
                     (2000, 1024, 4, 2000)
             }
             5 => {
-                features.skip_acl = true;
-                features.digest_auth = false;
+                features.auth.skip_acl = true;
+                features.auth.digest = false;
                 features.local_sessions = true;
             }
             _ => {}
@@ -155,7 +156,7 @@ impl Program {
             };
             ops.push(match tag % 16 {
                 0 => Op::Hello { slot, flag: tag & 0x40 != 0 },
-                1 => Op::Resume { slot, of: usize::from(byte()) % SLOTS },
+                1 => Op::Resume { slot, of: usize::from(byte()) % (2 * SLOTS) },
                 2 => Op::Cut(byte()),
                 3 => Op::Wait(byte()),
                 4 => Op::HangUp { slot },

@@ -40,7 +40,7 @@ fn first_transaction(cluster: &mut Cluster) {
         ConnectRequest { protocol: 0, last_zxid_seen: seen, timeout: 0, session, password: None, read_only: None };
     hello.encode(&mut frames);
     let auth = Request::Auth { scheme: Some("digest".into()), auth: Some(b"u:p") };
-    if cluster.peer().config().features.digest_auth {
+    if cluster.peer().config().features.auth.digest {
         auth.encode(-4, &mut frames);
     }
     Request::CloseSession.encode(1, &mut frames);
@@ -124,7 +124,8 @@ impl Run {
         match op {
             Op::Hello { slot, flag } => self.hello(*slot, SessionId::NONE, flag.then_some(false)),
             Op::Resume { slot, of } => {
-                let session = self.sessions[*of];
+                let guess = i64::from(*of >= SLOTS);
+                let session = SessionId(self.sessions[*of % SLOTS].0.wrapping_add(guess));
                 self.hello(*slot, session, Some(true));
             }
             Op::Request { slot, op, body } => {
@@ -201,7 +202,7 @@ impl Run {
 
     fn hold(&mut self, hold: bool) {
         self.holding = hold;
-        self.cluster.hold_disks(hold);
+        self.cluster.hold(hold);
         self.collect();
     }
 
@@ -410,7 +411,7 @@ pub fn request(bytes: &[u8]) {
     });
     let auth = Op::Request { slot: 0, op: 100, body: b"\0\0\0\0\0\0\0\x06digest\0\0\0\x03u:p".to_vec() };
     let profile = Profile::new(*profile);
-    let ops = if profile.config().features.digest_auth { vec![auth] } else { Vec::new() };
+    let ops = if profile.config().features.auth.digest { vec![auth] } else { Vec::new() };
     run(&Program { profile, ops: ops.into_iter().chain(set_up).chain([request.clone(), request]).collect() });
 }
 

@@ -29,6 +29,24 @@ pub fn vectors(dir: &Path) -> Vec<(String, Program)> {
     all
 }
 
+/// The messages of recorded servers.
+pub fn messages(dir: &Path) -> Vec<Vec<u8>> {
+    let mut files: Vec<_> = std::fs::read_dir(dir).expect("vectors").map(|e| e.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "json"));
+    let mut all = Vec::new();
+    for path in files {
+        let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("a vector")).expect("JSON");
+        let messages = json["messages"].as_array().expect("messages");
+        all.extend(messages.iter().filter_map(|m| m["hex"].as_str()).map(unhex));
+    }
+    all
+}
+
+/// Inputs of a fuzz target that are kept in a file: one a line, in hexadecimal.
+pub fn packed(file: &Path) -> Vec<Vec<u8>> {
+    std::fs::read_to_string(file).expect("a packed corpus").lines().map(unhex).collect()
+}
+
 /// A profile that is much like the recorded server's.
 fn profile(script: &Value) -> Profile {
     Profile::new(match script["profile"].as_str().unwrap_or_default() {
