@@ -200,6 +200,8 @@ planted! {
     Q01,
     /// An ended session writes where unknown ones may.
     Q02,
+    /// A leader that may be deposed answers a sync.
+    Q03,
 }
 
 impl Mutant {

@@ -20,6 +20,8 @@ pub(super) enum Stage {
     Creating(Option<bool>),
     /// The leader is being asked whether the session lives.
     Revalidating(Option<bool>),
+    /// A local session is back; the leader is being told.
+    Returning(Option<bool>),
     /// Requests are served.
     Live,
     /// The last frame that counts was read: what is pending is answered, nothing more is read.
@@ -98,6 +100,8 @@ pub(super) struct Conn {
     pub(super) paused: bool,
     /// Listed among the connections that wait for fewer requests in flight.
     pub(super) throttled: bool,
+    /// Since when its next request waits in the throttler; ms of the monotonic clock.
+    pub(super) held_since: Option<Millis>,
     /// When it counts as dead; ms of the monotonic clock.
     pub(super) idle_at: Millis,
     pub(super) stats: ConnStats,
@@ -138,6 +142,7 @@ impl Conn {
             events: 0,
             paused: false,
             throttled: false,
+            held_since: None,
             idle_at,
             stats: ConnStats {
                 established: now,

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::config::Auth;
 use crate::error::ErrorCode;
 use crate::ids::{LinkId, SessionId, Zxid};
 use crate::jute::{JStr, Put, frame};
@@ -28,11 +29,17 @@ pub struct Reading<'a> {
     pub session: SessionId,
     /// What it has proved.
     pub ids: &'a [Id<'static>],
-    /// skipACL.
-    pub skip_acl: bool,
+    /// What that is worth.
+    pub auth: &'a Auth,
     /// Planted bugs.
     pub mutants: Mutants,
 }
+
+/// What the results of one multiRead may take, bytes. A few bytes of request name a znode of a megabyte, and again, and again: without a
+/// bound a frame could ask for all memory there is.
+const RESULTS_MAX: usize = 64 << 20;
+/// The same for a single list: the length of a frame is an int.
+const LIST_MAX: usize = 1 << 30;
 
 /// Why a read has no body: its error, and what was built before it (multiRead only).
 type Refusal = ErrorCode;
@@ -133,7 +140,7 @@ impl<'a> Reading<'a> {
                 self.require(&node, perm::READ)?;
                 out.put_i32(i32::try_from(self.tree.all_children_number(path)).unwrap_or(i32::MAX));
             }
-            Request::GetEphemerals { prefix } => self.ephemerals(prefix.as_deref(), out),
+            Request::GetEphemerals { prefix } => self.ephemerals(prefix.as_deref(), out)?,
             Request::WhoAmI => {
                 out.put_len(self.ids.len());
                 for id in self.ids {
@@ -185,7 +192,11 @@ impl<'a> Reading<'a> {
         let tree: &'a DataTree = self.tree;
         let node = tree.node(path).ok_or(ErrorCode::NoNode)?;
         self.require(&node, perm::READ)?;
+        let start = out.len();
         self.lists.append(path, &node, out);
+        if out.len() - start > LIST_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
         Ok(node)
     }
 
@@ -201,19 +212,16 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) {
+    fn ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let prefix = match prefix.map(str::trim) {
             None | Some("" | "/") => "",
             Some(_) => prefix.expect("just matched"),
         };
         let at = out.len();
         out.put_len(0);
-        let mut n = 0;
-        for path in self.tree.ephemerals_of(self.session).filter(|p| p.starts_with(prefix)) {
-            out.put_string(&path);
-            n += 1;
-        }
+        let n = put_names(self.tree.ephemerals_of(self.session).filter(|p| p.starts_with(prefix)), out)?;
         out[at..at + 4].copy_from_slice(&i32::to_be_bytes(n));
+        Ok(())
     }
 
     /// multiRead: errors of single ops do not stop the rest; an op of another kind does, and what was built so far stays in
@@ -225,8 +233,13 @@ impl<'a> Reading<'a> {
             return ErrorCode::MarshallingError;
         }
         let mut err = ErrorCode::Ok;
+        let first = out.len();
         for part in parts {
             let start = out.len();
+            if start - first > RESULTS_MAX {
+                out.truncate(first);
+                return ErrorCode::MarshallingError;
+            }
             MultiHeader { op: part.op(), done: false, err: 0 }.encode(out);
             let result = match part {
                 Request::GetData { path, .. } => text(path).and_then(|path| self.data(path, out)),
@@ -289,12 +302,25 @@ impl<'a> Reading<'a> {
     }
 
     fn allowed(&self, node: &NodeRef<'_>, wanted: i32) -> bool {
-        acl::check(node.acl(), wanted, self.ids, self.skip_acl)
+        acl::check(node.acl(), wanted, self.ids, self.auth)
     }
 
     fn require(&self, node: &NodeRef<'_>, wanted: i32) -> Result<(), Refusal> {
         if self.allowed(node, wanted) { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
+}
+
+/// Appends names; returns how many.
+fn put_names(names: impl Iterator<Item = impl AsRef<str>>, out: &mut Vec<u8>) -> Result<i32, Refusal> {
+    let (start, mut n) = (out.len(), 0);
+    for name in names {
+        out.put_string(name.as_ref());
+        n += 1;
+        if out.len() - start > LIST_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
+    }
+    Ok(n)
 }
 
 /// A null path is what Java trips over: -5 (section 4).

@@ -7,6 +7,7 @@ use core::fmt;
 use super::DataTree;
 use super::arena::{Arena, Node, NodeId};
 use super::index::push_path;
+use crate::config::TtlForms;
 use crate::wire::client::SharedAcl;
 use crate::wire::records::{Acl, Owner, Stat, StatPersisted};
 
@@ -22,7 +23,7 @@ impl<'a> NodeRef<'a> {
     /// What clients see.
     #[must_use]
     pub fn stat(&self) -> Stat {
-        wire_stat(&self.tree.nodes, self.id, self.tree.extended_types)
+        wire_stat(&self.tree.nodes, self.id, self.tree.ttl_forms)
     }
     /// What snapshots and the digest see.
     #[must_use]
@@ -63,7 +64,7 @@ impl<'a> NodeRef<'a> {
     /// Persistent, ephemeral, container or TTL.
     #[must_use]
     pub fn owner(&self) -> Owner {
-        Owner::of(self.node.owner, self.tree.extended_types)
+        Owner::of(self.node.owner, self.tree.ttl_forms)
     }
     /// What it adds to the tree's digest: [`super::node_digest`] of it.
     #[must_use]
@@ -108,7 +109,7 @@ impl<'a> Iterator for Children<'a> {
 }
 
 /// What clients see of a znode (client-protocol 5.1).
-pub(super) fn wire_stat(nodes: &Arena, id: NodeId, extended_types: bool) -> Stat {
+pub(super) fn wire_stat(nodes: &Arena, id: NodeId, ttl_forms: TtlForms) -> Stat {
     let node = nodes.get(id);
     let children = node.children as i32;
     Stat {
@@ -119,7 +120,7 @@ pub(super) fn wire_stat(nodes: &Arena, id: NodeId, extended_types: bool) -> Stat
         version: node.version,
         cversion: node.cversion.wrapping_mul(2).wrapping_sub(children),
         aversion: node.aversion,
-        ephemeral_owner: Owner::of(node.owner, extended_types).on_wire(),
+        ephemeral_owner: Owner::of(node.owner, ttl_forms).on_wire(),
         data_length: i32::try_from(nodes.data(id).map_or(0, <[u8]>::len)).unwrap_or(i32::MAX),
         num_children: children,
         pzxid: node.pzxid,
