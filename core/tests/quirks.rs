@@ -12,7 +12,8 @@ use quorate_core::wire::client::{Create, EventKind, Request, Response, WatcherEv
 use quorate_core::wire::records::{Acl, op, perm};
 use standalone::client::{Client, server};
 
-/// Row of section 16, and tests (a file of `core/tests` and a name) in which a server without it fails.
+/// Row of section 16, and tests (a file of `core/tests` and a name, or a recording in `server/tests/client_vectors`) in which a server
+/// without it fails.
 const ROWS: &[(u32, &[&str])] = &[
     (1, &["client_vectors::session", "quirks::every_request_has_one_reply_in_its_place"]),
     (2, &["quirks::every_request_has_one_reply_in_its_place"]),
@@ -25,16 +26,16 @@ const ROWS: &[(u32, &[&str])] = &[
     (9, &["client_vectors::setwatches"]),
     // kazoo never sends setWatches: nothing to do for a server but to forget the watches of a connection.
     (10, &["quirks::watches_end_with_their_connection"]),
-    (11, &["client_vectors::multi", "rules::in_a_multi_the_flags_choose_first"]),
+    (11, &["client_vectors::multi", "edges::in_a_multi_the_flags_choose_first"]),
     (12, &["client_vectors::multi", "precedence::check_in_the_order_of_its_checks"]),
-    (13, &["client_vectors::create", "rules::numbers_are_ten_digits_and_every_create_counts"]),
+    (13, &["client_vectors::create", "edges::numbers_are_ten_digits_and_every_create_counts"]),
     (14, &["client_vectors::create"]),
-    (15, &["client_vectors::create", "rules::stored_owners"]),
+    (15, &["client_vectors::create", "edges::stored_owners"]),
     (16, &["quirks::names_come_back_as_they_were_given"]),
     (17, &["prepare::flags_and_opcode_give_the_kind"]),
     (18, &["client_vectors::create", "rules::every_other_opcode_ends_the_connection"]),
     (19, &["client_vectors::reads", "quirks::the_configuration_can_be_read_with_a_watch"]),
-    (20, &["client_vectors::versions", "rules::a_counter_of_creates_may_be_negative"]),
+    (20, &["client_vectors::versions", "edges::a_counter_of_creates_may_be_negative"]),
     (21, &["client_vectors::handshake"]),
     (22, &["client_vectors::create"]),
     (23, &["client_vectors::watches"]),
@@ -55,8 +56,16 @@ fn every_row_has_a_test() {
     for (row, tests) in ROWS {
         for test in *tests {
             let (file, name) = test.split_once("::").expect("file::name");
-            let path = format!("{}/tests/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+            let path = match file {
+                "client_vectors" => "../server/tests/client_vectors/main.rs".to_owned(),
+                _ => format!("tests/{file}.rs"),
+            };
+            let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).expect("a file of tests");
+            if file == "client_vectors" {
+                assert!(text.contains(&format!("\"client/{name}.json\": ")), "row {row}: there is no recording {name}");
+                continue;
+            }
             let is_there = text.contains(&format!("fn {name}(")) || text.contains(&format!("\n    {name},"));
             assert!(is_there || text.contains(&format!("\n    {name}\n")), "row {row}: there is no {test}");
         }

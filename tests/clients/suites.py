@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 from .ensemble import JAVA_COMMAND
-from .harness import Context, Failure, check, equal, test
+from .harness import Context, Failure, check, test
 
 # What kazoo's tests need of a server that ours does not have yet: TLS ports, and changes of the membership.
 NOT_YET = ("TestSSLClient", "TestReconfig")
@@ -33,17 +34,7 @@ def kazoo(context: Context) -> None:
     }
     # It makes some of its tests skip themselves for servers of that version.
     environment.pop("CI", None)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "clients.kazoo_plugin",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-        "--tb=short",
-    ]
+    command = [sys.executable, *"-m pytest -p clients.kazoo_plugin -p no:cacheprovider -q --tb=short".split()]
     command += ["-k", " and ".join(f"not {name}" for name in NOT_YET), "--pyargs", "kazoo.tests"]
     text = run_to_end(command, environment, context.directory / "pytest.txt", Path.cwd())
     verdict = re.search(r"^.*\b(\d+) passed\b.* in .*$", text, re.MULTILINE)
@@ -54,10 +45,9 @@ def kazoo(context: Context) -> None:
 
 GO_PATH = "/usr/share/gocode"
 GO_PACKAGE = "github.com/samuel/go-zookeeper/zk"
+TRIES = 3
 # Tests of the Go client that a right server need not, or cannot, pass.
 GO_SKIPS = {
-    # Reads through one server what was written through another a moment ago, without a sync.
-    "TestBasicCluster",
     # Expects getACL to need no permission, as before 3.5.
     "TestAuth",
     # They panic in the client itself since Go 1.18.
@@ -108,16 +98,27 @@ def go(context: Context) -> None:
     subprocess.run(command, env=environment, check=True, timeout=LIMIT_S)
     listed = subprocess.run([binary, "-test.list", ".*"], capture_output=True, text=True, check=True, timeout=60)
     names = [name for name in listed.stdout.split() if name.startswith("Test") and name not in GO_SKIPS]
-    wanted = f"^({'|'.join(names)})$"
-    text = run_to_end([binary, "-test.v", "-test.run", wanted], environment, work / "go.txt", work)
-    passed = re.findall(r"^--- PASS: (\w+)", text, re.MULTILINE)
-    skipped = re.findall(r"^--- SKIP: (\w+)", text, re.MULTILINE)
-    equal(sorted(passed + skipped), sorted(names), "tests that passed, or that skip themselves")
-    context.say(f"{len(passed)} passed, {len(skipped)} skipped: {' '.join(skipped)}")
+    # These tests wait by sleeping, and read at one server what was written at another a moment ago: what fails is tried
+    # again.
+    missing, said = names, set()
+    for number in range(TRIES):
+        wanted = f"^({'|'.join(missing)})$"
+        log = work / f"go{number + 1}.txt"
+        text = run_to_end([binary, "-test.v", "-test.run", wanted], environment, log, work, codes=(0, 1))
+        said |= set(re.findall(r"^--- (?:PASS|SKIP): (\w+)", text, re.MULTILINE))
+        missing = [name for name in names if name not in said]
+        context.say(
+            f"{len(said)} of {len(names)} tests have passed" + (f", not {' '.join(missing)}" if missing else "")
+        )
+        if not missing:
+            return
+    raise Failure(f"{missing} failed {TRIES} times: {tail(log)}")
 
 
-def run_to_end(command: list[str], environment: dict[str, str], log: Path, directory: Path) -> str:
-    """Runs a suite, which must end well; what it has printed."""
+def run_to_end(
+    command: list[str], environment: dict[str, str], log: Path, directory: Path, codes: tuple[int, ...] = (0,)
+) -> str:
+    """Runs a suite, which must end with one of `codes`; what it has printed."""
     with log.open("wb") as output:
         run = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=directory, start_new_session=True
@@ -127,10 +128,11 @@ def run_to_end(command: list[str], environment: dict[str, str], log: Path, direc
     except subprocess.TimeoutExpired:
         raise Failure(f"{command[0]} took longer than {LIMIT_S} s: {tail(log)}") from None
     finally:
-        if run.poll() is None:
+        # With the servers that it has left.
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
-    check(code == 0, f"{command[0]} ended with code {code}: {tail(log)}")
+        run.wait()
+    check(code in codes, f"{command[0]} ended with code {code}: {tail(log)}")
     return log.read_text(errors="replace")
 
 

@@ -328,3 +328,13 @@ def frozen(context: Context) -> None:
     equal([len(w.gate.last.events) for w in watchings], heard, "events of a leader that has been replaced")
     until(f"{home} to follow", lambda: home.mode() == "follower")
     back(context, watchings, home)
+
+
+@test("watches.observer", ci=False)
+def observer(context: Context) -> None:
+    """the follower under the clients is killed, and they go on at an observer"""
+    servers = context.serving(4, observers=(4,))
+    home = servers.follower()
+    watchings = armed(context, home)
+    away(watchings, home.kill9)
+    back(context, watchings, servers.servers[3])

@@ -20,6 +20,8 @@ pub(super) enum Stage {
     Creating(Option<bool>),
     /// The leader is being asked whether the session lives.
     Revalidating(Option<bool>),
+    /// A local session is back; the leader is being told.
+    Returning(Option<bool>),
     /// Requests are served.
     Live,
     /// The last frame that counts was read: what is pending is answered, nothing more is read.

@@ -117,8 +117,12 @@ impl Front {
         self.register(slot, session);
         if self.local.resume(session, timeout, ctx.now.mono_ms) {
             self.conns[slot].local = true;
-            self.serve(slot, request.read_only, ctx);
-            ctx.effects.list.push(FrontEffect::CameHome { session });
+            if read_only {
+                self.serve(slot, request.read_only, ctx);
+            } else {
+                self.conns[slot].stage = Stage::Returning(request.read_only);
+                ctx.effects.list.push(FrontEffect::ResumedAtHome(session));
+            }
             return true;
         }
         if read_only && request.last_zxid_seen > Zxid::ZERO {
@@ -171,6 +175,14 @@ impl Front {
         } else {
             self.turn_away(slot, read_only, ctx);
         }
+    }
+
+    /// The leader knows that a local session is back.
+    pub fn returned(&mut self, session: SessionId, ctx: &mut FrontCtx<'_>) {
+        let Some(slot) = self.by_session.get(&session.0).map(|slot| *slot as usize) else { return };
+        let Stage::Returning(read_only) = self.conns[slot].stage else { return };
+        self.serve(slot, read_only, ctx);
+        self.rescan(slot, ctx);
     }
 
     /// createSession was decided.

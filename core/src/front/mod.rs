@@ -74,11 +74,9 @@ pub enum FrontEffect {
         /// Newly negotiated, ms.
         timeout: i32,
     },
-    /// A session that is known to this server only was resumed here; the leader may have told a client elsewhere that it is gone.
-    CameHome {
-        /// Which.
-        session: SessionId,
-    },
+    /// A local session was resumed here, where it lives: the leader may take it for one that has ended. [`Front::returned`] is the
+    /// answer; requests that are sent before it may be refused.
+    ResumedAtHome(SessionId),
     /// The session was heard of.
     Touch {
         /// Which.
@@ -398,7 +396,7 @@ impl Front {
             conn.inbox.push(bytes);
             self.rescan(slot, ctx);
         }
-        // A connection that was dropped may have had requests in flight.
+        // A connection that was dropped may have had a sync in flight.
         self.relieve(ctx);
     }
 
@@ -437,7 +435,7 @@ impl Front {
     fn flow(&mut self, slot: usize, ctx: &mut FrontCtx<'_>) {
         let pause = match self.conns[slot].stage {
             Stage::Fresh => false,
-            Stage::Creating(_) | Stage::Revalidating(_) => !self.conns[slot].inbox.is_empty(),
+            Stage::Creating(_) | Stage::Revalidating(_) | Stage::Returning(_) => !self.conns[slot].inbox.is_empty(),
             Stage::Live => {
                 // A throttled connection is listed, and so resumed, only when something of it waits.
                 let held = self.is_throttled(&ctx.cfg.limits.requests) && !self.conns[slot].inbox.is_empty();

@@ -21,7 +21,7 @@ impl Front {
         loop {
             let rest = &buf[at..];
             match self.conns[slot].stage {
-                Stage::Creating(_) | Stage::Revalidating(_) => break,
+                Stage::Creating(_) | Stage::Revalidating(_) | Stage::Returning(_) => break,
                 // Nothing behind the last frame counts.
                 Stage::Ending => {
                     at = buf.len();

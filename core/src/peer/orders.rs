@@ -43,11 +43,7 @@ impl Peer {
                     self.submit(now, link, &order, out);
                 }
                 FrontEffect::Revalidate { session, timeout, .. } => self.revalidate(now, session, timeout, out),
-                FrontEffect::CameHome { session } => match &mut self.state {
-                    State::Leading(p) | State::Standalone(p) => p.tracker.came_home(session),
-                    State::Following(_) => self.with_learner(now, out, |l, ctx| l.came_home(session, ctx)),
-                    _ => {}
-                },
+                FrontEffect::ResumedAtHome(session) => self.resumed_at_home(now, session, out),
                 FrontEffect::Touch { session, timeout } => self.touch(now, session, timeout),
                 FrontEffect::FourLetter { link, word } => out.push(Action::FourLetter { link, word }),
             }
@@ -162,6 +158,19 @@ impl Peer {
         }
     }
 
+    fn resumed_at_home(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
+        let mut told = true;
+        match &mut self.state {
+            State::Following(_) => self.with_learner(now, out, |l, ctx| told = !l.resumed_at_home(session, ctx)),
+            State::Leading(p) | State::Standalone(p) => p.tracker.resumed_at_home(session),
+            _ => return,
+        }
+        if told {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.returned(session, &mut ctx);
+        }
+    }
+
     fn touch(&mut self, now: Now, session: SessionId, timeout: i32) {
         match &mut self.state {
             State::Leading(p) | State::Standalone(p) => {
@@ -233,8 +242,15 @@ impl Peer {
                 .filter(|valid| *valid)
                 .inspect(|_| self.front.session_moved(session));
             }
-            Effect::CameHome(session) => {
-                self.with_primary(now, out, |p, _| p.tracker.came_home(session));
+            Effect::ResumedAtHome(link, session) => {
+                self.with_primary(now, out, |p, ctx| {
+                    p.tracker.resumed_at_home(session);
+                    p.zab.returned(link, session, ctx);
+                });
+            }
+            Effect::Returned(session) => {
+                let (front, mut ctx) = self.front_ctx(now, out);
+                front.returned(session, &mut ctx);
             }
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| {

@@ -50,12 +50,13 @@ struct Session {
     closing: bool,
 }
 
-/// How a session that is remembered has ended.
+/// How a session has ended.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
+    /// It is remembered until then.
     until: Millis,
-    /// Only a client elsewhere has heard so: if it is a local one, its own server may know better.
-    refused: bool,
+    /// It was closed, or has expired. Otherwise its client was only told so: a local one was refused away from its home.
+    closed: bool,
 }
 
 /// The sessions of the ensemble, as their leader knows them. Times are ms of the monotonic clock.
@@ -63,8 +64,9 @@ struct Ended {
 pub struct Tracker {
     sessions: IdMap<SessionId, Session>,
     expiry: Expiry,
-    /// Sessions that have ended lately, and until when they are remembered, in order.
+    /// Sessions that have ended lately, …
     ended: IdMap<SessionId, Ended>,
+    /// … and until when they are remembered, in order.
     forget: VecDeque<(Millis, SessionId)>,
     remember: Millis,
     mutants: Mutants,
@@ -109,29 +111,20 @@ impl Tracker {
     pub fn remove(&mut self, now: Millis, session: SessionId) {
         self.sessions.remove(&session);
         self.expiry.remove(session);
-        self.note_end(now, session, false);
+        self.note_end(now, session, true);
     }
 
-    fn note_end(&mut self, now: Millis, session: SessionId, refused: bool) {
-        while let Some((_, old)) = self.forget.front().filter(|(until, _)| *until <= now) {
-            if self.ended.get(old).is_some_and(|ended| ended.until <= now) {
+    fn note_end(&mut self, now: Millis, session: SessionId, closed: bool) {
+        while let Some((until, old)) = self.forget.front().filter(|(until, _)| *until <= now) {
+            if self.ended.get(old).is_some_and(|end| end.until == *until) {
                 self.ended.remove(old);
             }
             self.forget.pop_front();
         }
-        let known = self.ended.get(&session).copied();
-        if self.remember > 0 && known.is_none_or(|known| known.refused && !refused) {
+        if self.remember > 0 && self.ended.get(&session).is_none_or(|end| closed && !end.closed) {
             let until = now + self.remember;
-            self.ended.insert(session, Ended { until, refused });
+            self.ended.insert(session, Ended { until, closed });
             self.forget.push_back((until, session));
-        }
-    }
-
-    /// A local session was resumed on its own server, after which nothing of its earlier connections comes any more: what a
-    /// client was told elsewhere does not count.
-    pub fn came_home(&mut self, session: SessionId) {
-        if self.ended.get(&session).is_some_and(|ended| ended.refused) {
-            self.ended.remove(&session);
         }
     }
 
@@ -155,9 +148,17 @@ impl Tracker {
         if alive {
             self.touch(now, session, timeout);
         } else {
-            self.note_end(now, session, true);
+            self.note_end(now, session, false);
         }
         alive
+    }
+
+    /// A local session was resumed on the server where it lives: that it was refused elsewhere is void. What it had asked for
+    /// before came before this.
+    pub fn resumed_at_home(&mut self, session: SessionId) {
+        if self.ended.get(&session).is_some_and(|end| !end.closed) {
+            self.ended.remove(&session);
+        }
     }
 
     /// What a request that came through `origin` may count on. An unowned session becomes the asker's.
@@ -292,22 +293,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_heard_elsewhere_ends_no_local_session_that_is_resumed_at_home() {
+    fn a_local_session_that_was_refused_elsewhere_goes_on_at_home() {
         let mut tracker = Tracker::new(1000).remembering(5000);
-        assert!(!tracker.revalidate(0, A, 4000, TWO));
+        assert!(!tracker.revalidate(0, A, 2000, TWO));
         assert_eq!(tracker.check(A, ONE), Standing::Closing);
-        tracker.came_home(A);
+        tracker.resumed_at_home(A);
         assert_eq!(tracker.check(A, ONE), Standing::Unknown);
-        // It becomes global and ends: that is for good, however often somebody asks, and for the whole time.
-        tracker.add(100, A, 4000, Some(ONE));
-        tracker.remove(4000, A);
-        assert!(!tracker.revalidate(4500, A, 4000, TWO));
-        tracker.came_home(A);
-        let b = SessionId(A.0 + 1);
-        tracker.remove(5001, b);
-        assert_eq!(tracker.check(A, ONE), Standing::Closing, "what was noted first is forgotten, this is not");
-        tracker.remove(9000, b);
-        assert_eq!(tracker.check(A, ONE), Standing::Unknown);
+        assert!(!tracker.revalidate(3000, A, 2000, TWO));
+        tracker.remove(5500, SessionId(9));
+        assert_eq!(tracker.check(A, ONE), Standing::Closing, "the newer refusal counts");
+        tracker.remove(6000, A);
+        tracker.resumed_at_home(A);
+        tracker.remove(10_999, SessionId(10));
+        assert_eq!(tracker.check(A, ONE), Standing::Closing, "it was closed, five seconds ago");
     }
 
     #[test]

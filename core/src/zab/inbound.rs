@@ -12,7 +12,7 @@ use crate::wire::packet::{ForwardedRequest, LearnerInfo, Packet, decode_ack_epoc
 use crate::wire::records::{Id, op};
 use crate::zab::handler::{Handler, Stage};
 use crate::zab::leader::Leader;
-use crate::zab::learner::{CAME_HOME, FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
+use crate::zab::learner::{FLAG_DOUBTFUL, FLAG_EMPTY, MARKER};
 use crate::zab::{Ctx, Effect, packet_max};
 
 impl Leader {
@@ -129,12 +129,6 @@ impl Leader {
                 let session = SessionId(r.i64().map_err(undecodable)?);
                 let timeout = r.i32().map_err(undecodable)?;
                 let from = h.sid.expect("a synchronised learner said who it is");
-                if timeout == CAME_HOME && h.ours {
-                    if session.server_byte() == from.0 & 0xff {
-                        ctx.effects.push(Effect::CameHome(session));
-                    }
-                    return Ok(());
-                }
                 ctx.effects.push(Effect::Revalidate { from, link: h.link, session, timeout });
             }
             kind::REQUEST => {
@@ -142,6 +136,10 @@ impl Leader {
                 if request.op == op::SYNC {
                     // In its order with the requests before it, which are not proposed yet.
                     ctx.effects.push(Effect::LearnerSync(h.link));
+                    return Ok(());
+                }
+                if request.op == op::PING {
+                    ctx.effects.push(Effect::ResumedAtHome(h.link, request.session));
                     return Ok(());
                 }
                 let start = ctx.effects.arena.len();
@@ -162,6 +160,15 @@ impl Leader {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Answers a learner of ours that a local session is back: its ping comes back, too.
+    pub fn returned(&mut self, link: LinkId, session: SessionId, ctx: &mut Ctx<'_>) {
+        if let Some(h) = self.handlers.get_mut(&link) {
+            let mut data = Vec::with_capacity(16);
+            ForwardedRequest { session, cxid: 0, op: op::PING, body: &[] }.encode(&mut data);
+            h.send(ctx.out, kind::REQUEST, Zxid::NONE, Some(&data));
+        }
     }
 
     /// Answers a revalidation.

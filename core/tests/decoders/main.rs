@@ -51,7 +51,7 @@ fn collect_hex(value: &Value, out: &mut Vec<Vec<u8>>) {
 /// Every message in the recordings of both ports of servers and of the client port.
 static RECORDED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut out = Vec::new();
-    for dir in ["tests/vectors/quorum", "../server/tests/vectors/client"] {
+    for dir in ["tests/vectors/quorum", "tests/vectors/client", "tests/vectors/client-ensemble"] {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
         let mut files: Vec<_> =
             std::fs::read_dir(&dir).expect("vectors").map(|e| e.expect("readable").path()).collect();

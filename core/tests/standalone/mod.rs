@@ -1,6 +1,8 @@
 //! A server alone without a disk: front, prepare, tree and watches, every transaction applied at once.
 
 #[allow(dead_code)] // Each test binary uses its own part.
+pub(crate) mod ask;
+#[allow(dead_code)]
 pub(crate) mod client;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -187,6 +189,9 @@ impl Standalone {
         self.with_front(|front, ctx| front.drained(link, bytes, ctx));
         self.settle();
     }
+    pub(crate) fn trace_mask(&self) -> i64 {
+        self.front.trace_mask()
+    }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)
     }
@@ -240,7 +245,7 @@ impl Standalone {
                         let valid = self.tracker.revalidate(self.mono_ms, session, timeout, Origin::Local);
                         self.with_front(|front, ctx| front.revalidated(session, valid, ctx));
                     }
-                    FrontEffect::CameHome { .. } => {}
+                    FrontEffect::ResumedAtHome(_) => {}
                     FrontEffect::Touch { session, timeout } => self.tracker.touch(self.mono_ms, session, timeout),
                     FrontEffect::FourLetter { link, .. } => _ = self.closed.insert(link),
                 }

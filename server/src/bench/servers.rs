@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::Setting;
 use super::client::Session;
 use super::crowd::BACKLOG;
+use super::request::SESSION_TIMEOUT_MS;
 use crate::cli::Bench;
 
 /// Where Debian puts ZooKeeper.
@@ -136,7 +137,7 @@ impl Ensemble {
             fs::write(dir.join("data/myid"), format!("{}\n", i + 1))?;
             let text = format!(
                 "dataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\ntickTime=2000\ninitLimit=10\nsyncLimit=5\n\
-                 maxClientCnxns=0\nclientPortListenBacklog={BACKLOG}\nsnapCount={}\nadmin.enableServer=false\n{members}",
+                 maxClientCnxns=0\nmaxSessionTimeout={SESSION_TIMEOUT_MS}\nclientPortListenBacklog={BACKLOG}\nsnapCount={}\nadmin.enableServer=false\n{members}",
                 dir.join("data").display(),
                 ports[0],
                 shape.snap_count

@@ -31,9 +31,6 @@ pub(crate) const FLAG_DOUBTFUL: i32 = 1;
 /// Flag behind the marker: this server has no history, and no operator's word that it never had one.
 pub(crate) const FLAG_EMPTY: i32 = 2;
 
-/// In place of the timeout of a REVALIDATE between ours: a local session of the sender was resumed there; no answer is expected.
-pub(crate) const CAME_HOME: i32 = -1;
-
 /// Attempts to connect before the election starts anew (quorum-protocol section 1).
 const CONNECT_TRIES: u32 = 5;
 
@@ -94,12 +91,12 @@ pub struct Learner {
     heard_ms: Millis,
     pub(crate) epoch: Epoch,
     undrained: usize,
+    /// The leader is a Quorate server.
+    ours: bool,
     /// Ask for a clean history: nothing that is here can be built upon.
     clean: bool,
     /// The elected leader's history when it was elected.
     leader_empty: bool,
-    /// The leader says that it is Quorate.
-    leader_ours: bool,
     /// Newest zxid that the synchronisation declared committed.
     sync_committed: Zxid,
     /// A snapshot was received in this term and is not installed yet.
@@ -141,9 +138,9 @@ impl Learner {
             heard_ms: ctx.now.mono_ms,
             epoch: 0,
             undrained: 0,
+            ours: false,
             clean: matches!(ctx.disk.health(), Health::Damaged),
             leader_empty,
-            leader_ours: false,
             sync_committed: Zxid::ZERO,
             snap: None,
             snapped: false,
@@ -356,9 +353,8 @@ impl Learner {
         if epoch < accepted {
             return Err(CloseReason::Misbehaved("leader offers an epoch older than the one promised"));
         }
-        let knows_marker = p.data.is_some_and(|d| d.len() >= 8 && Reader::new(&d[4..]).i32() == Ok(MARKER));
-        self.leader_ours = knows_marker;
-        self.clean |= ctx.disk.health() == Health::Doubtful && !knows_marker;
+        self.ours = p.data.is_some_and(|d| d.len() >= 8 && Reader::new(&d[4..]).i32() == Ok(MARKER));
+        self.clean |= ctx.disk.health() == Health::Doubtful && !self.ours;
         self.clean |= ctx.disk.health() == Health::Empty && !self.leader_empty;
         self.epoch = epoch;
         if epoch > accepted {
@@ -455,7 +451,7 @@ impl Learner {
         ctx.disk.incoming_bytes(Bytes::copy_from_slice(&bytes[..body]), ctx.out);
         if done {
             // A leader of another implementation sends fuzzy ones.
-            ctx.tree.finish_load(zxid, self.leader_ours);
+            ctx.tree.finish_load(zxid, self.ours);
             ctx.history.reset(zxid);
             ctx.out.event(Event::TreeReplaced { zxid, digest: ctx.tree.digest() });
             self.begin_history(zxid, ctx);
@@ -586,6 +582,10 @@ impl Learner {
                 ctx.effects.push(Effect::Revalidated(session, valid));
             }
             kind::SYNC => ctx.effects.push(Effect::SyncReply),
+            kind::REQUEST => {
+                let ping = ForwardedRequest::decode(p.data.unwrap_or_default()).map_err(CloseReason::Undecodable)?;
+                ctx.effects.push(Effect::Returned(ping.session));
+            }
             kind::COMMIT_AND_ACTIVATE | kind::INFORM_AND_ACTIVATE => {
                 return Err(CloseReason::Misbehaved("reconfiguration is not supported by this server"));
             }
@@ -666,11 +666,14 @@ impl Learner {
         self.send(ctx, kind::REVALIDATE, Zxid::NONE, Some(&data));
     }
 
-    /// A local session was resumed here: the leader counts what it asks for from now on, whatever it said of it elsewhere.
-    pub fn came_home(&mut self, session: SessionId, ctx: &mut Ctx<'_>) {
-        if self.leader_ours {
-            self.revalidate(session, CAME_HOME, ctx);
+    /// A local session was resumed here. A leader of ours may take it for one that has ended, because it was refused elsewhere;
+    /// others remember none. Tells whether the leader is asked: by a ping of the client, which learners answer themselves
+    /// otherwise, and which comes back.
+    pub fn resumed_at_home(&mut self, session: SessionId, ctx: &mut Ctx<'_>) -> bool {
+        if self.ours {
+            self.forward(&ForwardedRequest { session, cxid: 0, op: op::PING, body: &[] }, &[], ctx);
         }
+        self.ours
     }
 
     /// A client was heard of; the next PING's answer says so.

@@ -10,9 +10,11 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex")).collect()
 }
 
-/// The vectors of a directory, by the names of their scripts.
+/// The vectors of a directory and of `client-ensemble` beside it, by the names of their scripts.
 pub fn vectors(dir: &Path) -> Vec<(String, Program)> {
-    let mut files: Vec<_> = std::fs::read_dir(dir).expect("vectors").map(|e| e.expect("an entry").path()).collect();
+    let dirs = [dir, &dir.with_file_name("client-ensemble")];
+    let entries = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).expect("vectors"));
+    let mut files: Vec<_> = entries.map(|e| e.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|e| e == "json"));
     files.sort();
     let mut all = Vec::new();
@@ -21,7 +23,7 @@ pub fn vectors(dir: &Path) -> Vec<(String, Program)> {
         let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("a vector")).expect("JSON");
         for script in json["scripts"].as_array().expect("scripts") {
             let name = format!("{file}-{}", script["name"].as_str().expect("a name").replace([' ', '/'], "-"));
-            all.push((name, program(&file, script)));
+            all.push((name, program(script)));
         }
     }
     all
@@ -46,18 +48,16 @@ pub fn packed(file: &Path) -> Vec<Vec<u8>> {
 }
 
 /// A profile that is much like the recorded server's.
-fn profile(file: &str, script: &Value) -> Profile {
-    let name = script["profile"].as_str().unwrap_or_default();
-    Profile::new(match file {
-        "ensemble_local" => 8,
-        "ensemble_auth" => 9,
-        "ensemble_multi" => 6,
-        _ if name == "default" => 0,
+fn profile(script: &Value) -> Profile {
+    Profile::new(match script["profile"].as_str().unwrap_or_default() {
+        "default" => 0,
+        "local" => 8,
+        "enforce" => 9,
         _ => 1,
     })
 }
 
-fn program(file: &str, script: &Value) -> Program {
+fn program(script: &Value) -> Program {
     let mut ops = Vec::new();
     let mut labels: Vec<String> = Vec::new();
     for step in script["steps"].as_array().expect("steps") {
@@ -76,7 +76,7 @@ fn program(file: &str, script: &Value) -> Program {
             _ => sends(slot, bytes, &mut ops),
         }
     }
-    Program { profile: profile(file, script), ops }
+    Program { profile: profile(script), ops }
 }
 
 /// A handshake; one that resumes a session resumes that of our run.

@@ -1,11 +1,18 @@
-//! Recorded client conversations; `tests/vectors/client/README.md` gives the format.
+//! Recorded client conversations; `core/tests/vectors/client/README.md` and
+//! `…/client-ensemble/README.md` give the format.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use quorate_core::config::PeerConfig;
+use quorate_server::config::{self, Environment};
 use serde::Deserialize;
 use serde_json::Value;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A file of scripts.
 #[derive(Deserialize)]
@@ -20,7 +27,7 @@ pub(crate) struct File {
 pub(crate) struct Profile {
     cfg: BTreeMap<String, Value>,
     /// Java system properties.
-    pub(crate) system_properties: BTreeMap<String, String>,
+    system_properties: BTreeMap<String, String>,
 }
 
 /// One conversation, with a server of its own.
@@ -35,6 +42,9 @@ pub(crate) struct Script {
 #[derive(Deserialize, Clone)]
 pub(crate) struct Step {
     pub(crate) conn: String,
+    /// Where a connection goes, in an ensemble.
+    #[serde(default)]
+    pub(crate) server: String,
     #[serde(default)]
     pub(crate) kind: Kind,
     pub(crate) name: String,
@@ -103,21 +113,55 @@ pub(crate) enum Position {
 #[derive(Deserialize, Clone)]
 pub(crate) struct Mask(pub usize, pub usize, pub String);
 
-/// The script `name` of `file`, with its profile.
-pub(crate) fn load(file: &str, name: &str) -> (Script, Profile) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/client").join(file);
+/// The scripts of `file`, below `core/tests/vectors`, each with its profile.
+pub(crate) fn load(file: &str) -> Vec<(Script, Profile)> {
+    let path = vectors().join(file);
     let file: File = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(file.format, 1);
-    let script = file.scripts.into_iter().find(|s| s.name == name).unwrap();
-    let profile = file.profiles[&script.profile].clone();
-    (script, profile)
+    file.scripts.into_iter().map(|script| (script.clone(), file.profiles[&script.profile].clone())).collect()
+}
+
+/// Where the recordings are.
+pub(crate) fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tests/vectors")
 }
 
 impl Profile {
-    /// The lines of `zoo.cfg` that it asks for.
-    pub(crate) fn config_lines(&self) -> String {
+    /// `zoo.cfg` of a server; with `members` (lines) one of an ensemble, whose `myid` is written, too.
+    pub(crate) fn configuration(&self, data: &Path, client: SocketAddr, id: usize, members: &str) -> String {
         let value = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-        self.cfg.iter().map(|(k, v)| format!("{k}={}\n", value(v))).collect()
+        let mut text = format!(
+            "dataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n",
+            data.display(),
+            client.port(),
+            client.ip()
+        );
+        if !members.is_empty() {
+            fs::write(data.join("myid"), id.to_string()).unwrap();
+            // Where ticks are short, a loaded machine must not end an ensemble.
+            text += &format!("initLimit=50\nsyncLimit=50\n{members}");
+        }
+        // The last one of a key counts.
+        self.cfg.iter().fold(text, |text, (k, v)| format!("{text}{k}={}\n", value(v)))
+    }
+
+    /// What such a server is told, read from a file as a server does.
+    pub(crate) fn load(&self, id: usize, members: &str) -> PeerConfig {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("quorate-vectors-{}-simulated-{number}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 2181));
+        fs::write(dir.join("zoo.cfg"), self.configuration(&dir, client, id, members)).unwrap();
+        let environment = Environment { server_jvmflags: self.flags(), ..Environment::default() };
+        let config = config::load(&dir.join("zoo.cfg"), &environment).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        config.peer
+    }
+
+    /// System properties, as arguments of a Java process.
+    pub(crate) fn flags(&self) -> String {
+        let all: Vec<String> = self.system_properties.iter().map(|(k, v)| format!("-D{k}={v}")).collect();
+        all.join(" ")
     }
 }
 

@@ -2,16 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::script::{Frame, Mask};
+use crate::script::{Frame, Mask};
+
+/// How zxids are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Zxids {
+    /// Equal: a fresh server alone numbers from 0, as the recorded one did, and a fresh ensemble from epoch 1 on.
+    Strict,
+    /// Renamed one to one and in order over the whole script; 0 and -1 stay what they are.
+    Relaxed,
+}
 
 /// What a script has learned so far: which value stands for which recorded one.
-#[derive(Default)]
+#[derive(Clone)]
 pub(crate) struct Known {
     sessions: BTreeMap<String, Vec<u8>>,
     passwords: BTreeMap<String, Vec<u8>>,
+    zxids: Zxids,
+    renamed: BTreeMap<i64, i64>,
 }
 
 impl Known {
+    pub(crate) fn new(zxids: Zxids) -> Self {
+        Self { sessions: BTreeMap::new(), passwords: BTreeMap::new(), zxids, renamed: BTreeMap::new() }
+    }
+
     /// The bytes to send for a recorded request.
     pub(crate) fn substitute(&self, request: &[u8], subst: &[Mask]) -> Vec<u8> {
         let mut bytes = request.to_vec();
@@ -19,7 +34,10 @@ impl Known {
             let value = match kind.split_once(':') {
                 Some(("session", label)) => self.sessions[label].clone(),
                 Some(("passwd", label)) => self.passwords[label].clone(),
-                _ => continue,
+                _ => {
+                    let recorded = number(&bytes[*offset..offset + length]);
+                    self.renamed.get(&recorded).unwrap_or(&recorded).to_be_bytes().to_vec()
+                }
             };
             bytes[*offset..offset + length].copy_from_slice(&value);
         }
@@ -61,11 +79,10 @@ impl Known {
     }
 
     fn check_masked(&mut self, kind: &str, want: &[u8], have: &[u8]) -> Result<(), String> {
-        let number = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().unwrap());
         match kind.split_once(':').unwrap_or((kind, "")) {
             ("session", label) => learn(&mut self.sessions, label, have).map_err(|e| format!("session id of {e}")),
             ("passwd", label) => learn(&mut self.passwords, label, have).map_err(|e| format!("password of {e}")),
-            ("zxid", _) => check_zxid(number(want), number(have)),
+            ("zxid", _) => self.check_zxid(number(want), number(have)),
             ("time", _) => match number(have) {
                 0 if number(want) == 0 => Ok(()),
                 // Between 2020 and 2100, in milliseconds.
@@ -78,11 +95,32 @@ impl Known {
             _ => Err(format!("unknown mask {kind}")),
         }
     }
+
+    fn check_zxid(&mut self, want: i64, have: i64) -> Result<(), String> {
+        let expected = match self.zxids {
+            Zxids::Relaxed if want > 0 => match self.renamed.get(&want) {
+                Some(known) => *known,
+                None => return self.rename(want, have),
+            },
+            _ => want,
+        };
+        if expected == have { Ok(()) } else { Err(format!("zxid {have:#x}, expected {expected:#x}")) }
+    }
+
+    /// The first time that a recorded zxid is seen: what stands for it lies between those of its neighbours.
+    fn rename(&mut self, want: i64, have: i64) -> Result<(), String> {
+        let below = self.renamed.range(..want).next_back().map_or(0, |(_, z)| *z);
+        let above = self.renamed.range(want..).next().map_or(i64::MAX, |(_, z)| *z);
+        if !(below < have && have < above) {
+            return Err(format!("zxid {have:#x} for {want:#x}, expected one between {below:#x} and {above:#x}"));
+        }
+        self.renamed.insert(want, have);
+        Ok(())
+    }
 }
 
-/// A fresh standalone server numbers from 0, as the recorded one did: equal, not just equal in order.
-fn check_zxid(want: i64, have: i64) -> Result<(), String> {
-    if want == have { Ok(()) } else { Err(format!("zxid {have:#x}, expected {want:#x}")) }
+fn number(bytes: &[u8]) -> i64 {
+    i64::from_be_bytes(bytes.try_into().unwrap())
 }
 
 fn learn(known: &mut BTreeMap<String, Vec<u8>>, label: &str, have: &[u8]) -> Result<(), String> {
