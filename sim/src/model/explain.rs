@@ -109,6 +109,13 @@ impl Model {
             _ => {}
         }
         let global = self.is_alive(session);
+        let mut view = Projection { model: self, changed: BTreeMap::new(), global, applied: applied.0 };
+        // Flags are looked at before the session (4.1).
+        if let Some(Request::Create(c)) = request
+            && let Err(code) = view.mode(c, false)
+        {
+            return matches(&Err(code), txn).map_err(|e| format!("{request:?}: {e}"));
+        }
         if !global && self.was_granted(session) {
             if matches!(txn, Txn::Error(ErrorCode::SessionExpired)) {
                 return Ok(());
@@ -122,7 +129,6 @@ impl Model {
         if !global && !self.rules.local_sessions {
             return Err(format!("session {session} is not alive, yet its write became {txn:?}"));
         }
-        let mut view = Projection { model: self, changed: BTreeMap::new(), global, applied: applied.0 };
         let want = match request {
             Some(Request::Multi(parts)) => return explain_multi(&mut view, session, ids, parts, txn),
             Some(Request::Create(c)) => view.create(c, ids, false),
