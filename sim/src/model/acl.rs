@@ -75,9 +75,9 @@ pub fn permits(acl: &[Acl<'_>], wanted: i32, ids: &[Id<'_>]) -> bool {
 /// An address as a number, and how many bits it has.
 fn number(text: &str) -> Option<(u128, u32)> {
     if text.contains(':') {
-        return text.parse::<std::net::Ipv6Addr>().ok().map(|a| (a.into(), 128));
+        return text.parse::<core::net::Ipv6Addr>().ok().map(|a| (a.into(), 128));
     }
-    text.parse::<std::net::Ipv4Addr>().ok().map(|a| (u128::from(u32::from(a)), 32))
+    text.parse::<core::net::Ipv4Addr>().ok().map(|a| (u128::from(u32::from(a)), 32))
 }
 
 /// An address or a network: its number, the bits of an address, the bits that count.
