@@ -142,7 +142,7 @@ pub fn recursive(setting: &Setting) -> io::Result<Vec<Row>> {
         let (name, floor) = if at_top {
             ("at the top: server CPU per event", Floor::OfOther(0.2))
         } else {
-            ("at parts: server CPU per set with its event", Floor::OfOther(0.25))
+            ("at parts: server CPU per set with its event", Floor::OfOther(1.0 / 3.0))
         };
         rows.push(Row::new(format!("{RECURSIVE} recursive watchers {name}"), "µs/op", cpu, floor));
     }

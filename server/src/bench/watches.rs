@@ -58,7 +58,7 @@ pub fn measure(setting: &Setting) -> io::Result<Vec<Row>> {
         })?;
         let name = format!("a million watches, {}", case.name);
         rows.push(Row::new(format!("{name}: resident memory per watch"), "B", bytes, Floor::AtMost(case.most)));
-        rows.push(Row::new(format!("{name}: set and gone, server CPU"), "µs/op", cpu, Floor::OfOther(0.25)));
+        rows.push(Row::new(format!("{name}: set and gone, server CPU"), "µs/op", cpu, Floor::OfOther(0.5)));
     }
     Ok(rows)
 }
