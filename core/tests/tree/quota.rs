@@ -46,6 +46,18 @@ impl Server {
     }
 }
 
+/// A server that loads a snapshot counts then: the others must have the same, in whatever order the two were created.
+#[test]
+fn usage_is_counted_when_the_limits_come_behind_the_stats() {
+    let mut server = Server::new();
+    for path in ["/q", "/zookeeper/quota/q", "/zookeeper/quota/q/zookeeper_stats", "/q/unseen"] {
+        server.apply(&create(path, b"12"));
+    }
+    assert_eq!(server.usage("/q"), "count=1,bytes=2", "nobody limits it yet");
+    server.apply(&create("/zookeeper/quota/q/zookeeper_limits", b"count=5,bytes=50"));
+    assert_eq!(server.usage("/q"), "count=2,bytes=4");
+}
+
 #[test]
 fn usage_follows_every_write_and_the_stat_does_not() {
     let mut server = Server::new();

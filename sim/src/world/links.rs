@@ -1,11 +1,11 @@
 //! Connections move on: asked for, accepted, delivered, drained, closed.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use quorate_core::event::{Input, LinkEvent, Port};
 use quorate_core::ids::LinkId;
 
 use super::World;
-use crate::network::{Chunk, ConnId, End, Sent};
+use crate::network::{Chunk, ConnId, End, Sent, address_of};
 use crate::node;
 use crate::queue::{Micros, Plan};
 
@@ -34,9 +34,7 @@ impl World<'_> {
 
     /// A server that has moved is seen at another address.
     fn address(&self, host: u32) -> IpAddr {
-        let [_, high, mid, low] = host.to_be_bytes();
-        let moves = self.nodes.get(host as usize).map_or(0, |n| n.moves);
-        IpAddr::V4(Ipv4Addr::new(10, high.wrapping_add(moves), mid, low))
+        address_of(host, self.nodes.get(host as usize).map_or(0, |n| n.moves))
     }
 
     /// A server connects.

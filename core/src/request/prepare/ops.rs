@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::error::ErrorCode;
 use crate::ids::Millis;
+use crate::mutant::Mutant;
 use crate::request::prepare::projection::{Node, Place, View};
 use crate::request::prepare::{Step, paths};
 use crate::tree::{acl, content_crc, is_counted};
@@ -23,9 +24,15 @@ impl Step<'_> {
         let above = paths::parent(path);
         let (parent_place, parent) = self.get(above);
         let parent = parent.ok_or(ErrorCode::NoNode)?;
-        self.require(&parent, perm::DELETE)?;
+        let own = self.rules.mutants.has(Mutant::Q11);
+        if !own {
+            self.require(&parent, perm::DELETE)?;
+        }
         let (place, node) = self.get(path);
         let node = node.ok_or(ErrorCode::NoNode)?;
+        if own {
+            self.require(&node, perm::DELETE)?;
+        }
         expect_version(node.stat().version, version)?;
         if node.children() > 0 {
             return Err(ErrorCode::NotEmpty);
@@ -170,7 +177,8 @@ impl Step<'_> {
         let Some(quota) = self.tree.quota(path) else { return Ok(()) };
         let exceeds = |more: i64, used: Option<i64>, limit: Option<i64>| {
             let (Some(used), Some(limit)) = (used, limit.filter(|limit| *limit > -1)) else { return false };
-            more != 0 && used.saturating_add(more) > limit
+            let added = if self.rules.mutants.has(Mutant::Q10) { 0 } else { more };
+            more != 0 && used.saturating_add(added) > limit
         };
         if exceeds(count, quota.used.count, quota.limit.count_hard)
             || exceeds(bytes, quota.used.bytes, quota.limit.bytes_hard)
