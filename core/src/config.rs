@@ -1,5 +1,8 @@
 //! What one server is told before it starts: its ensemble, timing, limits and features. Durations in ms unless said otherwise.
 
+mod auth;
+mod throttle;
+
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,6 +13,8 @@ use bytes::Bytes;
 
 use crate::ids::{Millis, Sid};
 use crate::mutant::Mutants;
+pub use auth::{Auth, DigestAlgorithm};
+pub use throttle::RequestThrottle;
 
 /// Whether a member votes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -180,6 +185,47 @@ impl Default for Timing {
     }
 }
 
+/// The connection throttle (`connection_throttle_*`): how many handshakes are served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectThrottle {
+    /// Size of the bucket; 0 = off.
+    pub tokens: u32,
+    /// The time in which `fill_count` tokens come.
+    pub fill_ms: Millis,
+    /// Tokens that come in `fill_ms`.
+    pub fill_count: u32,
+    /// The chance of a refusal moves once in this time; -1: there is none.
+    pub freeze_ms: Millis,
+    /// By how much the chance grows while the bucket is empty, parts per million.
+    pub drop_increase_ppm: u32,
+    /// By how much it shrinks while few tokens are taken, parts per million.
+    pub drop_decrease_ppm: u32,
+    /// Few are this share of the bucket, parts per million.
+    pub decrease_ppm: u32,
+    /// Tokens of a new session.
+    pub global_weight: u32,
+    /// Tokens of a new local session.
+    pub local_weight: u32,
+    /// Tokens of a session that is resumed.
+    pub renew_weight: u32,
+}
+
+impl ConnectThrottle {
+    /// Off, with the usual tuning.
+    pub const OFF: Self = Self {
+        tokens: 0,
+        fill_ms: 1,
+        fill_count: 1,
+        freeze_ms: -1,
+        drop_increase_ppm: 20_000,
+        drop_decrease_ppm: 2000,
+        decrease_ppm: 0,
+        global_weight: 1,
+        local_weight: 1,
+        renew_weight: 1,
+    };
+}
+
 /// Bounds.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -191,6 +237,8 @@ pub struct Limits {
     pub max_client_cnxns: usize,
     /// Connections altogether; 0 = no limit.
     pub max_cnxns: usize,
+    /// Handshakes in a time.
+    pub connects: ConnectThrottle,
     /// Requests in flight before reading pauses.
     pub outstanding: usize,
     /// Transactions of one epoch at most: a leader gives up before the counter ends, for a new epoch (Z17).
@@ -201,7 +249,8 @@ pub struct Limits {
     pub window_bytes: usize,
     /// A learner whose queue holds more undrained bytes than this is disconnected.
     pub learner_queue_bytes: usize,
-    /// A client whose undrained replies exceed this is not read from until they drain.
+    /// A client whose undrained replies exceed this is not read from until they drain; one for which sixteen times as many
+    /// bytes of events wait is closed.
     pub client_output_bytes: usize,
     /// Snapshot bytes in flight to one learner.
     pub snap_chunk_bytes: usize,
@@ -209,6 +258,8 @@ pub struct Limits {
     pub max_snap_syncs: usize,
     /// DIFFs streamed at once.
     pub max_diff_syncs: usize,
+    /// The request throttler.
+    pub requests: RequestThrottle,
 }
 
 impl Default for Limits {
@@ -218,6 +269,7 @@ impl Default for Limits {
             frame_extra: 0xfffff,
             max_client_cnxns: 60,
             max_cnxns: 0,
+            connects: ConnectThrottle::OFF,
             outstanding: 1000,
             epoch_len: u32::MAX - 1,
             window_count: 500,
@@ -227,6 +279,7 @@ impl Default for Limits {
             snap_chunk_bytes: 1 << 20,
             max_snap_syncs: 10,
             max_diff_syncs: 100,
+            requests: RequestThrottle::default(),
         }
     }
 }
@@ -311,14 +364,10 @@ impl Default for Storage {
 pub struct Features {
     /// extendedTypesEnabled: TTL znodes.
     pub extended_types: bool,
+    /// emulate353TTLNodes: TTL znodes of 3.5.3 are such.
+    pub emulate_353: bool,
     /// enforceQuota.
     pub enforce_quota: bool,
-    /// skipACL.
-    pub skip_acl: bool,
-    /// DigestAuthenticationProvider.superDigest: `super:base64(sha1)`.
-    pub super_digest: Option<String>,
-    /// DigestAuthenticationProvider.enabled.
-    pub digest_auth: bool,
     /// digest.enabled: txns and snapshots carry the tree digest.
     pub tree_digest: bool,
     /// readonlymode.enabled.
@@ -329,27 +378,56 @@ pub struct Features {
     pub local_sessions: bool,
     /// localSessionsUpgradingEnabled.
     pub local_sessions_upgrading: bool,
-    /// Enforced authentication schemes (enforce.auth.schemes); empty = off.
-    pub enforced_auth: Vec<String>,
     /// 4lw.commands.whitelist; `*` as an entry means all. `srvr` (and `isro` with read-only mode) are always in.
     pub four_letter_words: Vec<String>,
+    /// Schemes of identities, and what they are good for.
+    pub auth: Auth,
 }
 
 impl Default for Features {
     fn default() -> Self {
         Self {
             extended_types: false,
+            emulate_353: false,
             enforce_quota: false,
-            skip_acl: false,
-            super_digest: None,
-            digest_auth: true,
             tree_digest: true,
             read_only_mode: false,
             leader_serves: true,
             local_sessions: false,
             local_sessions_upgrading: false,
-            enforced_auth: Vec::new(),
             four_letter_words: Vec::new(),
+            auth: Auth::default(),
+        }
+    }
+}
+
+/// Which stored owners are times to live.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TtlForms {
+    /// None: extended types are off.
+    #[default]
+    None,
+    /// 0xff in the top byte, two zero bytes, 40 bits of ms.
+    Extended,
+    /// Also the form of 3.5.3 (emulate353TTLNodes): 0x8 in the top four bits, 60 bits of ms.
+    With353,
+}
+
+impl From<bool> for TtlForms {
+    /// Of extendedTypesEnabled alone.
+    fn from(extended_types: bool) -> Self {
+        if extended_types { Self::Extended } else { Self::None }
+    }
+}
+
+impl Features {
+    /// Which stored owners are times to live.
+    #[must_use]
+    pub const fn ttl_forms(&self) -> TtlForms {
+        match (self.extended_types, self.emulate_353) {
+            (false, _) => TtlForms::None,
+            (true, false) => TtlForms::Extended,
+            (true, true) => TtlForms::With353,
         }
     }
 }

@@ -472,6 +472,9 @@ impl<'a> Messages<'a> {
     }
 }
 
+/// Memory that an [`Outbox`] keeps for the next step: the list of a hundred thousand children fits.
+const ARENA_KEPT: usize = 4 << 20;
+
 /// The buffer that carries actions out of a step; the driver keeps one for the life of its Peer and drains it after each step.
 ///
 /// Consecutive [`Outbox::send`]s to one link become one action. No allocation in the steady state.
@@ -521,8 +524,8 @@ impl Outbox {
         if let Some(messages) = &mut self.messages {
             messages.clear();
         }
-        if self.arena.capacity() > 1 << 20 {
-            self.arena.shrink_to(1 << 20);
+        if self.arena.capacity() > ARENA_KEPT {
+            self.arena.shrink_to(ARENA_KEPT);
         }
     }
     /// Adds any action.

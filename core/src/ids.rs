@@ -70,6 +70,12 @@ pub struct SessionId(pub i64);
 impl SessionId {
     /// Transactions that no client asked for (container reaping).
     pub const NONE: Self = Self(0);
+
+    /// The low byte of the id of the server that gave it away (client-protocol 2.2).
+    #[must_use]
+    pub const fn server_byte(self) -> i64 {
+        (self.0 as u64 >> 56) as i64
+    }
 }
 
 impl fmt::Debug for SessionId {

@@ -13,6 +13,7 @@ pub mod election;
 pub mod error;
 pub mod event;
 pub mod front;
+mod hash;
 pub mod ids;
 pub mod jute;
 pub mod message;

@@ -200,6 +200,8 @@ planted! {
     Q01,
     /// An ended session writes where unknown ones may.
     Q02,
+    /// A leader that may be deposed answers a sync.
+    Q03,
     /// A hard quota is compared with what is used already, without what the request adds.
     Q10,
     /// A delete asks for rights on the znode itself instead of its parent.

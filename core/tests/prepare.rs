@@ -458,6 +458,57 @@ fn the_reaper_deletes_only_what_is_still_due() {
 }
 
 #[test]
+fn a_soft_limit_is_told_and_a_hard_one_refuses_where_quotas_are_enforced() {
+    let limits = |text: &'static [u8], enforce: bool| {
+        let features = Features { enforce_quota: enforce, ..Features::default() };
+        let mut leader = Leader::new(&PeerConfig { features, ..PeerConfig::default() });
+        for (path, data) in [
+            ("/q", &b"12345"[..]),
+            ("/zookeeper/quota/q", b""),
+            ("/zookeeper/quota/q/zookeeper_limits", text),
+            ("/zookeeper/quota/q/zookeeper_stats", b"count=0,bytes=0"),
+        ] {
+            let acl = Some(vec![Acl::world(perm::ALL)]);
+            let create = Create { op: op::CREATE, path: Some(path.into()), data: Some(data), acl, flags: 0, ttl: -1 };
+            assert_eq!(leader.err(&Request::Create(create)), ErrorCode::Ok, "{path}");
+            leader.catch_up();
+        }
+        assert_eq!(leader.prepare.quota_warning(), None);
+        leader
+    };
+    // A soft limit of two znodes: equal is allowed, and more is, with a word about it.
+    let mut leader = limits(b"count=2,bytes=-1", true);
+    let one_more = |leader: &mut Leader, path: &str| {
+        let err = leader.err(&create(path, 0));
+        leader.catch_up();
+        (err, leader.prepare.quota_warning())
+    };
+    assert_eq!(one_more(&mut leader, "/q/a"), (ErrorCode::Ok, None));
+    let told = |what: &str| Some(what.to_string());
+    let first = told("Quota exceeded: /q [current count=3, softCountLimit=2]");
+    assert_eq!(one_more(&mut leader, "/q/b"), (ErrorCode::Ok, first));
+    // Not for every write, and those in between are counted.
+    assert_eq!(one_more(&mut leader, "/q/c"), (ErrorCode::Ok, None));
+    assert_eq!(leader.err(&set("/q/c", -1)), ErrorCode::Ok, "bytes have no limit");
+    leader.wall_ms += 10_000;
+    let second = "Quota exceeded: /q [current count=5, softCountLimit=2], and 1 other writes since the last message";
+    assert_eq!(one_more(&mut leader, "/q/d"), (ErrorCode::Ok, told(second)));
+    // Hard limits: of bytes here, and without a look at the soft one.
+    let hard = b"count=-1,bytes=1=;byteHardLimit=6";
+    let mut leader = limits(hard, true);
+    assert_eq!(one_more(&mut leader, "/q/a"), (ErrorCode::Ok, None));
+    let full = told("Quota exceeded: /q [current bytes=7, hardBytesLimit=6]");
+    assert_eq!(one_more(&mut leader, "/q/b"), (ErrorCode::QuotaExceeded, full.clone()));
+    // Where they are not enforced, a hard limit is told.
+    let mut leader = limits(hard, false);
+    assert_eq!(one_more(&mut leader, "/q/a"), (ErrorCode::Ok, None));
+    assert_eq!(one_more(&mut leader, "/q/b"), (ErrorCode::Ok, full));
+    // What cannot be read limits nothing and refuses nothing.
+    let mut leader = limits(b"count=x,bytes=", true);
+    assert_eq!(one_more(&mut leader, "/q/a"), (ErrorCode::Ok, None));
+}
+
+#[test]
 fn versions_never_are_the_one_that_means_any() {
     let mut leader = Leader::new(&PeerConfig::default());
     leader.err(&create("/v", 0));

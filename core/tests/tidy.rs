@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// Layer of each top-level module of `core`; a module imports only from layers below its own.
 const LAYERS: &[(&str, u32)] = &[
     ("ids", 0),
+    ("hash", 0),
     ("error", 0),
     ("message", 0),
     ("event", 0),
@@ -26,8 +27,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("peer", 50),
 ];
 
-/// Within layer 0: ids < error < message < event; nothing imports mutant there.
-const BASE_ORDER: &[&str] = &["ids", "error", "message", "event", "mutant"];
+/// Within layer 0: hash < ids < error < message < event; nothing imports mutant there.
+const BASE_ORDER: &[&str] = &["hash", "ids", "error", "message", "event", "mutant"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("core lies in the workspace").to_path_buf()

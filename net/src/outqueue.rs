@@ -7,10 +7,8 @@ use bytes::Bytes;
 
 /// Shared bytes shorter than this are copied: one write of one buffer is cheaper than a gather.
 const COPY_BELOW: usize = 4096;
-/// A buffer that has grown to this is followed by another one.
+/// No buffer is longer: long answers are written out of several, which are used again.
 const BUFFER_FULL: usize = 64 << 10;
-/// A spare buffer larger than this is not kept.
-const SPARE_MAX: usize = 256 << 10;
 /// Spare buffers kept at most.
 const SPARES_MAX: usize = 256;
 /// Pieces in one write.
@@ -25,7 +23,7 @@ impl Spares {
         self.0.pop().unwrap_or_default()
     }
     fn give(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= SPARE_MAX && self.0.len() < SPARES_MAX {
+        if buffer.capacity() <= 2 * BUFFER_FULL && self.0.len() < SPARES_MAX {
             buffer.clear();
             self.0.push(buffer);
         }
@@ -60,17 +58,15 @@ impl OutQueue {
         self.chunks.is_empty()
     }
 
-    pub(crate) fn copy(&mut self, bytes: &[u8], spares: &mut Spares) {
-        if bytes.is_empty() {
-            return;
-        }
-        match self.chunks.back_mut() {
-            Some(Chunk::Own(last)) if last.len() < BUFFER_FULL => last.extend_from_slice(bytes),
-            _ => {
-                let mut buffer = spares.take();
-                buffer.extend_from_slice(bytes);
-                self.chunks.push_back(Chunk::Own(buffer));
+    pub(crate) fn copy(&mut self, mut bytes: &[u8], spares: &mut Spares) {
+        while !bytes.is_empty() {
+            if !matches!(self.chunks.back(), Some(Chunk::Own(last)) if last.len() < BUFFER_FULL) {
+                self.chunks.push_back(Chunk::Own(spares.take()));
             }
+            let Some(Chunk::Own(last)) = self.chunks.back_mut() else { return };
+            let (now, later) = bytes.split_at(bytes.len().min(BUFFER_FULL - last.len()));
+            last.extend_from_slice(now);
+            bytes = later;
         }
     }
 

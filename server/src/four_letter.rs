@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use quorate_core::event::Role;
-use quorate_core::ids::Zxid;
+use quorate_core::ids::{SessionId, Zxid};
 
 use crate::config::{ServerConfig, table};
 use crate::process;
@@ -15,8 +15,6 @@ use crate::views::{Connection, ExpiryBucket, Overview, Sessions, Source};
 
 /// What a server says that has no leader.
 pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
-/// Java's default trace mask; there is no tracing by mask.
-const TRACE_MASK: &str = "306";
 
 /// What a word that is not in the whitelist gets.
 #[must_use]
@@ -30,7 +28,7 @@ pub fn answer(word: [u8; 4], config: &ServerConfig, source: &dyn Source) -> Stri
     match &word {
         b"ruok" => return "imok".to_owned(),
         b"envi" => return environment(config),
-        b"gtmk" | b"stmk" => return TRACE_MASK.to_owned(),
+        b"gtmk" | b"stmk" => return source.trace_mask().to_string(),
         _ => {}
     }
     let overview = source.overview();
@@ -242,10 +240,16 @@ fn environment(config: &ServerConfig) -> String {
 
 fn dump(out: &mut String, source: &dyn Source) {
     out.push_str("SessionTracker dump:\n");
+    let expiring = |out: &mut String, of: &str, buckets: &[ExpiryBucket<SessionId>]| {
+        out.push_str(of);
+        sets(out, "Session", buckets, |out, session| line(out, format_args!("\t{session}")));
+    };
+    let local = source.local_sessions();
+    if let Some(local) = &local {
+        expiring(out, "Local ", local);
+    }
     match source.sessions() {
-        Sessions::Owned(buckets) => {
-            sets(out, "Session", &buckets, |out, session| line(out, format_args!("\t{session}")));
-        }
+        Sessions::Owned(buckets) => expiring(out, if local.is_some() { "Global " } else { "" }, &buckets),
         Sessions::Known(sessions) => {
             let _ = writeln!(out, "Global Sessions({}):", sessions.len());
             for (session, timeout) in sessions {
@@ -280,7 +284,8 @@ fn monitor(out: &mut String, config: &ServerConfig, o: &Overview, source: &dyn S
     if let Some(state) = peer_state(o.role) {
         let _ = writeln!(out, "zk_peer_state\t{state}");
     }
-    let _ = writeln!(out, "zk_avg_latency\t{:?}\nzk_connection_drop_probability\t0.0", o.latency.average());
+    let _ = writeln!(out, "zk_avg_latency\t{:?}", o.latency.average());
+    let _ = writeln!(out, "zk_connection_drop_probability\t{:?}", g.drop_probability);
     let mut gauge = |name: &str, value: i64| line(out, format_args!("zk_{name}\t{value}"));
     let int = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     gauge("min_latency", o.latency.min);
@@ -336,8 +341,6 @@ pub fn peer_state(role: Role) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_core::ids::SessionId;
-
     use super::*;
 
     #[test]

@@ -63,6 +63,9 @@ impl PeerSource<'_> {
             }),
         }
     }
+    fn buckets(&self, buckets: Vec<(Millis, Vec<SessionId>)>) -> Vec<ExpiryBucket<SessionId>> {
+        buckets.into_iter().map(|(at, entries)| ExpiryBucket { at_ms: self.wall(at), entries }).collect()
+    }
     fn leader(&self, view: &View) -> Option<LeaderGauges> {
         let synced = |observer| view.learners.iter().filter(|l| l.synced && l.observer == observer).count() as u64;
         (view.role == Role::Leading).then(|| LeaderGauges {
@@ -70,7 +73,7 @@ impl PeerSource<'_> {
             synced_followers: synced(false),
             synced_non_voting_followers: 0,
             synced_observers: synced(true),
-            pending_syncs: 0,
+            pending_syncs: view.pending_syncs as u64,
             uptime_ms: self.now.mono_ms - self.leading_since,
         })
     }
@@ -111,12 +114,13 @@ impl Source for PeerSource<'_> {
     }
     fn sessions(&self) -> Sessions {
         match self.peer.role() {
-            Role::Leading | Role::Standalone => {
-                let buckets = self.view().expiry.into_iter();
-                Sessions::Owned(buckets.map(|(at, entries)| ExpiryBucket { at_ms: self.wall(at), entries }).collect())
-            }
+            Role::Leading | Role::Standalone => Sessions::Owned(self.buckets(self.view().expiry)),
             _ => Sessions::Known(self.peer.tree().sessions().iter().map(|(s, t)| (*s, Millis::from(*t))).collect()),
         }
+    }
+    fn local_sessions(&self) -> Option<Vec<ExpiryBucket<SessionId>>> {
+        let may = self.peer.config().features.local_sessions || self.peer.role() == Role::ReadOnly;
+        may.then(|| self.buckets(self.peer.front().local_sessions()))
     }
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
         let tree = self.peer.tree();
@@ -156,6 +160,9 @@ impl Source for PeerSource<'_> {
             log: size(&self.config.data_log_dir.join(VERSION_DIR)),
         }
     }
+    fn trace_mask(&self) -> i64 {
+        self.peer.front().trace_mask()
+    }
     fn gauges(&self) -> Gauges {
         let (peer, view) = (self.peer, self.view());
         let stats = peer.front().stats();
@@ -167,6 +174,7 @@ impl Source for PeerSource<'_> {
             data_size: peer.tree().data_size() as u64,
             responses: Sizes { last: stats.response_last, min: stats.response_min, max: stats.response_max },
             auth_failed: stats.auth_failed,
+            drop_probability: f64::from(peer.front().drop_ppm()) / 1e6,
             uptime_ms: view.uptime_ms,
             quorum_size: (view.role != Role::Standalone).then_some(view.voters as u64),
             leader: self.leader(&view),

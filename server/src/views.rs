@@ -165,6 +165,8 @@ pub struct Gauges {
     pub responses: Sizes,
     /// Failed authentications.
     pub auth_failed: u64,
+    /// How likely the connection throttle refuses a handshake, between 0 and 1.
+    pub drop_probability: f64,
     /// Since the process began, ms.
     pub uptime_ms: Millis,
     /// Voters; `None` on a server that is in no ensemble now.
@@ -196,8 +198,10 @@ pub trait Source {
     fn overview(&self) -> Overview;
     /// `stat`, `cons`, `dump`.
     fn connections(&self) -> Vec<Connection>;
-    /// `dump`.
+    /// `dump`: sessions of the ensemble.
     fn sessions(&self) -> Sessions;
+    /// `dump`: sessions that only this server knows; `None` where there cannot be one.
+    fn local_sessions(&self) -> Option<Vec<ExpiryBucket<SessionId>>>;
     /// `dump`: sessions with their ephemerals.
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)>;
     /// `dump`: connections by the instant at which they are closed for silence.
@@ -212,6 +216,8 @@ pub trait Source {
     fn ensemble_text(&self) -> Option<String>;
     /// `dirs`, `conf`.
     fn dir_sizes(&self) -> DirSizes;
+    /// `gtmk`, `stmk`: a number that is kept and has no effect.
+    fn trace_mask(&self) -> i64;
     /// `mntr`.
     fn gauges(&self) -> Gauges;
     /// `mntr`.

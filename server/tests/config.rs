@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use quorate_core::config::MemberKind;
+use quorate_core::config::{DigestAlgorithm, MemberKind};
 use quorate_core::ids::Sid;
 use quorate_server::config::{Environment, ServerConfig, from_arguments, load};
 use quorate_server::exit::Exit;
@@ -133,11 +133,16 @@ fn keys_reach_the_core() {
     assert_eq!((s.force_sync, s.autocreate, s.observer_sync, s.trust_empty), (false, false, false, true));
     assert_eq!((s.purge_interval_ms, s.retain_count, s.snapshot_size_factor_permille), (7_200_000, 3, -1));
     assert!(
-        f.extended_types && f.enforce_quota && f.skip_acl && f.read_only_mode && !f.leader_serves && !f.tree_digest
+        f.extended_types
+            && f.enforce_quota
+            && f.auth.skip_acl
+            && f.read_only_mode
+            && !f.leader_serves
+            && !f.tree_digest
     );
-    assert_eq!(f.super_digest.as_deref(), Some("super:abc="));
+    assert_eq!(f.auth.super_digest.as_deref(), Some("super:abc="));
     assert_eq!(f.four_letter_words, ["ruok", "stat", "mntr"]);
-    assert_eq!(f.enforced_auth, ["digest"]);
+    assert_eq!(f.auth.enforced, ["digest"]);
     assert_eq!((c.backlog, c.election_bind_tries, c.datadir_autocreate), (Some(200), None, false));
     let warned: Vec<&str> = c.warnings.iter().map(String::as_str).collect();
     assert_eq!(
@@ -148,6 +153,39 @@ fn keys_reach_the_core() {
             "zoo.cfg:13: skipACL: UNSAFE: no ACL is checked; every client may do everything",
         ]
     );
+}
+
+#[test]
+fn the_connection_throttle() {
+    let c = good(
+        "dataDir=DATA\nclientPort=2181\nconnection_throttle_tokens=200\nconnection_throttle_fill_time=10\n\
+         connection_throttle_fill_count=3\nconnection_throttle_freeze_time=50\nconnection_throttle_drop_increase=0.25\n\
+         connection_throttle_drop_decrease=0.001\nconnection_throttle_decrease_ratio=1\n\
+         connection_throttle_weight_enabled=true\nconnection_throttle_local_session_weight=4\n",
+    );
+    assert!(c.warnings.is_empty(), "{:?}", c.warnings);
+    let t = c.peer.limits.connects;
+    assert_eq!((t.tokens, t.fill_ms, t.fill_count, t.freeze_ms), (200, 10, 3, 50));
+    assert_eq!((t.drop_increase_ppm, t.drop_decrease_ppm, t.decrease_ppm), (250_000, 1000, 1_000_000));
+    assert_eq!((t.global_weight, t.local_weight, t.renew_weight), (3, 4, 2));
+    let c = good("dataDir=DATA\nclientPort=2181\nconnection_throttle_global_session_weight=9\n");
+    let t = c.peer.limits.connects;
+    assert_eq!(
+        (t.tokens, t.global_weight, t.local_weight, t.renew_weight),
+        (0, 1, 1, 1),
+        "off, and weights count for one"
+    );
+    let said = bad("dataDir=DATA\nclientPort=2181\nconnection_throttle_drop_increase=2\n");
+    assert!(said.contains("connection_throttle_drop_increase") && said.contains("from 0 to 1"), "{said}");
+}
+
+#[test]
+fn sessions_of_a_server_alone_are_global() {
+    let c = good("dataDir=DATA\nclientPort=2181\nlocalSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n");
+    assert!(!c.peer.features.local_sessions && !c.peer.features.local_sessions_upgrading);
+    assert!(c.warnings.iter().any(|w| w.contains("localSessionsEnabled")), "{:?}", c.warnings);
+    let c = read(&format!("{THREE}localSessionsEnabled=true\n"), Some("2\n"), &Environment::default()).unwrap();
+    assert!(c.peer.features.local_sessions && c.warnings.is_empty(), "{:?}", c.warnings);
 }
 
 #[test]
@@ -184,7 +222,7 @@ fn warnings_name_the_key() {
     let all = c.warnings.join("\n");
     for want in [
         "zoo.cfg:3: admin.serverPort: accepted, no effect: there is no admin server yet",
-        "zoo.cfg:5: secureClientPort: accepted, no effect: there is no TLS yet: nothing listens on this port",
+        "zoo.cfg:5: secureClientPort: there is no TLS yet: nothing listens on this port; ACLs of the scheme x509 are",
         "zoo.cfg:6: ssl.keyStore.password: accepted, no effect: there is no TLS yet",
         "zoo.cfg:7: myKey: unknown key; it would be Java's system property zookeeper.myKey, no effect here",
         "zoo.cfg:8: tickTiem: unknown key; it would be Java's system property zookeeper.tickTiem, no effect here; did you \
@@ -192,13 +230,42 @@ fn warnings_name_the_key() {
         "zoo.cfg:10: tickTime: set again; zoo.cfg:9 has no effect",
         "zoo.cfg:11: netty.x: accepted, no effect: it tunes a structure that this server does not have",
         "zoo.cfg:12: reconfigEnabled: accepted, no effect",
-        "zoo.cfg:14: authProvider.1: accepted, no effect",
+        "zoo.cfg:14: authProvider.*: there is no SASL yet: ACLs of the scheme sasl are accepted and matched, but nobody can \
+         log in by it on this server",
     ] {
         assert!(all.contains(want), "{want}\nnot in\n{all}");
     }
     assert_eq!(c.warnings.len(), 9, "{all}");
     assert!(!all.contains("hunter2"));
     assert_eq!(c.peer.timing.tick_ms, 2);
+}
+
+#[test]
+fn authentication_schemes() {
+    let classes = "org.apache.zookeeper.server.auth.";
+    let auth = |text: &str| good(&format!("dataDir=DATA\nclientPort=1\n{text}")).peer.features.auth;
+    let plain = auth("");
+    assert!(plain.digest && !plain.x509 && !plain.sasl && plain.enforced.is_empty() && !plain.eager_check);
+    assert_eq!(
+        auth("DigestAuthenticationProvider.digestAlg=sha-512/256").digest_algorithm,
+        DigestAlgorithm::Sha512Over256
+    );
+    let both = auth(&format!(
+        "authProvider.x509={classes}X509AuthenticationProvider\nauthProvider.2={classes}SASLAuthenticationProvider\n\
+         X509AuthenticationProvider.superUser=CN=root\nenforce.auth.enabled=true\nenforce.auth.schemes= sasl , digest\n"
+    ));
+    assert!(both.x509 && both.sasl);
+    assert_eq!(
+        (both.x509_super.as_deref(), &both.enforced[..]),
+        (Some("CN=root"), &["sasl".into(), "digest".into()][..])
+    );
+    assert!(auth("secureClientPort=2281").x509, "as Java: a TLS listener brings the provider along");
+    assert!(!auth("secureClientPort=-1").x509);
+    let c = good("dataDir=DATA\nclientPort=1\nenforce.auth.schemes=digest");
+    assert!(c.peer.features.auth.enforced.is_empty());
+    assert_eq!(c.warnings, ["zoo.cfg:3: enforce.auth.schemes: no effect without enforce.auth.enabled=true"]);
+    let c = good("dataDir=DATA\nclientPort=1\nenforce.auth.enabled=true\nenforce.auth.schemes=digest,ip");
+    assert!(c.warnings[0].contains("the check is void"), "{:?}", c.warnings);
 }
 
 #[test]
@@ -231,7 +298,24 @@ fn refusals() {
         ("dataDir=DATA\nquorum.auth.enableSasl=true", "servers would accept each other without it"),
         ("dataDir=DATA\nsessionRequireClientSASLAuth=true", "is refused: there is no SASL yet"),
         ("dataDir=DATA\nenforce.auth.enabled=true", "enforce.auth.schemes is empty"),
-        ("dataDir=DATA\nenforce.auth.schemes=sasl", "no provider for the scheme sasl"),
+        (
+            "dataDir=DATA\nenforce.auth.enabled=true\nenforce.auth.schemes=digest,sasl",
+            "zoo.cfg:3: enforce.auth.schemes: no provider for the scheme sasl",
+        ),
+        (
+            "dataDir=DATA\nenforce.auth.enabled=true\nenforce.auth.schemes=x509\n\
+             authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider",
+            "nobody can log in by x509 on this server yet",
+        ),
+        (
+            "dataDir=DATA\nDigestAuthenticationProvider.enabled=false\nenforce.auth.enabled=true\nenforce.auth.schemes=digest",
+            "no provider for the scheme digest",
+        ),
+        (
+            "dataDir=DATA\nDigestAuthenticationProvider.digestAlg=SHA256",
+            "\"SHA256\" is not valid: expected one of SHA1, SHA-1, SHA, SHA-224, SHA-256, SHA-384, SHA-512, SHA-512/224, \
+             SHA-512/256; with another hash",
+        ),
         ("dataDir=DATA\noraclePath=/x", "zoo.cfg:2: oraclePath: \"/x\" is refused: there is no oracle"),
         ("dataDir=DATA\ntestingonly.initialZxid=1", "is refused"),
         ("dataDir=DATA\nautopurge.purgeInterval=1w", "expected hours"),

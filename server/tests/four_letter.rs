@@ -24,6 +24,7 @@ struct Recorded {
     overview: Overview,
     connections: Vec<Connection>,
     sessions: Sessions,
+    local_sessions: Option<Vec<ExpiryBucket<SessionId>>>,
     connection_expiry: Vec<ExpiryBucket<(SocketAddr, SessionId)>>,
     leader: Option<LeaderGauges>,
     metrics: Metrics,
@@ -38,6 +39,12 @@ impl Source for Recorded {
     }
     fn sessions(&self) -> Sessions {
         self.sessions.clone()
+    }
+    fn local_sessions(&self) -> Option<Vec<ExpiryBucket<SessionId>>> {
+        self.local_sessions.clone()
+    }
+    fn trace_mask(&self) -> i64 {
+        306
     }
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
         vec![(S3, vec!["/app/eph2".into()]), (S1, vec!["/app/eph".into()])]
@@ -98,6 +105,7 @@ fn recorded(role: Role, latency: Latency, received: u64, sent: u64) -> Recorded 
         },
         connections: Vec::new(),
         sessions: Sessions::Known(vec![(S1, 9000), (S3, 9000)]),
+        local_sessions: None,
         connection_expiry: Vec::new(),
         leader: None,
         metrics: Metrics::default(),
@@ -198,6 +206,26 @@ fn dump() {
     ]);
     server.connection_expiry = vec![bucket(EXPIRY + 5000, &[(39206, S3), (39234, SessionId(0))])];
     assert_eq!(ask(b"dump", &server), vector("dump.leader"));
+}
+
+#[test]
+fn dump_shows_local_sessions_apart() {
+    let local = |s: &[SessionId]| vec![ExpiryBucket { at_ms: EXPIRY, entries: s.to_vec() }];
+    let mut server = leader(0, 0);
+    server.sessions = Sessions::Owned(local(&[S3]));
+    server.local_sessions = Some(local(&[S1]));
+    let date = "Sat Nov 21 02:38:50 UTC 2026";
+    let both = format!(
+        "SessionTracker dump:\n\
+         Local Session Sets (1)/(1):\n1 expire at {date}:\n\t{S1}\n\
+         Global Session Sets (1)/(1):\n1 expire at {date}:\n\t{S3}\n\
+         ephemeral nodes dump:\n"
+    );
+    assert!(ask(b"dump", &server).starts_with(&both), "{}", ask(b"dump", &server));
+    let mut server = follower(0, 0);
+    server.local_sessions = Some(Vec::new());
+    let none = "SessionTracker dump:\nLocal Session Sets (0)/(0):\nGlobal Sessions(2):\n";
+    assert!(ask(b"dump", &server).starts_with(none), "{}", ask(b"dump", &server));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod world;
 
 pub mod catalogue;
 pub mod check;
+pub mod conversation;
 pub mod disk;
 pub mod draw;
 pub mod effect;

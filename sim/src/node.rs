@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate_core::config::{
-    Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+    Auth, Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
 };
 use quorate_core::event::{DiskOp, Outbox, Port};
 use quorate_core::ids::{LinkId, Sid, Ticket, Zxid};
@@ -376,8 +376,11 @@ pub(crate) fn peer_config(
             local_sessions: spec.topology.local_sessions,
             local_sessions_upgrading: rules(spec).upgrading,
             enforce_quota: spec.topology.enforce_quota,
-            super_digest: spec.topology.super_digest.then(|| SUPER.to_owned()),
-            enforced_auth: spec.topology.enforced_auth.then(|| "digest".to_owned()).into_iter().collect(),
+            auth: Auth {
+                super_digest: spec.topology.super_digest.then(|| SUPER.to_owned()),
+                enforced: spec.topology.enforced_auth.then(|| "digest".to_owned()).into_iter().collect(),
+                ..Auth::default()
+            },
             ..switches
         },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),

@@ -117,15 +117,24 @@ impl Queue {
     }
     /// The next thing.
     pub(crate) fn pop(&mut self) -> Option<(Micros, Plan)> {
-        if self.soon.is_empty() {
-            let (bucket, mut entries) = self.later.pop_first()?;
-            self.bucket = bucket;
-            self.soon.extend(entries.drain(..));
-            if self.spare.len() < SPARE_MAX && entries.capacity() <= 1024 {
-                self.spare.push(entries);
-            }
-        }
+        self.fill();
         self.soon.pop().map(|entry| ((entry.place >> 64) as Micros, entry.plan))
+    }
+    /// When the next thing happens.
+    pub(crate) fn next_at(&mut self) -> Option<Micros> {
+        self.fill();
+        self.soon.peek().map(|entry| (entry.place >> 64) as Micros)
+    }
+    fn fill(&mut self) {
+        if !self.soon.is_empty() {
+            return;
+        }
+        let Some((bucket, mut entries)) = self.later.pop_first() else { return };
+        self.bucket = bucket;
+        self.soon.extend(entries.drain(..));
+        if self.spare.len() < SPARE_MAX && entries.capacity() <= 1024 {
+            self.spare.push(entries);
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 mod clients;
 mod links;
+mod visitors;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use std::sync::Arc;
 
-use quorate_core::config::Configuration;
+use quorate_core::config::{Configuration, PeerConfig};
 use quorate_core::error::DiskError;
 use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Outbox, Payload, Port};
 use quorate_core::ids::{Ticket, Zxid};
@@ -20,7 +21,7 @@ use crate::effect::Effect;
 use crate::fault::Plans;
 use crate::liveness::Progress;
 use crate::machine::Process;
-use crate::network::{Network, Sent};
+use crate::network::{ConnId, Network, Sent};
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
 use crate::queue::{Micros, Plan, Queue};
@@ -28,6 +29,7 @@ use crate::reach::Recorder;
 use crate::report::{Kind, Reporter, Who, Wire};
 use crate::spec::{At, ExplicitOp, RunSpec, When};
 use crate::watcher::Watcher;
+pub(crate) use visitors::Visitor;
 
 /// A server that ended by itself is started again after this.
 const RESTART_US: Micros = 500_000;
@@ -69,6 +71,10 @@ pub(crate) struct World<'a> {
     pub(crate) over: Option<Verdict>,
     /// A fault has broken what everything rests on.
     pub(crate) outside: bool,
+    /// Connections that nobody of this run holds.
+    pub(crate) visitors: BTreeMap<ConnId, Visitor>,
+    /// What the servers are told instead of what the spec says.
+    pub(crate) told: Vec<PeerConfig>,
 }
 
 /// Runs `spec`; `check` is told everything.
@@ -120,12 +126,15 @@ impl<'a> World<'a> {
             running: None,
             over: None,
             outside: false,
+            visitors: BTreeMap::new(),
+            told: Vec::new(),
         };
         world.watcher.reach = options.reach.then(|| Recorder::new(spec.servers()));
         world
     }
 
-    fn prepare(&mut self) {
+    /// All machines are switched on.
+    pub(crate) fn switch_on(&mut self) {
         for n in 0..self.nodes.len() {
             crate::initial::install(self.spec, n, &mut self.nodes[n].disk);
             self.nodes[n].booting = true;
@@ -133,6 +142,10 @@ impl<'a> World<'a> {
             let at = self.nodes[n].crash_stream.below(20_000);
             self.queue.push(at, Plan::Boot { node: n as u32, life: 0 });
         }
+    }
+
+    fn prepare(&mut self) {
+        self.switch_on();
         self.plan_faults();
         for c in 0..self.clients.len() {
             self.plan_client(c);
@@ -260,6 +273,13 @@ impl<'a> World<'a> {
         }
         let switches = self.nodes[n].features();
         let cfg = node::peer_config(self.spec, &self.ensemble, n, self.nodes[n].identity, life, switches);
+        let cfg = match self.told.get(n) {
+            Some(told) => {
+                let PeerConfig { storage, seed, trace, mutants, .. } = cfg;
+                PeerConfig { storage, seed, trace, mutants, ..told.clone() }
+            }
+            None => cfg,
+        };
         let node = &mut self.nodes[n];
         let (now, script) = (node.clock.now(self.now), node.script.take());
         self.watcher.tell(Obs::Started { node: n });

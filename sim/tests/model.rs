@@ -134,11 +134,12 @@ impl Both {
         let mut reading = Reading {
             zxid: self.tree.last_zxid(),
             tree: &self.tree,
+            lists: &mut quorate_core::request::lists::LastList::default(),
             watches: &mut self.watches,
             link: LinkId(1),
             session,
             ids: &[],
-            skip_acl: false,
+            auth: &quorate_core::config::Auth::default(),
             mutants: quorate_core::mutant::Mutants::default(),
         };
         let mut out = Vec::new();

@@ -17,7 +17,22 @@ from pathlib import Path
 from .harness import TESTS, Context, Options, Test
 
 # In the order in which they run: what is most fundamental first.
-for module in ("session", "shells", "durability", "kill9", "recipes", "badinput", "interop", "directories"):
+for module in (
+    "session",
+    "shells",
+    "watches",
+    "events",
+    "corners",
+    "curator",
+    "storm",
+    "suites",
+    "durability",
+    "kill9",
+    "recipes",
+    "badinput",
+    "interop",
+    "directories",
+):
     importlib.import_module(f".{module}", __package__)
 
 LOG_LINES_SHOWN = 30
@@ -31,6 +46,8 @@ class TestLimit(BaseException):
 def main() -> int:
     arguments = parse_arguments()
     selected = select(arguments.tests)
+    if arguments.ci and not arguments.tests:
+        selected = [test for test in selected if test.ci]
     if arguments.list:
         width = max(len(test.name) for test in selected)
         for test in selected:
@@ -80,7 +97,11 @@ def parse_arguments() -> argparse.Namespace:
         "--command",
         help="command of a Quorate server, {cfg} is its zoo.cfg (default: the release build, else the debug build)",
     )
-    parser.add_argument("--ci", action="store_true", help="3 rounds where the full run does 10")
+    parser.add_argument(
+        "--ci",
+        action="store_true",
+        help="3 rounds where the full run does 10, and without the tests that take long and tell little more",
+    )
     parser.add_argument("--rounds", type=int, help="rounds of kill9")
     parser.add_argument("--clients", type=int, default=32, help="writing clients of kill9")
     parser.add_argument("--keep", action="store_true", help="keep the servers' directories of passed tests too")

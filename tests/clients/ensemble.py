@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from .harness import Context
 
 JAVA_COMMAND = (
-    "java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.showDateTime=true"
+    "java {properties} -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.showDateTime=true"
     " -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"
     " -cp /usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
     " org.apache.zookeeper.server.quorum.QuorumPeerMain {cfg}"
 )
+
+# Settings that Java's server reads from its command line only.
+JAVA_PROPERTIES = ("readonlymode.enabled", "znode.container.checkIntervalMs")
 
 # Below the range from which the kernel takes the ports of outgoing connections: a restarted server finds its own free.
 _PORTS = range(11_000, 32_000)
@@ -70,6 +73,7 @@ class Server:
         self.wrapper: list[str] = []
         # It does not vote.
         self.observer = False
+        self._properties = ""
         directory.mkdir(parents=True)
         self.data.mkdir()
 
@@ -90,6 +94,7 @@ class Server:
     def configure(self, settings: dict[str, object], members: list[str]) -> None:
         """Writes `zoo.cfg` and, for an ensemble, `myid`."""
         lines = [f"{key}={value}" for key, value in settings.items()]
+        self._properties = " ".join(f"-D{key}={settings[key]}" for key in JAVA_PROPERTIES if key in settings)
         lines += [f"dataDir={self.data}", f"clientPort={self.client_port}", *members]
         lines += ["peerType=observer"] if self.observer else []
         self.cfg.write_text("\n".join(lines) + "\n")
@@ -99,7 +104,9 @@ class Server:
     @property
     def command(self) -> list[str]:
         """What starts it."""
-        template = JAVA_COMMAND if self.kind == "java" else self.context.options.command
+        template = self.context.options.command
+        if self.kind == "java":
+            template = JAVA_COMMAND.replace("{properties}", self._properties)
         return [word.format(cfg=self.cfg) for word in shlex.split(template)]
 
     def start(self) -> None:
@@ -115,9 +122,14 @@ class Server:
             )
 
     def freeze(self) -> None:
-        """SIGSTOP: it lives and does nothing. Only `kill9` helps then."""
+        """SIGSTOP: it lives and does nothing. Only `thaw` and `kill9` help then."""
         assert self.process is not None, f"{self} does not run"
         self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on as if nothing had happened."""
+        assert self.process is not None, f"{self} does not run"
+        self.process.send_signal(signal.SIGCONT)
 
     def kill9(self) -> None:
         """SIGKILL, and waits until the process is gone."""

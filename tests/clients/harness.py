@@ -32,6 +32,17 @@ def equal(got: object, want: object, what: str) -> None:
         raise Failure(f"{what}: got {got!r}, expected {want!r}")
 
 
+def same(got: list[str], want: list[str], what: str) -> None:
+    """Fails the test unless both lists are equal; says where they part."""
+    if got == want:
+        return
+    at = next(
+        (i for i, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1]), min(len(got), len(want))
+    )
+    shown = [f"{name} {lines[max(0, at - 2) : at + 6]}" for name, lines in (("got", got), ("expected", want))]
+    raise Failure(f"{what}: {len(got)} for {len(want)}, equal up to number {at}; around it {' and '.join(shown)}")
+
+
 def raises(kind: type[BaseException], call: Callable[[], object], what: str) -> None:
     """Fails the test unless `call` raises `kind`."""
     try:
@@ -115,6 +126,8 @@ class Test:
     body: Callable[[Context], None]
     # The whole test is abandoned after this.
     limit_s: int
+    # Whether `--ci` runs it.
+    ci: bool
 
     @property
     def summary(self) -> str:
@@ -125,12 +138,14 @@ class Test:
 TESTS: dict[str, Test] = {}
 
 
-def test(name: str, limit_s: int = 240) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
+def test(
+    name: str, limit_s: int = 240, *, ci: bool = True
+) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
     """Registers the function below it under `name`."""
 
     def register(body: Callable[[Context], None]) -> Callable[[Context], None]:
         assert name not in TESTS, name
-        TESTS[name] = Test(name, body, limit_s)
+        TESTS[name] = Test(name, body, limit_s, ci)
         return body
 
     return register

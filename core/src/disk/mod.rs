@@ -42,8 +42,9 @@ use io::{Done, Io, Job, LogJob, Task};
 pub trait RecoverySink: SnapSink {
     /// A snapshot follows: forget everything, also what an earlier `begin_snapshot` of this recovery has brought.
     fn begin_snapshot(&mut self, zxid: Zxid);
-    /// The snapshot is whole and all its seals are right. Returns the digest of the loaded tree.
-    fn end_snapshot(&mut self, zxid: Zxid) -> u64;
+    /// The snapshot is whole and all its seals are right; `digest`: what it says of the tree at this zxid. Returns the digest of
+    /// the loaded tree.
+    fn end_snapshot(&mut self, zxid: Zxid, digest: Option<u64>) -> u64;
     /// There is no snapshot: forget everything and start with the empty tree at zxid 0.
     fn begin_empty(&mut self);
     /// The next record of the log, in zxid order, all above the snapshot. An error is a reason why the record cannot be used.
@@ -67,7 +68,14 @@ pub struct Recovered {
     pub health: Health,
     /// Everything up to this zxid is known to be committed; at least the snapshot's zxid.
     pub committed_hint: Zxid,
+    /// No id of a session that was given away before says this ms or a later one; those of this life, for [`IDS_AHEAD`] ms of
+    /// them, are on record as given away.
+    pub ids_from: Millis,
 }
+
+/// So many ms of session ids are set aside at every start, 65,536 ids each. A start within that time of the last one goes on
+/// behind them, whatever the wall clock says.
+pub const IDS_AHEAD: Millis = 1 << 20;
 
 /// A reader of old log or of a snapshot file; the files that it may still read are pinned.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -165,6 +173,8 @@ pub struct Disk {
     /// It failed: nothing goes out any more, and nothing that comes in counts.
     dead: bool,
     now: Millis,
+    /// The wall clock, for session ids.
+    wall: Millis,
     /// Our record as it was last handed to a task.
     state: state::State,
     /// What is durable of it.
@@ -216,6 +226,7 @@ impl Disk {
             phase: Phase::New,
             dead: false,
             now: 0,
+            wall: 0,
             state: state::State::default(),
             accepted: 0,
             current: 0,
@@ -268,6 +279,7 @@ impl Disk {
         events: &mut Vec<DiskEvent>,
     ) {
         self.now = self.now.max(now.mono_ms);
+        self.wall = now.wall_ms;
         if let Some(job) = self.jobs.remove(&ticket)
             && !self.dead
         {

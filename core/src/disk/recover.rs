@@ -356,11 +356,9 @@ impl Disk {
         snap.bytes = r.loaded;
         snap.body_end = trailer.body_end;
         snap.end = trailer.end(zxid);
-        let digest = sink.end_snapshot(zxid);
-        if let Some((at, stored)) = trailer.digest
-            && at == zxid
-            && stored != digest
-        {
+        let stored = trailer.digest.filter(|(at, _)| *at == zxid).map(|(_, digest)| digest);
+        let digest = sink.end_snapshot(zxid, stored);
+        if let Some(stored) = stored.filter(|stored| *stored != digest) {
             // Java's snapshots may hold half of the next transaction, so this proves nothing by itself.
             let text = format!("{}: digest {stored:#x} stored, {digest:#x} loaded", snap.name.name);
             self.late.push(DiskEvent::Warning(text));

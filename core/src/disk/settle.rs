@@ -12,7 +12,7 @@ use crate::disk::recover::{BASE, Recovery, Small, small};
 use crate::disk::scan::Verdict;
 use crate::disk::state::{Install, State, Trust};
 use crate::disk::watermark::Mark;
-use crate::disk::{Disk, DiskEvent, Recovered};
+use crate::disk::{Disk, DiskEvent, IDS_AHEAD, Recovered};
 use crate::event::{Dir, DiskOp, Halt, Health};
 use crate::ids::{Epoch, Zxid};
 use crate::mutant::Mutant;
@@ -151,6 +151,9 @@ impl Disk {
                  the data directory, or start this server as a member of an ensemble"
             ));
         }
+        // Ids of sessions never come again, even when the wall clock has gone back.
+        let ids_from = self.wall.max(self.state.ids + 1);
+        self.state.ids = ids_from + IDS_AHEAD;
         let mut steps = self.recovery_steps(r, &cut, health, &ends);
         self.files.chain = base.map_or(Zxid::ZERO, |b| b.0);
         self.files.holed = Zxid::ZERO;
@@ -177,6 +180,7 @@ impl Disk {
             current: self.state.current,
             health,
             committed_hint: known.max(base.map_or(Zxid::ZERO, |b| b.1.min(last))),
+            ids_from,
         });
         Self::writing(r);
         let task = steps.into_iter().fold(Task::new(Done::Recovered), Task::step);

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::ids::{Epoch, Zxid};
+use crate::ids::{Epoch, Millis, Zxid};
 use crate::jute::{Put as _, Reader};
 
 /// What this server knows about the trust in its own disk, across restarts.
@@ -42,11 +42,13 @@ pub(super) struct State {
     /// The log from before this zxid is gone, purged or replaced by a snapshot: without a snapshot from here on there is a gap,
     /// which no zxid shows when an epoch begins behind it.
     pub(super) behind: Zxid,
+    /// No id of a session that this server has given away says a later ms than this.
+    pub(super) ids: Millis,
 }
 
 const MAGIC: i32 = 0x5152_5354;
-/// 1: without `behind`.
-const VERSION: i32 = 2;
+/// 1: without `behind`. 2: without `ids`.
+const VERSION: i32 = 3;
 
 impl State {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -68,6 +70,7 @@ impl State {
         out.put_i64(install.logs_to.0);
         out.put_i64(install.snaps_to.0);
         out.put_i64(self.behind.0);
+        out.put_i64(self.ids);
         let crc = crc32fast::hash(&out);
         out.put_i32(crc as i32);
         out
@@ -97,8 +100,9 @@ impl State {
         let install =
             Install { zxid: Zxid(r.i64().ok()?), logs_to: Zxid(r.i64().ok()?), snaps_to: Zxid(r.i64().ok()?) };
         let behind = if version > 1 { Zxid(r.i64().ok()?) } else { Zxid::ZERO };
+        let ids = if version > 2 { r.i64().ok()? } else { 0 };
         let whole = r.position() == body && r.i32().ok()? as u32 == crc32fast::hash(&bytes[..body]);
-        whole.then_some(Self { accepted, current, trust, fresh, install: installing.then_some(install), behind })
+        whole.then_some(Self { accepted, current, trust, fresh, install: installing.then_some(install), behind, ids })
     }
 }
 
@@ -111,7 +115,15 @@ mod tests {
         let install = Some(Install { zxid: Zxid(5), logs_to: Zxid(6), snaps_to: Zxid(7) });
         for state in [
             State::default(),
-            State { accepted: 3, current: 2, trust: Trust::Damaged, fresh: true, install, behind: Zxid(4) },
+            State {
+                accepted: 3,
+                current: 2,
+                trust: Trust::Damaged,
+                fresh: true,
+                install,
+                behind: Zxid(4),
+                ids: 1 << 41,
+            },
             State {
                 accepted: 9,
                 current: 9,
@@ -119,6 +131,7 @@ mod tests {
                 fresh: false,
                 install: None,
                 behind: Zxid(0x7_0000_0001),
+                ids: 0,
             },
         ] {
             let bytes = state.encode();

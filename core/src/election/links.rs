@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::config::{Configuration, PeerConfig};
 use crate::error::CloseReason;
 use crate::event::{Event, LinkEvent, Outbox, Port};
+use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, Sid};
 use crate::jute::Reader;
 use crate::message::{Known, Message};
@@ -63,8 +64,8 @@ struct Remote {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Accepted, no hello yet; closed at this time.
-    Greeting(Millis),
+    /// Accepted, no hello yet.
+    Greeting,
     /// Opened by us, not connected yet.
     Dialing(Sid),
     /// In use.
@@ -154,9 +155,10 @@ pub struct Links {
     ensemble: Arc<Configuration>,
     /// Servers that something is known of: of thousands of members most never speak with each other.
     remotes: BTreeMap<Sid, Remote>,
-    links: BTreeMap<LinkId, Link>,
+    links: IdMap<LinkId, Link>,
     text: Text,
-    greeting: usize,
+    /// Accepted connections without a hello, and when they are closed.
+    greeting: BTreeMap<LinkId, Millis>,
     /// No deadline is before this: what is asked for after every step must not cost a walk over all members.
     next: Option<Millis>,
 }
@@ -171,10 +173,10 @@ impl Links {
             hello_ms: cfg.timing.tick_ms * cfg.timing.sync_limit,
             voters: ensemble.voters().map(|m| m.sid).filter(|s| *s != cfg.sid).collect(),
             remotes: BTreeMap::new(),
-            links: BTreeMap::new(),
+            links: IdMap::default(),
             text: Text { config: ensemble.text().clone(), many: ensemble.voters().count() > MANY, frame: None },
             ensemble,
-            greeting: 0,
+            greeting: BTreeMap::new(),
             next: None,
         }
     }
@@ -262,8 +264,8 @@ impl Links {
     /// Takes a link out of every table; returns whose it was.
     fn forget(&mut self, link: LinkId) -> Option<Sid> {
         let sid = match self.links.remove(&link)?.kind {
-            Kind::Greeting(_) => {
-                self.greeting -= 1;
+            Kind::Greeting => {
+                self.greeting.remove(&link);
                 return None;
             }
             Kind::Dialing(sid) | Kind::Channel(sid) => sid,
@@ -294,13 +296,13 @@ impl Links {
     ) {
         match event {
             LinkEvent::Opened { .. } if link.is_accepted() => {
-                if self.greeting >= GREETING_MAX {
+                if self.greeting.len() >= GREETING_MAX {
                     out.close(link, CloseReason::Refused("too many election connections without a hello"));
                     return;
                 }
-                self.greeting += 1;
                 let until = now.mono_ms + self.hello_ms;
-                self.links.insert(link, Link { kind: Kind::Greeting(until), inbuf: InBuf::default() });
+                self.greeting.insert(link, until);
+                self.links.insert(link, Link { kind: Kind::Greeting, inbuf: InBuf::default() });
                 self.next = Some(self.next.map_or(until, |at| at.min(until)));
             }
             LinkEvent::Opened { .. } => self.dialed(now, link, &what, out),
@@ -416,7 +418,7 @@ impl Links {
 
     fn sid_of(&self, link: LinkId) -> Option<Sid> {
         match self.links.get(&link)?.kind {
-            Kind::Greeting(_) => None,
+            Kind::Greeting => None,
             Kind::Dialing(sid) | Kind::Channel(sid) => Some(sid),
         }
     }
@@ -434,7 +436,7 @@ impl Links {
         let Some(l) = self.links.get(&link) else { return Ok(0) };
         match l.kind {
             Kind::Dialing(_) => Err(CloseReason::Misbehaved("bytes before the connection was made")),
-            Kind::Greeting(_) => {
+            Kind::Greeting => {
                 let Some((hello, n)) = Hello::decode(buf).map_err(CloseReason::Undecodable)? else { return Ok(0) };
                 self.greeted(now, link, &hello, what, out)?;
                 Ok(n)
@@ -481,7 +483,7 @@ impl Links {
             self.dial(now, sid, out);
             return Ok(());
         }
-        self.greeting -= 1;
+        self.greeting.remove(&link);
         if let Some(l) = self.links.get_mut(&link) {
             l.kind = Kind::Channel(sid);
         }
@@ -504,8 +506,8 @@ impl Links {
                 self.send(now, sid, what, out);
             }
         }
-        let due = |l: &Link| matches!(l.kind, Kind::Greeting(until) if until <= now.mono_ms);
-        let late: Vec<LinkId> = self.links.iter().filter(|(_, l)| due(l)).map(|(id, _)| *id).collect();
+        let late: Vec<LinkId> =
+            self.greeting.iter().filter(|(_, until)| **until <= now.mono_ms).map(|(id, _)| *id).collect();
         for link in late {
             self.drop_link(link, CloseReason::Timeout("no hello on an election connection"), out);
         }
@@ -520,10 +522,6 @@ impl Links {
 
     fn first_deadline(&self) -> Option<Millis> {
         let redial = self.remotes.values().filter_map(|r| r.redial_at).min();
-        if self.greeting == 0 {
-            return redial;
-        }
-        let until = |l: &Link| if let Kind::Greeting(until) = l.kind { Some(until) } else { None };
-        self.links.values().filter_map(until).chain(redial).min()
+        self.greeting.values().copied().chain(redial).min()
     }
 }

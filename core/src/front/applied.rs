@@ -37,13 +37,14 @@ impl Front {
                 let Some(slot) = self.slot(link) else { continue };
                 let conn = &self.conns[slot];
                 // A watch that fires without READ is used up in silence.
-                let visible = acl::check(&change.acl, perm::READ, &conn.ids, ctx.cfg.features.skip_acl);
+                let visible = acl::check(&change.acl, perm::READ, &conn.ids, &ctx.cfg.features.auth);
                 if !(visible || ctx.cfg.mutants.has(Mutant::Q14)) {
                     continue;
                 }
                 let bytes = ctx.out.send_with(link, |out| encode_event(kind, &change.path, zxid, out));
                 self.count_sent(slot, bytes, 1);
-                if self.conns[slot].undrained > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
+                self.conns[slot].events += bytes;
+                if self.conns[slot].events > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
                     self.drop_conn(slot, CloseReason::TooSlow, ctx);
                 }
             }
@@ -52,6 +53,20 @@ impl Front {
     }
 
     fn finish(&mut self, header: &TxnHeader, txn: &Txn<'_>, result: &OpResult, ctx: &mut FrontCtx<'_>) {
+        if self.orphans.take(header.session, header.cxid, header.kind) {
+            self.in_flight -= 1;
+            if !matches!(txn, Txn::CloseSession { .. }) {
+                return;
+            }
+        }
+        self.answer_owner(header, txn, result, ctx);
+        if let Txn::CloseSession { .. } = txn {
+            self.in_flight -= self.orphans.end(header.session);
+        }
+    }
+
+    /// On the connection that the session has here, if any.
+    fn answer_owner(&mut self, header: &TxnHeader, txn: &Txn<'_>, result: &OpResult, ctx: &mut FrontCtx<'_>) {
         let Some(slot) = self.by_session.get(&header.session.0).map(|slot| *slot as usize) else { return };
         if let Stage::Creating(_) = self.conns[slot].stage {
             match txn {
@@ -75,7 +90,7 @@ impl Front {
         };
         self.in_flight -= 1;
         if matches!(txn, Txn::Error(ErrorCode::SessionMoved)) && !ctx.cfg.mutants.has(Mutant::B57) {
-            self.in_flight += 1;
+            self.conns[slot].pending.remove(i);
             self.drop_conn(slot, CloseReason::Refused("the session has moved to another server"), ctx);
             return;
         }
@@ -108,11 +123,14 @@ impl Front {
 }
 
 /// Whether a request of this opcode can have become a transaction of this type.
-const fn could_become(request: i32, txn: i32) -> bool {
+pub(super) const fn could_become(request: i32, txn: i32) -> bool {
+    const fn is_create(op: i32) -> bool {
+        matches!(op, op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL)
+    }
     txn == op::ERROR
         || match request {
-            op::CLOSE_SESSION | op::CREATE_SESSION | op::MULTI => request == txn,
             op::RECONFIG => txn == op::RECONFIG || txn == op::SET_DATA,
-            _ => txn != op::CLOSE_SESSION && txn != op::CREATE_SESSION,
+            _ if is_create(request) => is_create(txn),
+            _ => request == txn,
         }
 }

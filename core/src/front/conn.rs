@@ -20,6 +20,8 @@ pub(super) enum Stage {
     Creating(Option<bool>),
     /// The leader is being asked whether the session lives.
     Revalidating(Option<bool>),
+    /// A local session is back; the leader is being told.
+    Returning(Option<bool>),
     /// Requests are served.
     Live,
     /// The last frame that counts was read: what is pending is answered, nothing more is read.
@@ -92,10 +94,14 @@ pub(super) struct Conn {
     pub(super) seen: Zxid,
     /// Bytes sent and not yet reported as drained.
     pub(super) undrained: usize,
+    /// How many of them may be events, which nobody has asked for just now: an upper bound.
+    pub(super) events: usize,
     /// The driver was told to stop reading.
     pub(super) paused: bool,
     /// Listed among the connections that wait for fewer requests in flight.
     pub(super) throttled: bool,
+    /// Since when its next request waits in the throttler; ms of the monotonic clock.
+    pub(super) held_since: Option<Millis>,
     /// When it counts as dead; ms of the monotonic clock.
     pub(super) idle_at: Millis,
     pub(super) stats: ConnStats,
@@ -133,8 +139,10 @@ impl Conn {
             reads: 0,
             seen: Zxid::ZERO,
             undrained: 0,
+            events: 0,
             paused: false,
             throttled: false,
+            held_since: None,
             idle_at,
             stats: ConnStats {
                 established: now,

@@ -25,6 +25,11 @@ impl Front {
     pub(super) fn first_frame(&mut self, slot: usize, buf: &[u8], ctx: &mut FrontCtx<'_>) -> First {
         let Some(head) = buf.first_chunk::<4>() else { return First::Incomplete };
         if words::is_word(*head) {
+            if *head == *b"stmk" && is_allowed(*head, &ctx.cfg.features) {
+                // The mask follows.
+                let Some(mask) = buf.get(4..).and_then(<[u8]>::first_chunk) else { return First::Incomplete };
+                self.trace_mask = i64::from_be_bytes(*mask);
+            }
             self.four_letter(slot, *head, ctx);
             return First::Gone;
         }
@@ -72,6 +77,17 @@ impl Front {
     /// Decides in the order of client-protocol 2.1. Returns whether the connection is still there.
     fn connect(&mut self, slot: usize, request: &ConnectRequest<'_>, info: ServeInfo, ctx: &mut FrontCtx<'_>) -> bool {
         let read_only = info.role == Role::ReadOnly;
+        let limit = &ctx.cfg.limits.connects;
+        let need = match request.session {
+            SessionId::NONE if read_only || ctx.cfg.features.local_sessions => limit.local_weight,
+            SessionId::NONE => limit.global_weight,
+            _ => limit.renew_weight,
+        };
+        if !self.throttle.admit(need, ctx.now.mono_ms, limit) {
+            self.stats.rejected += 1;
+            self.drop_conn(slot, CloseReason::Refused("connection_throttle_tokens"), ctx);
+            return false;
+        }
         if read_only && request.read_only != Some(true) {
             self.drop_conn(slot, CloseReason::Refused("this server is read-only"), ctx);
             return false;
@@ -101,7 +117,12 @@ impl Front {
         self.register(slot, session);
         if self.local.resume(session, timeout, ctx.now.mono_ms) {
             self.conns[slot].local = true;
-            self.serve(slot, request.read_only, ctx);
+            if read_only {
+                self.serve(slot, request.read_only, ctx);
+            } else {
+                self.conns[slot].stage = Stage::Returning(request.read_only);
+                ctx.effects.list.push(FrontEffect::ResumedAtHome(session));
+            }
             return true;
         }
         if read_only && request.last_zxid_seen > Zxid::ZERO {
@@ -113,6 +134,7 @@ impl Front {
             self.drop_conn(slot, CloseReason::Refused(why), ctx);
             return false;
         }
+        self.ids.pass(session);
         self.conns[slot].stage = Stage::Revalidating(request.read_only);
         let link = self.conns[slot].link;
         ctx.effects.list.push(FrontEffect::Revalidate { link, session, timeout });
@@ -120,7 +142,11 @@ impl Front {
     }
 
     fn create_session(&mut self, slot: usize, timeout: i32, read_only: Option<bool>, ctx: &mut FrontCtx<'_>) -> bool {
-        let session = self.ids.next_id();
+        let mut session = self.ids.next_id();
+        // A client may have asked for this one long before, and the leader has not said yet that nobody has it.
+        while self.by_session.contains_key(&session.0) {
+            session = self.ids.next_id();
+        }
         self.register(slot, session);
         if self.is_read_only() || ctx.cfg.features.local_sessions {
             self.local.add(session, timeout, ctx.now.mono_ms);
@@ -149,6 +175,14 @@ impl Front {
         } else {
             self.turn_away(slot, read_only, ctx);
         }
+    }
+
+    /// The leader knows that a local session is back.
+    pub fn returned(&mut self, session: SessionId, ctx: &mut FrontCtx<'_>) {
+        let Some(slot) = self.by_session.get(&session.0).map(|slot| *slot as usize) else { return };
+        let Stage::Returning(read_only) = self.conns[slot].stage else { return };
+        self.serve(slot, read_only, ctx);
+        self.rescan(slot, ctx);
     }
 
     /// createSession was decided.

@@ -21,6 +21,9 @@ impl LocalSessions {
     pub(super) fn len(&self) -> usize {
         self.timeouts.len()
     }
+    pub(super) fn buckets(&self) -> Vec<(Millis, Vec<SessionId>)> {
+        self.expiry.buckets()
+    }
     pub(super) fn add(&mut self, session: SessionId, timeout: i32, now: Millis) {
         self.timeouts.insert(session, timeout);
         self.expiry.touch(now, session, timeout.into());

@@ -12,12 +12,14 @@ mod auth;
 mod bytequeue;
 mod conn;
 mod handshake;
-mod hash;
 mod idle;
 mod local;
+mod orphans;
 mod queue;
 mod requests;
+mod throttle;
 mod view;
+mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -30,16 +32,19 @@ use slab::Slab;
 use crate::config::PeerConfig;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
+use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
+use crate::request::lists::LastList;
 use crate::session::IdSource;
 use crate::tree::DataTree;
 use crate::watch::WatchManager;
 use crate::wire::client::EventKind;
 use crate::wire::records::Id;
 use conn::{Conn, Pending, Stage, State};
-use hash::IdMap;
 use idle::IdleQueue;
 use local::LocalSessions;
+use orphans::Orphans;
+use throttle::Throttle;
 pub use view::{ConnectionView, FrontStats, Latency};
 
 /// What the front wants from the rest of the server.
@@ -69,6 +74,9 @@ pub enum FrontEffect {
         /// Newly negotiated, ms.
         timeout: i32,
     },
+    /// A local session was resumed here, where it lives: the leader may take it for one that has ended. [`Front::returned`] is the
+    /// answer; requests that are sent before it may be refused.
+    ResumedAtHome(SessionId),
     /// The session was heard of.
     Touch {
         /// Which.
@@ -123,11 +131,12 @@ pub struct FrontCtx<'a> {
 #[derive(Clone, Debug)]
 pub struct Front {
     conns: Slab<Conn>,
-    by_link: IdMap<u64>,
-    by_session: IdMap<i64>,
+    by_link: IdMap<u64, u32>,
+    by_session: IdMap<i64, u32>,
     by_address: BTreeMap<IpAddr, usize>,
     serving: Option<ServeInfo>,
     ids: IdSource,
+    throttle: Throttle,
     local: LocalSessions,
     idle: IdleQueue,
     /// Requests of all connections that wait for the ensemble.
@@ -135,13 +144,20 @@ pub struct Front {
     in_flight_max: usize,
     /// Connections that wait for fewer requests in flight.
     throttled: VecDeque<LinkId>,
+    /// Writes in flight whose connections are gone.
+    orphans: Orphans,
     /// Connections whose syncs a learner's leader has not answered, in order.
     syncs: VecDeque<LinkId>,
     stats: FrontStats,
+    trace_mask: i64,
+    /// What many ask for.
+    lists: LastList,
     /// Whom a change concerns; reused.
     fired: Vec<(LinkId, EventKind)>,
 }
 
+/// ZooKeeper's trace mask at the start.
+const TRACE_MASK: i64 = 306;
 /// A connection that waits for more replies than this is not read from.
 const PENDING_MAX: usize = 4096;
 /// So many reads at most wait behind a write: they are answered with it, also to a client that takes nothing at the moment.
@@ -161,6 +177,7 @@ impl Front {
             by_address: BTreeMap::new(),
             serving: None,
             ids: IdSource::new(cfg, now),
+            throttle: Throttle::new(&cfg.limits.connects, cfg.seed, now.mono_ms),
             local: LocalSessions::new(cfg.timing.tick_ms),
             idle: IdleQueue::new(cfg.timing.sessionless_ms),
             in_flight: 0,
@@ -171,15 +188,19 @@ impl Front {
                 cfg.limits.outstanding
             },
             throttled: VecDeque::new(),
+            orphans: Orphans::default(),
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
+            trace_mask: TRACE_MASK,
+            lists: LastList::default(),
             fired: Vec::new(),
         }
     }
 
-    /// Session ids given away from now on are above everything that this server may have given away before.
-    pub fn set_id_floor(&mut self, newest: Option<SessionId>, now: Now) {
-        self.ids.raise(newest, now);
+    /// Session ids given away from now on are above everything that this server may have given away before: above `newest`, and
+    /// not below the ms `from` of the wall clock.
+    pub fn set_id_floor(&mut self, newest: Option<SessionId>, from: Millis) {
+        self.ids.raise(newest, from);
     }
 
     /// Whether this link is a client connection of ours.
@@ -250,7 +271,13 @@ impl Front {
         if *left == 0 {
             self.by_address.remove(&ip);
         }
-        self.in_flight -= conn.pending.iter().filter(|p| p.state.is_in_flight()).count();
+        for p in &conn.pending {
+            match p.state {
+                State::Write { .. } | State::Upgrade => self.orphans.add(conn.session, p.xid, p.op),
+                State::Sync { .. } => self.in_flight -= 1,
+                _ => {}
+            }
+        }
         ctx.watches.remove_link(conn.link);
         conn
     }
@@ -280,11 +307,13 @@ impl Front {
         for slot in slots {
             self.drop_conn(slot, CloseReason::Done, ctx);
         }
-        assert_eq!(self.in_flight, 0, "nothing is in flight without a connection");
+        self.in_flight -= self.orphans.clear();
+        assert_eq!(self.in_flight, 0, "nothing else is in flight without a connection");
         self.local.clear();
         self.idle.clear();
         self.throttled.clear();
         self.syncs.clear();
+        self.lists = LastList::default();
     }
 
     /// Does what time makes due.
@@ -320,6 +349,17 @@ impl Front {
         }
     }
 
+    /// The close of the session has its place in the order: what its client asks for from now on is dropped, unanswered, until the
+    /// close is applied and ends the connection (client-protocol 2.3).
+    pub fn session_closing(&mut self, session: SessionId) {
+        if let Some(slot) = self.by_session.get(&session.0) {
+            let conn = &mut self.conns[*slot as usize];
+            if conn.stage == Stage::Live {
+                conn.stage = Stage::Ending;
+            }
+        }
+    }
+
     /// Closes the connection of a session, without a frame.
     fn end_session(&mut self, session: SessionId, why: CloseReason, ctx: &mut FrontCtx<'_>) {
         if let Some(slot) = self.by_session.get(&session.0) {
@@ -348,13 +388,16 @@ impl Front {
         let conn = &mut self.conns[slot];
         if conn.inbox.is_empty() {
             // A whole frame is never copied.
-            let Some(used) = self.scan(slot, bytes, ctx) else { return };
-            self.conns[slot].inbox.push(&bytes[used..]);
-            self.flow(slot, ctx);
+            if let Some(used) = self.scan(slot, bytes, ctx) {
+                self.conns[slot].inbox.push(&bytes[used..]);
+                self.flow(slot, ctx);
+            }
         } else {
             conn.inbox.push(bytes);
             self.rescan(slot, ctx);
         }
+        // A connection that was dropped may have had a sync in flight.
+        self.relieve(ctx);
     }
 
     /// So many bytes of what was sent have left.
@@ -363,6 +406,7 @@ impl Front {
         let conn = &mut self.conns[slot];
         let was_full = conn.undrained > ctx.cfg.limits.client_output_bytes;
         conn.undrained = conn.undrained.saturating_sub(bytes);
+        conn.events = conn.events.min(conn.undrained);
         if was_full {
             self.alive(slot, ctx);
             self.progress(slot, ctx);
@@ -391,8 +435,12 @@ impl Front {
     fn flow(&mut self, slot: usize, ctx: &mut FrontCtx<'_>) {
         let pause = match self.conns[slot].stage {
             Stage::Fresh => false,
-            Stage::Creating(_) | Stage::Revalidating(_) => !self.conns[slot].inbox.is_empty(),
-            Stage::Live => self.is_blocked(slot, ctx),
+            Stage::Creating(_) | Stage::Revalidating(_) | Stage::Returning(_) => !self.conns[slot].inbox.is_empty(),
+            Stage::Live => {
+                // A throttled connection is listed, and so resumed, only when something of it waits.
+                let held = self.is_throttled(&ctx.cfg.limits.requests) && !self.conns[slot].inbox.is_empty();
+                held || self.is_blocked(slot, ctx)
+            }
             Stage::Ending => true,
         };
         let conn = &mut self.conns[slot];
@@ -412,17 +460,6 @@ impl Front {
             || (self.in_flight >= self.in_flight_max && !conn.pending.is_empty())
             // A later write must not be done before the sync is: the sync shows everything that is applied when it is answered.
             || matches!(conn.pending.back(), Some(Pending { state: State::Sync { .. }, .. }))
-    }
-
-    /// Fewer requests are in flight: those who waited for that may be read from again.
-    fn relieve(&mut self, ctx: &mut FrontCtx<'_>) {
-        while self.in_flight < self.in_flight_max {
-            let Some(link) = self.throttled.pop_front() else { break };
-            if let Some(slot) = self.slot(link) {
-                self.conns[slot].throttled = false;
-                self.rescan(slot, ctx);
-            }
-        }
     }
 }
 

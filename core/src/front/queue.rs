@@ -110,11 +110,12 @@ impl Front {
         let mut reading = Reading {
             tree: ctx.tree,
             zxid: known.unwrap_or(ctx.tree.last_zxid()),
+            lists: &mut self.lists,
             watches: ctx.watches,
             link: conn.link,
             session: conn.session,
             ids: &conn.ids[..ids],
-            skip_acl: ctx.cfg.features.skip_acl,
+            auth: &ctx.cfg.features.auth,
             mutants: ctx.cfg.mutants,
         };
         let mut frames = 0;
@@ -157,22 +158,41 @@ impl Front {
 
     /// The request got no transaction: its error is answered in its turn.
     pub fn refused(&mut self, link: LinkId, session: SessionId, cxid: i32, err: ErrorCode, ctx: &mut FrontCtx<'_>) {
-        let Some(slot) = self.slot(link) else { return };
-        if self.conns[slot].session != session {
+        let Some(slot) = self.slot(link).filter(|slot| self.conns[*slot].session == session) else {
+            self.in_flight -= usize::from(self.orphans.forget(session, cxid));
             return;
-        }
+        };
         if let Stage::Creating(_) = self.conns[slot].stage {
             self.drop_conn(slot, CloseReason::Refused("the session was refused"), ctx);
             return;
         }
         let asked = |p: &Pending| p.xid == cxid && matches!(p.state, State::Write { .. } | State::Upgrade);
-        let Some(i) = self.conns[slot].pending.iter().position(asked) else { return };
+        // A client may use the xid 0, too.
+        let upgrade = |p: &Pending| cxid == 0 && matches!(p.state, State::Upgrade);
+        let pending = &self.conns[slot].pending;
+        let Some(i) = pending.iter().position(upgrade).or_else(|| pending.iter().position(asked)) else { return };
         if let State::Upgrade = self.conns[slot].pending[i].state {
             // The request behind it fails by itself.
             self.conns[slot].pending.remove(i);
         } else {
             self.conns[slot].pending[i].state = State::Header { zxid: HeaderZxid::Last, err };
         }
+        self.in_flight -= 1;
+        self.progress(slot, ctx);
+        self.relieve(ctx);
+    }
+
+    /// The request of a session that is over: it is never answered, and its connection ends in its turn (2.3).
+    pub fn dropped(&mut self, link: LinkId, session: SessionId, cxid: i32, ctx: &mut FrontCtx<'_>) {
+        let asked = |p: &Pending| p.xid == cxid && matches!(p.state, State::Write { .. } | State::Upgrade);
+        let slot = self.slot(link).filter(|slot| self.conns[*slot].session == session);
+        let Some((slot, i)) = slot.and_then(|slot| Some((slot, self.conns[slot].pending.iter().position(asked)?)))
+        else {
+            self.in_flight -= usize::from(self.orphans.forget(session, cxid));
+            return;
+        };
+        let why = CloseReason::Refused("the session is over");
+        self.conns[slot].pending[i].state = State::End { reply: None, why };
         self.in_flight -= 1;
         self.progress(slot, ctx);
         self.relieve(ctx);

@@ -3,6 +3,7 @@
 use crate::error::{CloseReason, DecodeError, ErrorCode};
 use crate::front::conn::{HeaderZxid, Pending, Stage, State};
 use crate::front::handshake::First;
+use crate::front::waiting::is_write;
 use crate::front::{Front, FrontCtx, FrontEffect};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::Reader;
@@ -20,7 +21,7 @@ impl Front {
         loop {
             let rest = &buf[at..];
             match self.conns[slot].stage {
-                Stage::Creating(_) | Stage::Revalidating(_) => break,
+                Stage::Creating(_) | Stage::Revalidating(_) | Stage::Returning(_) => break,
                 // Nothing behind the last frame counts.
                 Stage::Ending => {
                     at = buf.len();
@@ -32,12 +33,19 @@ impl Front {
                     First::Gone => return None,
                 },
                 Stage::Live => {
-                    if rest.is_empty() || self.must_wait(slot, ctx) {
+                    if rest.is_empty() {
+                        self.conns[slot].held_since = None;
+                        break;
+                    }
+                    if self.must_wait(slot, ctx) {
                         break;
                     }
                     let len = match frame_len(rest, ctx.cfg.limits.frame_max) {
                         Ok(Some(len)) => len,
-                        Ok(None) => break,
+                        Ok(None) => {
+                            self.conns[slot].held_since = None;
+                            break;
+                        }
                         Err(e) => {
                             if !self.end(slot, 0, 0, None, CloseReason::Undecodable(e), ctx) {
                                 return None;
@@ -45,7 +53,10 @@ impl Front {
                             continue;
                         }
                     };
-                    let Some(frame) = rest.get(4..4 + len) else { break };
+                    let Some(frame) = rest.get(4..4 + len) else {
+                        self.conns[slot].held_since = None;
+                        break;
+                    };
                     at += 4 + len;
                     let whose = self.whose(slot);
                     if !self.request(slot, frame, &mut touched, ctx) {
@@ -74,16 +85,6 @@ impl Front {
         }
     }
 
-    /// At a bound. Who waits for fewer requests in flight is listed.
-    fn must_wait(&mut self, slot: usize, ctx: &FrontCtx<'_>) -> bool {
-        let blocked = self.is_blocked(slot, ctx);
-        if blocked && self.in_flight >= self.in_flight_max && !self.conns[slot].throttled {
-            self.conns[slot].throttled = true;
-            self.throttled.push_back(self.conns[slot].link);
-        }
-        blocked
-    }
-
     /// One frame. Returns whether the connection is still there.
     fn request(&mut self, slot: usize, frame: &[u8], touched: &mut bool, ctx: &mut FrontCtx<'_>) -> bool {
         self.count_received(slot);
@@ -98,6 +99,10 @@ impl Front {
             self.drop_conn(slot, CloseReason::Refused("the session has moved to another server"), ctx);
             return false;
         }
+        if self.drop_stale(slot, ctx) {
+            return false;
+        }
+        let conn = &mut self.conns[slot];
         conn.stats.last_op = Some(op);
         conn.stats.last_cxid = xid.into();
         match op {
@@ -105,11 +110,15 @@ impl Front {
             op::SASL => return self.on_sasl(slot, xid, body, ctx),
             _ => {}
         }
-        if self.lacks_enforced_auth(slot, &ctx.cfg.features) {
+        if self.lacks_enforced_auth(slot, &ctx.cfg.features.auth) {
             let reply = Some((HeaderZxid::Fixed(0), ErrorCode::SessionClosedRequireSaslAuth));
             return self.end(slot, xid, op, reply, CloseReason::Refused("authentication is enforced"), ctx);
         }
         *touched = true;
+        if self.has_waited_too_long(slot, op, ctx) {
+            let state = State::Header { zxid: HeaderZxid::Last, err: ErrorCode::ThrottledOp };
+            return self.enqueue(slot, xid, op, state, ctx);
+        }
         if is_read(op) {
             return self.on_read(slot, xid, op, body, ctx);
         }
@@ -119,16 +128,7 @@ impl Front {
                 self.enqueue(slot, crate::wire::client::xid::PING, op, state, ctx)
             }
             op::CLOSE_SESSION => self.on_close(slot, xid, ctx),
-            op::CREATE
-            | op::CREATE2
-            | op::CREATE_CONTAINER
-            | op::CREATE_TTL
-            | op::DELETE
-            | op::SET_DATA
-            | op::SET_ACL
-            | op::MULTI
-            | op::RECONFIG
-            | op::SYNC => self.on_write(slot, xid, op, body, ctx),
+            op if is_write(op) => self.on_write(slot, xid, op, body, ctx),
             op::CHECK if ctx.cfg.mutants.has(Mutant::B44) => self.on_write(slot, xid, op, body, ctx),
             // Never asked for by a client library, so a read-only server's answer to it is as good as any (section 14).
             op::CHECK if self.is_read_only() => self.refuse_write(slot, xid, op, ctx),
@@ -170,6 +170,9 @@ impl Front {
             } else {
                 local_session = true;
             }
+        }
+        if let Some(err) = self.refuses_early(slot, op, body, ctx) {
+            return self.enqueue(slot, xid, op, State::Header { zxid: HeaderZxid::Fixed(0), err }, ctx);
         }
         let state = if op == op::SYNC {
             self.conns[slot].bodies.push(body);

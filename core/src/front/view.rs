@@ -1,5 +1,6 @@
 //! What `cons`, `srvr` and `mntr` show of the client connections.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::front::Front;
@@ -149,6 +150,21 @@ impl Front {
     #[must_use]
     pub fn local_session_count(&self) -> usize {
         self.local.len()
+    }
+    /// Those sessions by the instant at which they expire, ms of the monotonic clock, for `dump`.
+    #[must_use]
+    pub fn local_sessions(&self) -> Vec<(Millis, Vec<SessionId>)> {
+        self.local.buckets()
+    }
+    /// The trace mask, as `stmk` has set it: ZooKeeper's tracing by mask is not there, the number is kept.
+    #[must_use]
+    pub const fn trace_mask(&self) -> i64 {
+        self.trace_mask
+    }
+    /// How likely the connection throttle refuses a handshake beside what it refuses for lack of tokens, parts per million.
+    #[must_use]
+    pub const fn drop_ppm(&self) -> u32 {
+        self.throttle.drop_ppm()
     }
     /// Counters since the last reset.
     #[must_use]

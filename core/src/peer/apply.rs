@@ -45,8 +45,8 @@ impl RecoverySink for Loader<'_> {
         self.tree.begin_load();
         self.history.reset(zxid);
     }
-    fn end_snapshot(&mut self, zxid: Zxid) -> u64 {
-        self.tree.finish_load(zxid);
+    fn end_snapshot(&mut self, zxid: Zxid, digest: Option<u64>) -> u64 {
+        self.tree.finish_load(zxid, digest == Some(self.tree.digest()));
         self.tree.digest()
     }
     fn begin_empty(&mut self) {

@@ -10,6 +10,7 @@
 
 mod apply;
 mod orders;
+mod reaper;
 mod roles;
 mod view;
 
@@ -32,6 +33,7 @@ use crate::zab::history::History;
 use crate::zab::leader::{Leader, ProposalSizes};
 use crate::zab::learner::Learner;
 use crate::zab::{Ctx, Effects};
+use reaper::Reaper;
 pub use view::{LearnerView, View};
 
 /// What a leader (or a server alone) keeps beside ZAB: the projection that requests are validated against, and the sessions.
@@ -40,7 +42,7 @@ struct Primary {
     zab: Leader,
     prepare: Preparer,
     tracker: Tracker,
-    next_reap: Millis,
+    reaper: Reaper,
 }
 
 /// A role, with what only that role has.
@@ -120,7 +122,7 @@ impl Peer {
         let own_expiry = cfg.mutants.has(crate::mutant::Mutant::K14).then(|| Expiry::new(cfg.timing.tick_ms));
         Self {
             disk: Disk::new(&cfg),
-            tree: DataTree::new(cfg.seed, cfg.features.extended_types).planted(cfg.mutants),
+            tree: DataTree::new(cfg.seed, cfg.features.ttl_forms()).planted(cfg.mutants),
             history: History::new(cfg.limits.window_count, cfg.limits.window_bytes),
             watches: WatchManager::new(cfg.seed).planted(cfg.mutants),
             front: Front::new(&cfg, now),
@@ -206,7 +208,7 @@ impl Peer {
                 }
                 if p.zab.established() {
                     consider(p.tracker.next_deadline());
-                    consider(Some(p.next_reap));
+                    consider(Some(p.reaper.next_deadline()));
                 }
             }
             State::Following(l) => consider(Some(l.next_deadline(&self.cfg))),

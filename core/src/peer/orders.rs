@@ -43,6 +43,7 @@ impl Peer {
                     self.submit(now, link, &order, out);
                 }
                 FrontEffect::Revalidate { session, timeout, .. } => self.revalidate(now, session, timeout, out),
+                FrontEffect::ResumedAtHome(session) => self.resumed_at_home(now, session, out),
                 FrontEffect::Touch { session, timeout } => self.touch(now, session, timeout),
                 FrontEffect::FourLetter { link, word } => out.push(Action::FourLetter { link, word }),
             }
@@ -74,6 +75,8 @@ impl Peer {
         let mut scratch = scratch;
         scratch.clear();
         let mut refused: Option<ErrorCode> = None;
+        let mut dropped = false;
+        let mut closing = false;
         let link = order.link;
         self.with_primary(now, out, |p, ctx| {
             if !p.zab.established() {
@@ -93,9 +96,15 @@ impl Peer {
                 origin: order.origin,
             };
             let outcome = p.prepare.prepare(&incoming, zxid, ctx.now, ctx.tree, &mut p.tracker, &mut scratch);
+            if let Some(text) = p.prepare.quota_warning() {
+                ctx.out.event(Event::Warning(text));
+            }
             match outcome {
                 Outcome::Txn => {}
-                Outcome::Dropped => return,
+                Outcome::Dropped => {
+                    dropped = true;
+                    return;
+                }
                 Outcome::Refused(code) if link.is_some() => {
                     refused = Some(code);
                     return;
@@ -115,11 +124,19 @@ impl Peer {
             }
             let record = Record { zxid, payload: Bytes::copy_from_slice(&scratch) };
             p.zab.propose(record, ctx);
+            closing = order.op == op::CLOSE_SESSION;
         });
+        if closing {
+            self.front.session_closing(order.session);
+        }
         self.scratch = scratch;
         if let (Some(code), Some(link)) = (refused, link) {
             let (front, mut ctx) = self.front_ctx(now, out);
             front.refused(link, order.session, order.cxid, code, &mut ctx);
+        }
+        if let (true, Some(link)) = (dropped, link) {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.dropped(link, order.session, order.cxid, &mut ctx);
         }
     }
 
@@ -138,6 +155,19 @@ impl Peer {
             }
             // Nobody here can know; the connections are about to be closed.
             _ => {}
+        }
+    }
+
+    fn resumed_at_home(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
+        let mut told = true;
+        match &mut self.state {
+            State::Following(_) => self.with_learner(now, out, |l, ctx| told = !l.resumed_at_home(session, ctx)),
+            State::Leading(p) | State::Standalone(p) => p.tracker.resumed_at_home(session),
+            _ => return,
+        }
+        if told {
+            let (front, mut ctx) = self.front_ctx(now, out);
+            front.returned(session, &mut ctx);
         }
     }
 
@@ -212,6 +242,16 @@ impl Peer {
                 .filter(|valid| *valid)
                 .inspect(|_| self.front.session_moved(session));
             }
+            Effect::ResumedAtHome(link, session) => {
+                self.with_primary(now, out, |p, ctx| {
+                    p.tracker.resumed_at_home(session);
+                    p.zab.returned(link, session, ctx);
+                });
+            }
+            Effect::Returned(session) => {
+                let (front, mut ctx) = self.front_ctx(now, out);
+                front.returned(session, &mut ctx);
+            }
             Effect::Touch(session, timeout) => {
                 self.with_primary(now, out, |p, ctx| {
                     p.tracker.touch(session::clock(ctx.now, ctx.cfg.mutants), session, timeout)
@@ -276,10 +316,7 @@ impl Peer {
         if p.tracker.next_deadline().is_some_and(|at| at <= session::clock(now, self.cfg.mutants)) {
             p.tracker.expire(session::clock(now, self.cfg.mutants), &mut expired);
         }
-        let reap = p.next_reap <= now.mono_ms;
-        if reap {
-            p.next_reap = now.mono_ms + self.cfg.timing.container_check_ms;
-        }
+        let reap = p.reaper.allowance(now.mono_ms, self.history.applied(), &self.cfg.timing);
         for gone in expired {
             out.event(Event::SessionExpired {
                 session: gone.session,
@@ -288,8 +325,8 @@ impl Peer {
             });
             self.close_session(now, gone.session, out);
         }
-        if reap {
-            self.reap(now, out);
+        if reap > 0 {
+            self.reap(now, reap, out);
         }
     }
 
@@ -311,14 +348,13 @@ impl Peer {
         }
     }
 
-    /// Deletes containers and TTL znodes whose time has come (client-protocol section 11).
-    fn reap(&mut self, now: Now, out: &mut Outbox) {
-        let limit = self.cfg.timing.container_max_per_minute as usize;
+    /// Deletes containers and TTL znodes whose time has come, so many at most (client-protocol section 11).
+    fn reap(&mut self, now: Now, limit: usize, out: &mut Outbox) {
         let never_used = self.cfg.timing.container_never_used_ms;
         let due = self.tree.reapable(now.wall_ms, never_used, limit);
-        for path in due {
+        for path in &due {
             let mut body = Vec::with_capacity(4 + path.len());
-            crate::jute::Put::put_string(&mut body, &path);
+            crate::jute::Put::put_string(&mut body, path);
             let order = Order {
                 origin: Origin::Local,
                 link: None,
@@ -329,6 +365,9 @@ impl Peer {
                 ids: &[],
             };
             self.order(now, &order, out);
+        }
+        if let State::Leading(p) | State::Standalone(p) = &mut self.state {
+            p.reaper.took(now.mono_ms, due.len(), p.zab.last_proposed(), &self.cfg.timing);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::front::ServeInfo;
 use crate::ids::{Epoch, Millis, Now, Ticket, Zxid};
 use crate::mutant::Mutant;
 use crate::peer::apply::Loader;
+use crate::peer::reaper::Reaper;
 use crate::peer::{Peer, Primary, State};
 use crate::request::prepare::Preparer;
 use crate::session::{self, IdSource, Tracker};
@@ -106,7 +107,7 @@ impl Peer {
             current_epoch: r.current,
             health: r.health,
         });
-        self.front.set_id_floor(IdSource::newest(self.cfg.sid, self.tree.sessions()), now);
+        self.front.set_id_floor(IdSource::newest(self.cfg.sid, self.tree.sessions()), r.ids_from.max(now.wall_ms));
         if self.stopping {
             self.state = State::Settling;
         } else if self.cfg.ensemble.is_none() {
@@ -216,7 +217,7 @@ impl Peer {
             zab,
             prepare: Preparer::new(&self.cfg, &self.tree),
             tracker: tracker(&self.cfg),
-            next_reap: Millis::MAX,
+            reaper: Reaper::new(),
         }
     }
 
@@ -242,7 +243,7 @@ impl Peer {
         if let State::Leading(p) | State::Standalone(p) = &mut self.state {
             p.prepare = Preparer::new(&extra, tree);
             // Not before: what a quorum holds is not yet in the tree in the step in which it is established.
-            p.next_reap = now.mono_ms + extra.timing.container_check_ms;
+            p.reaper.start(now.mono_ms, &extra.timing);
             p.tracker = tracker(&extra);
             for (session, timeout) in known.as_ref().unwrap_or(tree.sessions()) {
                 let late = if extra.mutants.has(Mutant::K15) { Millis::from(*timeout) } else { 0 };

@@ -44,6 +44,8 @@ pub struct View {
     pub global_sessions: usize,
     /// Proposals not decided yet (leader).
     pub outstanding_proposals: usize,
+    /// Syncs that are not confirmed yet (leader).
+    pub pending_syncs: usize,
     /// Learners (leader).
     pub learners: Vec<LearnerView>,
     /// Voters of the configuration.
@@ -136,7 +138,7 @@ impl Peer {
     /// Everything that the reports show.
     #[must_use]
     pub fn view(&self, now: Now) -> View {
-        let (outstanding_proposals, learners, expiry) = match &self.state {
+        let (outstanding_proposals, pending_syncs, learners, expiry) = match &self.state {
             State::Leading(p) | State::Standalone(p) => {
                 let learners = p.zab.handlers.values().map(|h| LearnerView {
                     sid: h.sid,
@@ -144,9 +146,9 @@ impl Peer {
                     synced: h.synced(),
                     queued_bytes: h.undrained,
                 });
-                (p.zab.outstanding(), learners.collect(), p.tracker.buckets())
+                (p.zab.outstanding(), p.zab.pending_syncs(), learners.collect(), p.tracker.buckets())
             }
-            _ => (0, Vec::new(), Vec::new()),
+            _ => (0, 0, Vec::new(), Vec::new()),
         };
         View {
             role: self.role(),
@@ -162,6 +164,7 @@ impl Peer {
             health: self.disk.health(),
             global_sessions: self.tree.sessions().len(),
             outstanding_proposals,
+            pending_syncs,
             learners,
             voters: self.verifier.voters().len(),
             elections: self.elections,

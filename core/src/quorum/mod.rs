@@ -1,5 +1,6 @@
 //! Quorum arithmetic: majority and hierarchical (quorum-protocol section 11). Nothing here knows about roles.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::config::Ensemble;
@@ -9,8 +10,8 @@ use crate::mutant::{Mutant, Mutants};
 /// Decides which sets of servers are a quorum of one configuration.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    /// Ascending.
-    voters: Vec<Sid>,
+    /// Ascending; shared by all who ask.
+    voters: Arc<[Sid]>,
     groups: Option<Groups>,
     mutants: Mutants,
 }
@@ -27,7 +28,7 @@ impl Verifier {
     /// The verifier of this configuration.
     #[must_use]
     pub fn new(ensemble: &Ensemble, mutants: Mutants) -> Self {
-        let voters: Vec<Sid> = ensemble.voters().map(|m| m.sid).collect();
+        let voters = ensemble.voters().map(|m| m.sid).collect();
         let mut ids: Vec<i64> = ensemble.voters().filter_map(|m| m.group).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -49,7 +50,7 @@ impl Verifier {
     /// The verifier of a server alone.
     #[must_use]
     pub fn alone(sid: Sid) -> Self {
-        Self { voters: alloc::vec![sid], groups: None, mutants: Mutants::default() }
+        Self { voters: Arc::new([sid]), groups: None, mutants: Mutants::default() }
     }
 
     /// The voters, ascending.
@@ -61,7 +62,9 @@ impl Verifier {
     /// Position of a voter in [`Verifier::voters`].
     #[must_use]
     pub fn index(&self, sid: Sid) -> Option<usize> {
-        self.voters.binary_search(&sid).ok()
+        // Ids mostly follow each other.
+        let guess = usize::try_from(sid.0.wrapping_sub(self.voters.first()?.0)).ok();
+        guess.filter(|i| self.voters.get(*i) == Some(&sid)).or_else(|| self.voters.binary_search(&sid).ok())
     }
 
     /// Whether this server votes.

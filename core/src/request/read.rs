@@ -2,10 +2,12 @@
 
 use alloc::vec::Vec;
 
+use crate::config::Auth;
 use crate::error::ErrorCode;
 use crate::ids::{LinkId, SessionId, Zxid};
 use crate::jute::{JStr, Put, frame};
 use crate::mutant::{Mutant, Mutants};
+use crate::request::lists::LastList;
 use crate::tree::{DataTree, NodeRef, acl};
 use crate::watch::{WatchManager, WatchMode, WatcherType};
 use crate::wire::client::{EventKind, MultiHeader, ReplyHeader, Request, encode_event};
@@ -17,6 +19,8 @@ pub struct Reading<'a> {
     pub tree: &'a DataTree,
     /// Where that tree stands: the zxid of the reply.
     pub zxid: Zxid,
+    /// The long list that was asked for last.
+    pub lists: &'a mut LastList,
     /// Where it may leave a watch.
     pub watches: &'a mut WatchManager,
     /// The asking connection: watches belong to it.
@@ -25,11 +29,17 @@ pub struct Reading<'a> {
     pub session: SessionId,
     /// What it has proved.
     pub ids: &'a [Id<'static>],
-    /// skipACL.
-    pub skip_acl: bool,
+    /// What that is worth.
+    pub auth: &'a Auth,
     /// Planted bugs.
     pub mutants: Mutants,
 }
+
+/// What the results of one multiRead may take, bytes. A few bytes of request name a znode of a megabyte, and again, and again: without a
+/// bound a frame could ask for all memory there is.
+const RESULTS_MAX: usize = 64 << 20;
+/// The same for a single list: the length of a frame is an int.
+const LIST_MAX: usize = 1 << 30;
 
 /// Why a read has no body: its error, and what was built before it (multiRead only).
 type Refusal = ErrorCode;
@@ -130,7 +140,7 @@ impl<'a> Reading<'a> {
                 self.require(&node, perm::READ)?;
                 out.put_i32(i32::try_from(self.tree.all_children_number(path)).unwrap_or(i32::MAX));
             }
-            Request::GetEphemerals { prefix } => self.ephemerals(prefix.as_deref(), out),
+            Request::GetEphemerals { prefix } => self.ephemerals(prefix.as_deref(), out)?,
             Request::WhoAmI => {
                 out.put_len(self.ids.len());
                 for id in self.ids {
@@ -178,12 +188,15 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn children(&self, path: &str, out: &mut Vec<u8>) -> Result<NodeRef<'a>, Refusal> {
+    fn children(&mut self, path: &str, out: &mut Vec<u8>) -> Result<NodeRef<'a>, Refusal> {
         let tree: &'a DataTree = self.tree;
         let node = tree.node(path).ok_or(ErrorCode::NoNode)?;
         self.require(&node, perm::READ)?;
-        out.put_len(node.num_children() as usize);
-        node.children().for_each(|name| out.put_string(name));
+        let start = out.len();
+        self.lists.append(path, &node, out);
+        if out.len() - start > LIST_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
         Ok(node)
     }
 
@@ -199,32 +212,34 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) {
+    fn ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let prefix = match prefix.map(str::trim) {
             None | Some("" | "/") => "",
             Some(_) => prefix.expect("just matched"),
         };
         let at = out.len();
         out.put_len(0);
-        let mut n = 0;
-        for path in self.tree.ephemerals_of(self.session).filter(|p| p.starts_with(prefix)) {
-            out.put_string(&path);
-            n += 1;
-        }
+        let n = put_names(self.tree.ephemerals_of(self.session).filter(|p| p.starts_with(prefix)), out)?;
         out[at..at + 4].copy_from_slice(&i32::to_be_bytes(n));
+        Ok(())
     }
 
     /// multiRead: errors of single ops do not stop the rest; an op of another kind does, and what was built so far stays in
     /// the reply (1.4, section 6).
-    fn multi(&self, parts: &[Request<'_>], out: &mut Vec<u8>) -> ErrorCode {
+    fn multi(&mut self, parts: &[Request<'_>], out: &mut Vec<u8>) -> ErrorCode {
         let reads = parts.iter().filter(|p| is_read(p.op())).count();
         if reads != 0 && reads != parts.len() {
             // Does not even decode: reads and writes are mixed.
             return ErrorCode::MarshallingError;
         }
         let mut err = ErrorCode::Ok;
+        let first = out.len();
         for part in parts {
             let start = out.len();
+            if start - first > RESULTS_MAX {
+                out.truncate(first);
+                return ErrorCode::MarshallingError;
+            }
             MultiHeader { op: part.op(), done: false, err: 0 }.encode(out);
             let result = match part {
                 Request::GetData { path, .. } => text(path).and_then(|path| self.data(path, out)),
@@ -287,12 +302,25 @@ impl<'a> Reading<'a> {
     }
 
     fn allowed(&self, node: &NodeRef<'_>, wanted: i32) -> bool {
-        acl::check(node.acl(), wanted, self.ids, self.skip_acl)
+        acl::check(node.acl(), wanted, self.ids, self.auth)
     }
 
     fn require(&self, node: &NodeRef<'_>, wanted: i32) -> Result<(), Refusal> {
         if self.allowed(node, wanted) { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
+}
+
+/// Appends names; returns how many.
+fn put_names(names: impl Iterator<Item = impl AsRef<str>>, out: &mut Vec<u8>) -> Result<i32, Refusal> {
+    let (start, mut n) = (out.len(), 0);
+    for name in names {
+        out.put_string(name.as_ref());
+        n += 1;
+        if out.len() - start > LIST_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
+    }
+    Ok(n)
 }
 
 /// A null path is what Java trips over: -5 (section 4).

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use slab::Slab;
 
+use crate::hash::IdMap;
 use crate::ids::{Millis, SessionId};
-use crate::session::map::SessionMap;
 
 const NIL: u32 = u32::MAX;
 
@@ -33,7 +33,7 @@ struct Bucket {
 pub struct Expiry {
     tick: Millis,
     entries: Slab<Entry>,
-    by_session: SessionMap<u32>,
+    by_session: IdMap<SessionId, u32>,
     buckets: BTreeMap<Millis, Bucket>,
 }
 
@@ -41,7 +41,7 @@ impl Expiry {
     /// Without a session; buckets are `tick` ms wide.
     #[must_use]
     pub fn new(tick: Millis) -> Self {
-        Self { tick: tick.max(1), entries: Slab::new(), by_session: SessionMap::default(), buckets: BTreeMap::new() }
+        Self { tick: tick.max(1), entries: Slab::new(), by_session: IdMap::default(), buckets: BTreeMap::new() }
     }
 
     /// When a session expires that is heard of at `now`: more than `timeout` and at most `timeout` + tick later.

@@ -8,13 +8,15 @@ use crate::mutant::{Mutant, Mutants};
 
 const LOW_56: i64 = (1 << 56) - 1;
 const COUNTER_BITS: u32 = 16;
+/// Ids that one request may use up: so many are not given away while a leader remembers one of them.
+const PASSED_MAX: i64 = 1 << 20;
 const CLOCK_MASK: i64 = (1 << 40) - 1;
 
 /// Gives ids away: low byte of the sid, 40 bits of a millisecond clock, a 16-bit counter that may carry upward.
 ///
-/// The clock bits never go back: they start from the wall clock, but always above the newest id that the tree knows of this
-/// server ([`IdSource::raise`]). The tree does not know sessions that have ended, nor local ones: should the wall clock have gone
-/// back meanwhile, the counter, which begins anywhere, keeps their ids from being given away again.
+/// The clock bits never go back: they start from the wall clock, but always above what this server has set aside on its disk in
+/// an earlier life, and above the newest id that the tree knows of it ([`IdSource::raise`]). The counter begins anywhere: it is
+/// all that differs where that record was thrown away.
 #[derive(Clone, Debug)]
 pub struct IdSource {
     /// Low byte of the sid, in place.
@@ -47,9 +49,9 @@ impl IdSource {
         sessions.range(SessionId(first)..=SessionId(first | LOW_56)).next_back().map(|(session, _)| *session)
     }
 
-    /// Ids given away from now on are above `newest`, if that is one of this server's, and not below the wall clock.
-    pub fn raise(&mut self, newest: Option<SessionId>, now: Now) {
-        let clock = self.base(now.wall_ms);
+    /// Ids given away from now on are above `newest`, if that is one of this server's, and not below those of the ms `from`.
+    pub fn raise(&mut self, newest: Option<SessionId>, from: Millis) {
+        let clock = self.base(from);
         self.next = self.next.max(clock);
         if self.mutants.has(Mutant::K16) {
             self.next = clock;
@@ -74,6 +76,15 @@ impl IdSource {
             if id != i64::MIN && id != SessionId::NONE.0 {
                 return SessionId(id);
             }
+        }
+    }
+
+    /// A client has asked for this session: should it be one of the next ones, it is given to nobody. Ids are no secret, and the
+    /// leader is about to remember it as one that is gone.
+    pub fn pass(&mut self, session: SessionId) {
+        let ahead = (session.0 & LOW_56) - (self.next & LOW_56);
+        if session.0 & !LOW_56 == self.server && (0..PASSED_MAX).contains(&ahead) {
+            self.next = (session.0 & LOW_56) + 1;
         }
     }
 
@@ -125,15 +136,15 @@ mod tests {
     fn a_clock_that_went_back_repeats_no_id() {
         let newest = source(2, 5000).next_id();
         let mut ids = source(2, 1000);
-        ids.raise(Some(newest), at(1000));
+        ids.raise(Some(newest), 1000);
         assert_eq!(ids.next_id().0, newest.0 + (1 << 16));
         // Another server's id is no floor, nor is an old one of our own.
         let mut ids = source(2, 1000);
-        ids.raise(Some(SessionId(0x0300_0000_ffff_0000)), at(1000));
-        ids.raise(Some(SessionId(0x0200_0000_0001_0000)), at(1001));
+        ids.raise(Some(SessionId(0x0300_0000_ffff_0000)), 1000);
+        ids.raise(Some(SessionId(0x0200_0000_0001_0000)), 1001);
         assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0000));
         // Raising never lowers.
-        ids.raise(None, at(0));
+        ids.raise(None, 0);
         assert_eq!(ids.next_id(), SessionId(0x0200_0000_03e9_0001));
     }
 
@@ -151,6 +162,18 @@ mod tests {
         assert_eq!(IdSource::newest(Sid(2), &sessions), Some(SessionId(ids[2])));
         assert_eq!(IdSource::newest(Sid(0x1ff), &sessions), Some(SessionId(-1)));
         assert_eq!(IdSource::newest(Sid(9), &sessions), None);
+    }
+
+    #[test]
+    fn an_id_that_was_asked_for_is_given_to_nobody() {
+        let mut ids = source(2, 5000);
+        let first = ids.next_id();
+        for (ahead, next) in [(0, 1), (2, 3), (3, 4), (-1, 5), (PASSED_MAX + 9, 6)] {
+            ids.pass(SessionId(first.0 + ahead));
+            assert_eq!(ids.next_id().0 - first.0, next, "{ahead}");
+        }
+        ids.pass(SessionId(first.0 + 7 + (1 << 56)));
+        assert_eq!(ids.next_id().0 - first.0, 7, "of another server");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 mod expiry;
 mod ids;
-mod map;
 mod touches;
 mod tracker;
 

@@ -3,10 +3,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::hash::IdMap;
 use crate::ids::{Millis, SessionId, Sid};
 use crate::mutant::{Mutant, Mutants};
 use crate::session::expiry::Expiry;
-use crate::session::map::SessionMap;
 
 /// Which server a request came through. Ownership is a server's, never a single connection's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,13 +50,23 @@ struct Session {
     closing: bool,
 }
 
+/// How a session has ended.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    /// It is remembered until then.
+    until: Millis,
+    /// It was closed, or has expired. Otherwise its client was only told so: a local one was refused away from its home.
+    closed: bool,
+}
+
 /// The sessions of the ensemble, as their leader knows them. Times are ms of the monotonic clock.
 #[derive(Clone, Debug)]
 pub struct Tracker {
-    sessions: SessionMap<Session>,
+    sessions: IdMap<SessionId, Session>,
     expiry: Expiry,
-    /// Sessions that have ended lately, and until when they are remembered, in order.
-    ended: SessionMap<()>,
+    /// Sessions that have ended lately, …
+    ended: IdMap<SessionId, Ended>,
+    /// … and until when they are remembered, in order.
     forget: VecDeque<(Millis, SessionId)>,
     remember: Millis,
     mutants: Mutants,
@@ -67,9 +77,9 @@ impl Tracker {
     #[must_use]
     pub fn new(tick: Millis) -> Self {
         Self {
-            sessions: SessionMap::default(),
+            sessions: IdMap::default(),
             expiry: Expiry::new(tick),
-            ended: SessionMap::default(),
+            ended: IdMap::default(),
             forget: VecDeque::new(),
             remember: 0,
             mutants: Mutants::default(),
@@ -101,16 +111,20 @@ impl Tracker {
     pub fn remove(&mut self, now: Millis, session: SessionId) {
         self.sessions.remove(&session);
         self.expiry.remove(session);
-        self.note_end(now, session);
+        self.note_end(now, session, true);
     }
 
-    fn note_end(&mut self, now: Millis, session: SessionId) {
-        while let Some((_, old)) = self.forget.front().filter(|(until, _)| *until <= now) {
-            self.ended.remove(old);
+    fn note_end(&mut self, now: Millis, session: SessionId, closed: bool) {
+        while let Some((until, old)) = self.forget.front().filter(|(until, _)| *until <= now) {
+            if self.ended.get(old).is_some_and(|end| end.until == *until) {
+                self.ended.remove(old);
+            }
             self.forget.pop_front();
         }
-        if self.remember > 0 && self.ended.insert(session, ()).is_none() {
-            self.forget.push_back((now + self.remember, session));
+        if self.remember > 0 && self.ended.get(&session).is_none_or(|end| closed && !end.closed) {
+            let until = now + self.remember;
+            self.ended.insert(session, Ended { until, closed });
+            self.forget.push_back((until, session));
         }
     }
 
@@ -125,8 +139,8 @@ impl Tracker {
         }
     }
 
-    /// A client resumes its session at `origin`: it moves there if it lives. Returns whether it does. One that does not is over
-    /// for good, for its client hears of that: a local one whose upgrade is still on its way too.
+    /// A client resumes its session at `origin`: it moves there if it lives. Returns whether it does. One that does not is over,
+    /// for its client hears of that: a local one whose upgrade is still on its way too, until it is resumed on its own server.
     pub fn revalidate(&mut self, now: Millis, session: SessionId, timeout: i32, origin: Origin) -> bool {
         let wakes = self.mutants.has(Mutant::B54);
         let known = self.sessions.get_mut(&session).filter(|s| !s.closing || wakes);
@@ -134,9 +148,17 @@ impl Tracker {
         if alive {
             self.touch(now, session, timeout);
         } else {
-            self.note_end(now, session);
+            self.note_end(now, session, false);
         }
         alive
+    }
+
+    /// A local session was resumed on the server where it lives: that it was refused elsewhere is void. What it had asked for
+    /// before came before this.
+    pub fn resumed_at_home(&mut self, session: SessionId) {
+        if self.ended.get(&session).is_some_and(|end| !end.closed) {
+            self.ended.remove(&session);
+        }
     }
 
     /// What a request that came through `origin` may count on. An unowned session becomes the asker's.
@@ -268,6 +290,22 @@ mod tests {
         assert!(!tracker.contains(A));
         tracker.remove(5100, b);
         assert_eq!((tracker.check(A, ONE), tracker.check(b, ONE)), (Standing::Unknown, Standing::Closing));
+    }
+
+    #[test]
+    fn a_local_session_that_was_refused_elsewhere_goes_on_at_home() {
+        let mut tracker = Tracker::new(1000).remembering(5000);
+        assert!(!tracker.revalidate(0, A, 2000, TWO));
+        assert_eq!(tracker.check(A, ONE), Standing::Closing);
+        tracker.resumed_at_home(A);
+        assert_eq!(tracker.check(A, ONE), Standing::Unknown);
+        assert!(!tracker.revalidate(3000, A, 2000, TWO));
+        tracker.remove(5500, SessionId(9));
+        assert_eq!(tracker.check(A, ONE), Standing::Closing, "the newer refusal counts");
+        tracker.remove(6000, A);
+        tracker.resumed_at_home(A);
+        tracker.remove(10_999, SessionId(10));
+        assert_eq!(tracker.check(A, ONE), Standing::Closing, "it was closed, five seconds ago");
     }
 
     #[test]

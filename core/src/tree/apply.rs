@@ -215,7 +215,7 @@ impl DataTree {
     }
 
     fn stat_of(&self, id: NodeId) -> Stat {
-        wire_stat(&self.nodes, id, self.extended_types)
+        wire_stat(&self.nodes, id, self.ttl_forms)
     }
 }
 

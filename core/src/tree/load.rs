@@ -26,14 +26,15 @@ impl DataTree {
         self.loading = Some(Loading::default());
     }
 
-    /// The snapshot is complete and stands for this zxid.
-    pub fn finish_load(&mut self, zxid: Zxid) {
+    /// The snapshot is complete and stands for this zxid. `exact`: it is the tree of that instant, not a fuzzy one, so that even
+    /// what quotas say is used is what every other server says.
+    pub fn finish_load(&mut self, zxid: Zxid, exact: bool) {
         for (_, acl) in self.loading.take().unwrap_or_default().acls {
             self.acls.release(acl);
         }
         // Snapshots of servers before 3.5 have no configuration node.
         self.add_reserved();
-        self.load_quotas();
+        self.load_quotas(exact);
         self.last_zxid = zxid;
     }
 

@@ -27,6 +27,7 @@ pub use applied::{Applied, Changes, OpResult};
 pub use digest::{content_crc, is_counted, node_digest, stat_digest};
 pub use node_ref::NodeRef;
 
+use crate::config::TtlForms;
 use crate::ids::{Millis, SessionId, Zxid};
 use crate::mutant::{Mutant, Mutants};
 use crate::wire::records::{Acl, StatPersisted, perm};
@@ -44,7 +45,7 @@ pub const CONFIG_NODE: &str = "/zookeeper/config";
 /// The replicated state of one server.
 #[derive(Clone)]
 pub struct DataTree {
-    extended_types: bool,
+    ttl_forms: TtlForms,
     nodes: Arena,
     index: PathIndex,
     acls: AclTable,
@@ -78,11 +79,11 @@ impl fmt::Debug for DataTree {
 }
 
 impl DataTree {
-    /// The empty tree. The hash keys come from `seed`; `extended_types`: whether a stored owner may be a TTL.
+    /// The empty tree. The hash keys come from `seed`; `ttl_forms`: which stored owners are TTLs.
     #[must_use]
-    pub fn new(seed: u64, extended_types: bool) -> Self {
+    pub fn new(seed: u64, ttl_forms: impl Into<TtlForms>) -> Self {
         let mut tree = Self {
-            extended_types,
+            ttl_forms: ttl_forms.into(),
             nodes: Arena::default(),
             index: PathIndex::new((seed, !seed)),
             acls: AclTable::new((!seed, seed)),
@@ -198,10 +199,10 @@ impl DataTree {
         self.digest
     }
 
-    /// Whether stored owners may be TTLs.
+    /// Which stored owners are TTLs.
     #[must_use]
-    pub const fn extended_types(&self) -> bool {
-        self.extended_types
+    pub const fn ttl_forms(&self) -> TtlForms {
+        self.ttl_forms
     }
 
     /// Global sessions and their timeouts in ms.

@@ -7,6 +7,7 @@ use core::fmt;
 use super::DataTree;
 use super::arena::{Arena, Node, NodeId};
 use super::index::push_path;
+use crate::config::TtlForms;
 use crate::wire::client::SharedAcl;
 use crate::wire::records::{Acl, Owner, Stat, StatPersisted};
 
@@ -22,7 +23,7 @@ impl<'a> NodeRef<'a> {
     /// What clients see.
     #[must_use]
     pub fn stat(&self) -> Stat {
-        wire_stat(&self.tree.nodes, self.id, self.tree.extended_types)
+        wire_stat(&self.tree.nodes, self.id, self.tree.ttl_forms)
     }
     /// What snapshots and the digest see.
     #[must_use]
@@ -51,12 +52,19 @@ impl<'a> NodeRef<'a> {
     }
     /// Names of the direct children, oldest first (after a restart: in the order of the snapshot).
     pub fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.child_nodes().map(Node::name)
+    }
+    /// The same names as bytes, which are UTF-8: long lists are not looked at once more.
+    pub fn children_bytes(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.child_nodes().map(Node::name_bytes)
+    }
+    fn child_nodes(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
         Children { nodes: &self.tree.nodes, next: self.node.first_child }
     }
     /// Persistent, ephemeral, container or TTL.
     #[must_use]
     pub fn owner(&self) -> Owner {
-        Owner::of(self.node.owner, self.tree.extended_types)
+        Owner::of(self.node.owner, self.tree.ttl_forms)
     }
     /// What it adds to the tree's digest: [`super::node_digest`] of it.
     #[must_use]
@@ -88,19 +96,20 @@ struct Children<'a> {
 }
 
 impl<'a> Iterator for Children<'a> {
-    type Item = &'a str;
-    fn next(&mut self) -> Option<&'a str> {
+    type Item = &'a Node;
+    #[inline]
+    fn next(&mut self) -> Option<&'a Node> {
         if self.next.is_none() {
             return None;
         }
         let node = self.nodes.get(self.next);
         self.next = node.next;
-        Some(node.name())
+        Some(node)
     }
 }
 
 /// What clients see of a znode (client-protocol 5.1).
-pub(super) fn wire_stat(nodes: &Arena, id: NodeId, extended_types: bool) -> Stat {
+pub(super) fn wire_stat(nodes: &Arena, id: NodeId, ttl_forms: TtlForms) -> Stat {
     let node = nodes.get(id);
     let children = node.children as i32;
     Stat {
@@ -111,7 +120,7 @@ pub(super) fn wire_stat(nodes: &Arena, id: NodeId, extended_types: bool) -> Stat
         version: node.version,
         cversion: node.cversion.wrapping_mul(2).wrapping_sub(children),
         aversion: node.aversion,
-        ephemeral_owner: Owner::of(node.owner, extended_types).on_wire(),
+        ephemeral_owner: Owner::of(node.owner, ttl_forms).on_wire(),
         data_length: i32::try_from(nodes.data(id).map_or(0, <[u8]>::len)).unwrap_or(i32::MAX),
         num_children: children,
         pzxid: node.pzxid,

@@ -39,7 +39,7 @@ impl DataTree {
         if let Some(session) = self.ephemeral_owner(id) {
             self.ephemerals.entry(session).or_default().insert(id);
         }
-        let key = reap::key(self.nodes.get(id), self.extended_types);
+        let key = reap::key(self.nodes.get(id), self.ttl_forms);
         self.reapable.moved(id, None, key);
         id
     }
@@ -56,7 +56,7 @@ impl DataTree {
                 self.ephemerals.remove(&session);
             }
         }
-        let key = reap::key(self.nodes.get(id), self.extended_types);
+        let key = reap::key(self.nodes.get(id), self.ttl_forms);
         self.reapable.moved(id, key, None);
         self.index.remove(id, &self.nodes);
         self.unlink(id);
@@ -68,7 +68,7 @@ impl DataTree {
     }
 
     fn ephemeral_owner(&self, id: NodeId) -> Option<SessionId> {
-        match Owner::of(self.nodes.get(id).owner, self.extended_types) {
+        match Owner::of(self.nodes.get(id).owner, self.ttl_forms) {
             Owner::Session(session) => Some(session),
             Owner::None | Owner::Container | Owner::Ttl(_) => None,
         }
@@ -132,9 +132,9 @@ impl DataTree {
     /// Changes what is neither in snapshots nor in the digest.
     fn recount(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) {
         let node = self.nodes.get_mut(id);
-        let before = reap::key(node, self.extended_types);
+        let before = reap::key(node, self.ttl_forms);
         change(node);
-        let after = reap::key(node, self.extended_types);
+        let after = reap::key(node, self.ttl_forms);
         self.reapable.moved(id, before, after);
     }
 

@@ -120,11 +120,7 @@ impl DataTree {
     /// A znode was created.
     pub(super) fn quota_created(&mut self, path: &str, bytes: usize) {
         match quota_node(path) {
-            Some((prefix, LIMITS)) => {
-                self.quotas.prefixes.insert(prefix.into());
-                // It may have changed unseen, and a server that loads a snapshot counts it then (see `load_quotas`).
-                self.recompute_usage(prefix);
-            }
+            Some((prefix, LIMITS)) => _ = self.quotas.prefixes.insert(prefix.into()),
             Some((prefix, STATS)) => self.recompute_usage(prefix),
             _ => {}
         }
@@ -180,14 +176,17 @@ impl DataTree {
         self.set_data(id, "", Some(numbers.text().as_bytes()), |_| {});
     }
 
-    /// Finds the quotas of a tree that was just loaded; the usage in a fuzzy snapshot means nothing.
-    pub(super) fn load_quotas(&mut self) {
+    /// Finds the quotas of a tree that was just loaded. The usage in a fuzzy snapshot means nothing; elsewhere it stays: it is no
+    /// plain count where quotas are nested, and must not differ from that of a server that has not been started anew.
+    pub(super) fn load_quotas(&mut self, exact: bool) {
         let Some(top) = self.find(ROOT) else { return };
         let leaves = self.subtree(top).filter(|(_, node)| node.children == 0 && node.name() == LIMITS);
         let paths: BTreeSet<String> = leaves.map(|(id, _)| super::node_ref::path_text(&self.nodes, id)).collect();
         for path in paths {
             if let Some((prefix, _)) = quota_node(&path) {
-                self.recompute_usage(prefix);
+                if !exact {
+                    self.recompute_usage(prefix);
+                }
                 self.quotas.prefixes.insert(prefix.into());
             }
         }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::arena::{Node, NodeId};
 use super::{DataTree, node_ref};
+use crate::config::TtlForms;
 use crate::ids::Millis;
 use crate::wire::records::Owner;
 
@@ -21,11 +22,11 @@ pub(super) enum Key {
 }
 
 /// The candidate that a znode is.
-pub(super) fn key(node: &Node, extended_types: bool) -> Option<Key> {
+pub(super) fn key(node: &Node, ttl_forms: TtlForms) -> Option<Key> {
     if node.owner == 0 || node.children != 0 || node.is_vacant() {
         return None;
     }
-    match Owner::of(node.owner, extended_types) {
+    match Owner::of(node.owner, ttl_forms) {
         Owner::None | Owner::Session(_) => None,
         Owner::Container if node.cversion > 0 => Some(Key::Emptied),
         Owner::Container => Some(Key::Unused(node.mtime)),

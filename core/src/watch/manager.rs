@@ -72,9 +72,12 @@ impl WatchManager {
 
     /// The connection is gone, and its watches with it.
     pub fn remove_link(&mut self, link: LinkId) {
-        while let Some(conn) = self.table.conn(link) {
-            let first = self.table.conns[conn as usize].first;
-            self.set(first, Modes::default());
+        let Some(conn) = self.table.conn(link) else { return };
+        let mut at = self.table.conns[conn as usize].first;
+        while at != NIL {
+            let behind = self.table.watches[at as usize].conn_behind;
+            self.set(at, Modes::default());
+            at = behind;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Watches indexed both ways: by path, by connection, and by the pair, with 32-bit places instead of pointers.
 //!
-//! A watch is 28 bytes and about 7 of index, a watched path 24 bytes, its text and about 7 of index.
+//! A watch is 32 bytes and 6 to 12 of index, a watched path 24 bytes, its text and 6 to 12 of index. Nothing looks through the
+//! watches of a path or of a connection to find one of them.
 
 use alloc::boxed::Box;
 use core::hash::Hasher;
@@ -33,6 +34,8 @@ pub(super) struct Watch {
 pub(super) struct WatchedPath {
     pub(super) text: Box<str>,
     pub(super) first: u32,
+    /// Of the text: the index does not read texts when it grows.
+    hash: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -69,10 +72,14 @@ impl Table {
         }
     }
 
-    fn hash(key: (u64, u64), bytes: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(key.0, key.1);
-        hasher.write(bytes);
-        hasher.finish()
+    fn hash(&self, text: &str) -> u32 {
+        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        hasher.write(text.as_bytes());
+        hasher.finish() as u32
+    }
+    /// The 64 bits that the table wants.
+    const fn spread(hash: u32) -> u64 {
+        (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
     fn pair_hash(path: u32, conn: u32) -> u64 {
         // Places are ours, no client chooses them.
@@ -85,8 +92,14 @@ impl Table {
     }
 
     pub(super) fn path(&self, text: &str) -> Option<u32> {
-        let hash = Self::hash(self.key, text.as_bytes());
-        self.by_path.find(hash, |at| *self.paths[*at as usize].text == *text).copied()
+        self.path_hashed(text, self.hash(text))
+    }
+    fn path_hashed(&self, text: &str, hash: u32) -> Option<u32> {
+        let same = |at: &u32| {
+            let path = &self.paths[*at as usize];
+            path.hash == hash && *path.text == *text
+        };
+        self.by_path.find(Self::spread(hash), same).copied()
     }
     pub(super) fn conn(&self, link: LinkId) -> Option<u32> {
         self.by_link.find(Self::link_hash(link), |at| self.conns[*at as usize].link == link).copied()
@@ -105,16 +118,16 @@ impl Table {
 
     /// The watch of `link` at `text`, a new one without modes if there is none.
     pub(super) fn find_or_add(&mut self, text: &str, link: LinkId) -> u32 {
-        let path = self.path(text).unwrap_or_else(|| self.add_path(text));
+        let hash = self.hash(text);
+        let path = self.path_hashed(text, hash).unwrap_or_else(|| self.add_path(text, hash));
         let conn = self.conn(link).unwrap_or_else(|| self.add_conn(link));
         self.pair(path, conn).unwrap_or_else(|| self.add_watch(path, conn))
     }
 
-    fn add_path(&mut self, text: &str) -> u32 {
-        let at = place(self.paths.insert(WatchedPath { text: text.into(), first: NIL }));
-        let (key, paths) = (self.key, &self.paths);
-        let rehash = |at: &u32| Self::hash(key, paths[*at as usize].text.as_bytes());
-        self.by_path.insert_unique(Self::hash(key, text.as_bytes()), at, rehash);
+    fn add_path(&mut self, text: &str, hash: u32) -> u32 {
+        let at = place(self.paths.insert(WatchedPath { text: text.into(), first: NIL, hash }));
+        let paths = &self.paths;
+        self.by_path.insert_unique(Self::spread(hash), at, |at| Self::spread(paths[*at as usize].hash));
         at
     }
 
@@ -186,8 +199,7 @@ impl Table {
             self.watches[first as usize].path_before = w.path_before;
         }
         if self.paths[w.path as usize].first == NIL {
-            let text = self.paths.remove(w.path as usize).text;
-            let hash = Self::hash(self.key, text.as_bytes());
+            let hash = Self::spread(self.paths.remove(w.path as usize).hash);
             self.by_path.find_entry(hash, |other| *other == w.path).expect("every path is indexed").remove();
         }
     }

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use crate::config::TtlForms;
 use crate::error::DecodeError;
 use crate::ids::{Millis, SessionId, Zxid};
 use crate::jute::{JStr, Put, Reader};
@@ -200,15 +201,17 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Reads the stored value; the TTL mark counts only with extended types enabled.
+    /// Reads the stored value.
     #[must_use]
-    pub fn of(stored: i64, extended_types: bool) -> Self {
+    pub fn of(stored: i64, forms: TtlForms) -> Self {
         if stored == 0 {
             Self::None
         } else if stored == CONTAINER_OWNER {
             Self::Container
-        } else if extended_types && (stored as u64 >> 56) == 0xff {
+        } else if forms != TtlForms::None && (stored as u64 >> 56) == 0xff {
             Self::Ttl(stored & 0xff_ffff_ffff)
+        } else if forms == TtlForms::With353 && (stored as u64 >> 60) == 0x8 {
+            Self::Ttl(stored & 0x0fff_ffff_ffff_ffff)
         } else {
             Self::Session(SessionId(stored))
         }

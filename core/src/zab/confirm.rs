@@ -41,6 +41,10 @@ impl Confirm {
     pub fn add(&mut self, origin: SyncOrigin, last: Zxid) {
         self.next.push(Waiting { origin, after: last });
     }
+    /// Planted bug Q03: it waits for commits only, for no round.
+    pub fn believe(&mut self, origin: SyncOrigin, last: Zxid) {
+        self.ready.push_back(Waiting { origin, after: last });
+    }
     /// Starts a round for everything that waits; this server counts itself. The caller sends the PINGs.
     pub fn start(&mut self, verifier: &Verifier, me: Sid) {
         assert!(self.round.is_empty(), "one round at a time");
@@ -54,6 +58,11 @@ impl Confirm {
         if self.echoed.is_quorum(verifier) {
             self.ready.extend(self.round.drain(..));
         }
+    }
+    /// How many wait, for a round, in it, or for commits.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.next.len() + self.round.len() + self.ready.len()
     }
     /// Whether a round is under way.
     #[must_use]

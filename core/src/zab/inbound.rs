@@ -138,6 +138,10 @@ impl Leader {
                     ctx.effects.push(Effect::LearnerSync(h.link));
                     return Ok(());
                 }
+                if request.op == op::PING {
+                    ctx.effects.push(Effect::ResumedAtHome(h.link, request.session));
+                    return Ok(());
+                }
                 let start = ctx.effects.arena.len();
                 ctx.effects.arena.extend_from_slice(request.body);
                 let body = start..ctx.effects.arena.len();
@@ -156,6 +160,15 @@ impl Leader {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Answers a learner of ours that a local session is back: its ping comes back, too.
+    pub fn returned(&mut self, link: LinkId, session: SessionId, ctx: &mut Ctx<'_>) {
+        if let Some(h) = self.handlers.get_mut(&link) {
+            let mut data = Vec::with_capacity(16);
+            ForwardedRequest { session, cxid: 0, op: op::PING, body: &[] }.encode(&mut data);
+            h.send(ctx.out, kind::REQUEST, Zxid::NONE, Some(&data));
+        }
     }
 
     /// Answers a revalidation.

@@ -90,6 +90,8 @@ pub enum Effect {
         /// With which timeout in ms.
         timeout: i32,
     },
+    /// Leader: a learner's client has resumed a local session at home.
+    ResumedAtHome(LinkId, SessionId),
     /// Leader: a learner heard of this session.
     Touch(SessionId, i32),
     /// Leader: a learner forwarded a sync.
@@ -98,6 +100,8 @@ pub enum Effect {
     SyncDone(LinkId),
     /// The leader's answer to a revalidation.
     Revalidated(SessionId, bool),
+    /// Learner: the leader knows that this local session is back.
+    Returned(SessionId),
     /// Learner: the leader's answer to the oldest sync.
     SyncReply,
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quorate_core::config::PeerConfig;
-use quorate_core::disk::{Disk, DiskEvent, ReaderId};
+use quorate_core::disk::{Disk, DiskEvent, IDS_AHEAD, ReaderId};
 use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, DiskOp, Halt, Health};
 use quorate_core::ids::{SessionId, Zxid};
@@ -137,6 +137,24 @@ fn an_existing_file_is_never_appended_to_after_a_start() {
 }
 
 // ----- epochs ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn session_ids_of_an_earlier_life_never_come_again() {
+    let mut store = Store::default();
+    let mut from = 0;
+    // The wall clock goes on, stands, goes back, and is years ahead once.
+    for wall in [1_700_000_000_000, 1_700_000_000_000, 5, 2_000_000_000_000, 1_700_000_000_000] {
+        let mut rig = Rig::new(&config(), store);
+        rig.now.wall_ms = wall;
+        rig.call(Disk::start);
+        rig.settle().expect("no budget");
+        let r = rig.recovered();
+        assert!(r.ids_from >= wall && (from == 0 || r.ids_from >= from + IDS_AHEAD), "{from} {}", r.ids_from);
+        from = r.ids_from;
+        // Power is lost: what was not durable when the recovery was reported is gone.
+        store = rig.store.crash(|| 0);
+    }
+}
 
 #[test]
 fn promises_are_in_javas_files_and_never_go_back() {

@@ -1,6 +1,11 @@
 //! A server alone without a disk: front, prepare, tree and watches, every transaction applied at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[allow(dead_code)] // Each test binary uses its own part.
+pub(crate) mod ask;
+#[allow(dead_code)]
+pub(crate) mod client;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use quorate_core::config::PeerConfig;
@@ -12,12 +17,13 @@ use quorate_core::session::{Origin, Tracker};
 use quorate_core::tree::{Applied, DataTree};
 use quorate_core::watch::WatchManager;
 use quorate_core::wire::records::{Id, op};
-use quorate_core::wire::txn::{Txn, decode_record};
+use quorate_core::wire::txn::{Txn, TxnHeader, decode_record};
 
 /// Wall clock at the start, ms.
 const EPOCH: Millis = 1_700_000_000_000;
 
 #[derive(Debug)]
+#[allow(dead_code)] // Each test binary uses its own part.
 pub(crate) struct Standalone {
     cfg: PeerConfig,
     tree: DataTree,
@@ -31,15 +37,21 @@ pub(crate) struct Standalone {
     out: Outbox,
     effects: FrontEffects,
     links: u64,
+    /// Requests wait for [`Standalone::let_go`].
+    holding: bool,
+    waiting: VecDeque<FrontEffect>,
+    /// Bodies of those that wait.
+    bodies: Vec<u8>,
     /// What each link was sent and nobody took yet.
     sent: BTreeMap<LinkId, Vec<u8>>,
     closed: BTreeSet<LinkId>,
 }
 
+#[allow(dead_code)] // Each test binary uses its own part.
 impl Standalone {
     /// `start`: the zxid before the first transaction.
     pub(crate) fn new(cfg: PeerConfig, start: Zxid) -> Self {
-        let tree = DataTree::new(cfg.seed, cfg.features.extended_types);
+        let tree = DataTree::new(cfg.seed, cfg.features.ttl_forms());
         let now = Now { mono_ms: 0, wall_ms: EPOCH };
         let mut server = Self {
             watches: WatchManager::new(cfg.seed),
@@ -52,6 +64,9 @@ impl Standalone {
             out: Outbox::new(),
             effects: FrontEffects::default(),
             links: LinkId::ACCEPTED,
+            holding: false,
+            waiting: VecDeque::new(),
+            bodies: Vec::new(),
             sent: BTreeMap::new(),
             closed: BTreeSet::new(),
             tree,
@@ -60,6 +75,69 @@ impl Standalone {
         let info = ServeInfo { role: Role::Standalone, min_seen: Zxid::ZERO };
         server.with_front(|front, ctx| front.start_serving(info, ctx));
         server
+    }
+
+    /// Serves in another role; without clients at first.
+    pub(crate) fn serve_as(&mut self, role: Role) {
+        let info = ServeInfo { role, min_seen: self.zxid };
+        self.with_front(|front, ctx| front.start_serving(info, ctx));
+        self.settle();
+    }
+
+    /// From now on requests wait for the ensemble.
+    pub(crate) const fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    /// The `n` oldest of them are done; returns how many were there.
+    pub(crate) fn let_go(&mut self, n: usize) -> usize {
+        for done in 0..n {
+            let Some(effect) = self.waiting.pop_front() else { return done };
+            let bodies = self.bodies.clone();
+            self.submitted(effect, &bodies);
+            self.settle();
+        }
+        n
+    }
+
+    /// The last transaction.
+    pub(crate) const fn zxid(&self) -> Zxid {
+        self.zxid
+    }
+
+    /// Watches of all connections.
+    pub(crate) fn watch_count(&self) -> usize {
+        self.watches.count()
+    }
+
+    pub(crate) const fn tree(&self) -> &DataTree {
+        &self.tree
+    }
+
+    /// Applies a transaction that no client asked for, made by another hand than the preparer's.
+    pub(crate) fn apply(&mut self, kind: i32, txn: &Txn<'_>) {
+        self.apply_as(SessionId(1), kind, txn);
+    }
+
+    /// The same for this session.
+    pub(crate) fn apply_as(&mut self, session: SessionId, kind: i32, txn: &Txn<'_>) {
+        self.zxid = self.zxid.next();
+        let header = TxnHeader { session, cxid: 0, zxid: self.zxid, time: EPOCH, kind };
+        let mut applied = Applied::default();
+        self.tree.apply(&header, txn, &mut applied);
+        self.prepare = Preparer::new(&self.cfg, &self.tree);
+        self.with_front(|front, ctx| front.applied(&header, txn, &applied, ctx));
+        self.settle();
+    }
+
+    fn submitted(&mut self, effect: FrontEffect, arena: &[u8]) {
+        match effect {
+            FrontEffect::Submit { link, op: op::SYNC, .. } => self.with_front(|front, ctx| front.synced(link, ctx)),
+            FrontEffect::Submit { link, session, cxid, op, body, ids } => {
+                self.order(session, cxid, op, &arena[body], &ids, Some(link));
+            }
+            other => panic!("{other:?} is not submitted"),
+        }
     }
 
     fn now(&self) -> Now {
@@ -99,8 +177,20 @@ impl Standalone {
         self.closed.insert(link);
     }
 
+    /// What is taken has left the server.
     pub(crate) fn take_sent(&mut self, link: LinkId) -> Vec<u8> {
-        self.sent.remove(&link).unwrap_or_default()
+        let bytes = self.sent.remove(&link).unwrap_or_default();
+        self.with_front(|front, ctx| front.drained(link, bytes.len(), ctx));
+        self.settle();
+        bytes
+    }
+    /// The client has taken so many bytes.
+    pub(crate) fn drained(&mut self, link: LinkId, bytes: usize) {
+        self.with_front(|front, ctx| front.drained(link, bytes, ctx));
+        self.settle();
+    }
+    pub(crate) fn trace_mask(&self) -> i64 {
+        self.front.trace_mask()
     }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)
@@ -144,16 +234,18 @@ impl Standalone {
             }
             for effect in effects.list {
                 match effect {
-                    FrontEffect::Submit { link, op: op::SYNC, .. } => {
-                        self.with_front(|front, ctx| front.synced(link, ctx))
+                    FrontEffect::Submit { link, session, cxid, op, body, ids } if self.holding => {
+                        let start = self.bodies.len();
+                        self.bodies.extend_from_slice(&effects.arena[body]);
+                        let body = start..self.bodies.len();
+                        self.waiting.push_back(FrontEffect::Submit { link, session, cxid, op, body, ids });
                     }
-                    FrontEffect::Submit { link, session, cxid, op, body, ids } => {
-                        self.order(session, cxid, op, &effects.arena[body], &ids, Some(link));
-                    }
+                    FrontEffect::Submit { .. } => self.submitted(effect, &effects.arena),
                     FrontEffect::Revalidate { session, timeout, .. } => {
                         let valid = self.tracker.revalidate(self.mono_ms, session, timeout, Origin::Local);
                         self.with_front(|front, ctx| front.revalidated(session, valid, ctx));
                     }
+                    FrontEffect::ResumedAtHome(_) => {}
                     FrontEffect::Touch { session, timeout } => self.tracker.touch(self.mono_ms, session, timeout),
                     FrontEffect::FourLetter { link, .. } => _ = self.closed.insert(link),
                 }

@@ -28,7 +28,8 @@
 //! | `elect 9 for 1 [epoch=E]` | every other member tells 1 that 9 leads them |
 //! | `raw 9 listen PORT` `raw 9 -x 1 PORT` | accepts connections; closes the newest one |
 //! | `client a connect 1 [timeout=N]` `client a reconnect 2` | a new session; the same session somewhere else |
-//! | `client a create /x` `set` `get` `delete` `sync` `ping` `close` `broken` `drop` | a request; `broken` is a create cut short; `drop` closes the connection |
+//! | `client b resume 2 a [wrong]` | another connection, with the session of `a`; `wrong`: with a wrong password |
+//! | `client a create /x` `set` `get` `delete` `sync` `ping` `close` `broken` `drop` | a request; a create may be `ephemeral`, `container` or `ttl`; `multi /x /y` is two of them, the second with such a word; `broken` is a create cut short; `drop` closes the connection |
 //! | `admin 1 snapshot` | an operator's command |
 //! | `show C...` `hide C...` | categories of lines, see `printer::CATEGORIES`; `quiet COMMAND` prints nothing of one command |
 //! | `state [1...]` `disk [1...]` `tree 1` `node 1 PATH` | prints what a server knows, what a power loss would leave of its disk, its znodes, the data of one |

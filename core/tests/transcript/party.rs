@@ -25,14 +25,28 @@ pub struct Client {
 }
 
 fn create_request(path: &str, flags: i32) -> Request<'_> {
+    // Containers and TTL znodes have opcodes of their own.
+    let op = match flags {
+        4 => op::CREATE_CONTAINER,
+        5 => op::CREATE_TTL,
+        _ => op::CREATE,
+    };
     Request::Create(Create {
-        op: op::CREATE,
+        op,
         path: Some(Cow::Borrowed(path)),
         data: Some(b"".as_slice()),
         acl: Some(vec![Acl::world(perm::ALL)]),
         flags,
-        ttl: 0,
+        ttl: 1000,
     })
+}
+
+/// The flags of a create, from the words behind its path.
+fn flags(args: &Args<'_>) -> i32 {
+    ["ephemeral", "sequential", "both", "container", "ttl"]
+        .iter()
+        .position(|f| args.flag(f))
+        .map_or(0, |i| i as i32 + 1)
 }
 
 impl Script {
@@ -51,6 +65,12 @@ impl Script {
                 self.client_connect(w, name, args);
             }
             "reconnect" => self.client_connect(w, name, args),
+            // Another connection with the session of a client.
+            "resume" => {
+                let session = self.session(args.word(1)).0;
+                self.clients.insert(name.into(), Client { session, ..Client::default() });
+                self.client_connect(w, name, args);
+            }
             "drop" => {
                 let server = self.clients[name].server.clone();
                 let (c, e) = w.find_party(name, &server, Port::Client).expect("the client is connected");
@@ -66,7 +86,7 @@ impl Script {
         let client = self.clients.get_mut(name).expect("connect comes before reconnect");
         client.server = args.word(0).into();
         let session = SessionId(client.session);
-        let secret = if session.0 == 0 { [0; 16] } else { password(session) };
+        let secret = if session.0 == 0 || args.flag("wrong") { [0; 16] } else { password(session) };
         let request = ConnectRequest {
             protocol: 0,
             last_zxid_seen: Zxid(args.number("seen", 0)),
@@ -101,7 +121,14 @@ impl Script {
         let mut bytes = Vec::new();
         let path = Some(Cow::Borrowed(args.words.first().copied().unwrap_or("/")));
         let request = match what {
-            "create" => create_request(args.word(0), i32::from(args.flag("ephemeral"))),
+            "create" => create_request(args.word(0), flags(args)),
+            // Two creates: the first one is plain.
+            "multi" => Request::Multi(vec![create_request(args.word(0), 0), create_request(args.word(1), flags(args))]),
+            "reconfig" => Request::Reconfig { joining: None, leaving: None, new_members: None, config_id: -1 },
+            "watch-again" => {
+                let data = vec![Cow::Borrowed(args.word(0))];
+                Request::SetWatches { seen: args.number("seen", 0), data, exist: Vec::new(), child: Vec::new() }
+            }
             "set" => Request::SetData { path, data: Some(args.word(1).as_bytes()), version: -1 },
             "get" => Request::GetData { path, watch: args.flag("watch") },
             "exists" => Request::Exists { path, watch: args.flag("watch") },

@@ -213,8 +213,15 @@ fn answer(response: &Response<'_>) -> String {
         Response::Data { data, .. } => format!("data {:?}", String::from_utf8_lossy(data.unwrap_or_default())),
         Response::Names { names, .. } => format!("names {}", names.join(" ")),
         Response::Multi(results) => {
-            let failed = results.iter().filter(|r| matches!(r, MultiResult::Error(_))).count();
-            format!("multi of {}, {failed} failed", results.len())
+            let codes = results.iter().filter_map(|r| match r {
+                MultiResult::Error(code) => Some(code.code().to_string()),
+                _ => None,
+            });
+            let codes: Vec<String> = codes.collect();
+            if codes.is_empty() {
+                return format!("multi of {}", results.len());
+            }
+            format!("multi of {}, errors {}", results.len(), codes.join(" "))
         }
         _ => "ok".into(),
     }

@@ -185,6 +185,11 @@ impl Script {
         c.storage.snap_count = args.number("snapcount", c.storage.snap_count as i64) as u64;
         c.storage.autocreate = args.number("autocreate", c.storage.autocreate.into()) != 0;
         c.features.read_only_mode = args.number("readonly", c.features.read_only_mode.into()) != 0;
+        c.features.local_sessions = args.number("local", c.features.local_sessions.into()) != 0;
+        c.features.local_sessions_upgrading = args.number("upgrade", c.features.local_sessions_upgrading.into()) != 0;
+        c.features.extended_types = args.number("extended", c.features.extended_types.into()) != 0;
+        c.limits.connects.tokens = args.number("tokens", c.limits.connects.tokens.into()) as u32;
+        c.limits.connects.fill_ms = args.number("fill", c.limits.connects.fill_ms);
         c.features.tree_digest = args.number("digest", c.features.tree_digest.into()) != 0;
     }
 

@@ -65,8 +65,13 @@ impl Body {
         out
     }
 
-    /// Loads it, as recovery does.
+    /// Loads it, as recovery does a fuzzy one.
     pub(crate) fn load(&self, tree: &mut DataTree, zxid: Zxid) -> Result<(), &'static str> {
+        self.load_as(tree, zxid, false)
+    }
+
+    /// Loads it; `exact`: as recovery does one of our own.
+    pub(crate) fn load_as(&self, tree: &mut DataTree, zxid: Zxid, exact: bool) -> Result<(), &'static str> {
         tree.begin_load();
         for (id, timeout) in &self.sessions {
             SnapSink::session(tree, SessionId(*id), *timeout)?;
@@ -77,7 +82,7 @@ impl Body {
         for (path, data, acl, stat) in &self.nodes {
             SnapSink::node(tree, path, data.as_deref(), *acl, stat)?;
         }
-        tree.finish_load(zxid);
+        tree.finish_load(zxid, exact);
         Ok(())
     }
 

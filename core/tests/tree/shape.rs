@@ -190,7 +190,7 @@ fn a_snapshot_that_cannot_be_is_refused() {
     assert!(SnapSink::acl(&mut tree, 5, open_acl()).is_err(), "twice");
     // A list that the table lacks: nobody gets in until replay brings it.
     assert!(SnapSink::node(&mut tree, "/b", None, 9, &stat).is_ok());
-    tree.finish_load(Zxid(5));
+    tree.finish_load(Zxid(5), false);
     assert_eq!(tree.node("/b").expect("loaded").acl(), [Acl::world(0)]);
     // Snapshots before 3.5 lack the configuration node.
     assert!(tree.node("/zookeeper/config").is_some());
@@ -208,7 +208,7 @@ fn lists_that_no_znode_uses_leave_the_table() {
     for (path, id) in [("/used", 7), ("/unknown", 77), ("/open", 9)] {
         SnapSink::node(&mut tree, path, None, id, &stat).expect("new");
     }
-    tree.finish_load(Zxid(5));
+    tree.finish_load(Zxid(5), false);
     let table = |tree: &mut DataTree| {
         let mut bytes = Vec::new();
         tree.begin_walk();

@@ -6,9 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{Request, Session};
+use super::client::Session;
 use super::load::{Kind, Load, Until};
 use super::report::{Floor, Row};
+use super::request::Request;
 use super::servers::{Ensemble, Shape};
 use super::{Setting, VALUE, rounds};
 

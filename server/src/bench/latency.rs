@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
-use super::client::{Request, Session};
+use super::client::Session;
 use super::load::{Kind, Load, Until};
 use super::report::{Floor, Row};
+use super::request::Request;
 use super::servers::{Ensemble, Shape};
 use super::{Setting, VALUE, rounds};
 

@@ -5,13 +5,18 @@
 //! the median of its rounds.
 
 pub mod client;
+pub mod crowd;
 pub mod failover;
 pub mod footprint;
 pub mod latency;
 pub mod load;
 pub mod report;
+pub mod request;
 pub mod servers;
+pub mod storm;
 pub mod throughput;
+pub mod watchers;
+pub mod watches;
 
 use std::fs;
 use std::io;
@@ -80,7 +85,7 @@ impl Drop for Setting {
 /// A group of rows that come from the same servers.
 type Measure = fn(&Setting) -> io::Result<Vec<Row>>;
 
-const GROUPS: [(&str, Measure); 7] = [
+const GROUPS: [(&str, Measure); 15] = [
     ("get", throughput::get),
     ("set", throughput::set),
     ("ensemble", throughput::ensemble),
@@ -88,10 +93,26 @@ const GROUPS: [(&str, Measure); 7] = [
     ("footprint", footprint::measure),
     ("failover", failover::measure),
     ("recording", throughput::recording),
+    ("multi", throughput::multi),
+    ("children", throughput::children),
+    ("ephemeral", throughput::ephemeral),
+    ("visits", storm::visits),
+    ("storm", storm::measure),
+    ("fan-out", watchers::fan_out),
+    ("recursive", watchers::recursive),
+    ("watches", watches::measure),
 ];
 
 /// The names of the groups, for the command line.
-pub const GROUP_NAMES: [&str; 7] = ["get", "set", "ensemble", "latency", "footprint", "failover", "recording"];
+pub const GROUP_NAMES: [&str; GROUPS.len()] = {
+    let mut names = [""; GROUPS.len()];
+    let mut n = 0;
+    while n < names.len() {
+        names[n] = GROUPS[n].0;
+        n += 1;
+    }
+    names
+};
 
 /// Measures, prints, and says whether the floors held.
 #[must_use]

@@ -173,7 +173,8 @@ fn processors() -> usize {
 fn floor(row: &Row) -> Option<String> {
     match row.floor {
         Floor::None => None,
-        Floor::OfOther(limit) => Some(format!("at most {limit} of the other")),
+        // A sixth is no decimal.
+        Floor::OfOther(limit) => Some(format!("at most {} of the other", (limit * 1000.0).round() / 1000.0)),
         Floor::AtMost(limit) => Some(format!("at most {limit} {}", row.unit)),
     }
 }

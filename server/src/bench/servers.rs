@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::Setting;
 use super::client::Session;
+use super::crowd::BACKLOG;
+use super::request::SESSION_TIMEOUT_MS;
 use crate::cli::Bench;
 
 /// Where Debian puts ZooKeeper.
@@ -135,7 +137,7 @@ impl Ensemble {
             fs::write(dir.join("data/myid"), format!("{}\n", i + 1))?;
             let text = format!(
                 "dataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\ntickTime=2000\ninitLimit=10\nsyncLimit=5\n\
-                 maxClientCnxns=0\nsnapCount={}\nadmin.enableServer=false\n{members}",
+                 maxClientCnxns=0\nmaxSessionTimeout={SESSION_TIMEOUT_MS}\nclientPortListenBacklog={BACKLOG}\nsnapCount={}\nadmin.enableServer=false\n{members}",
                 dir.join("data").display(),
                 ports[0],
                 shape.snap_count
@@ -267,6 +269,26 @@ impl Drop for Ensemble {
             let _ = self.kill(n);
         }
     }
+}
+
+/// Connections of a crowd: 10,000, or as many as this process and a server may have files.
+#[must_use]
+pub fn connections() -> usize {
+    const WANTED: usize = 10_000;
+    const OTHER_FILES: usize = 300;
+    let soft = || usize::try_from(crate::process::max_files()).unwrap_or(0);
+    if soft() < WANTED + OTHER_FILES {
+        // From util-linux; servers inherit the limit. Where it fails, the limit says so below.
+        let own = std::process::id().to_string();
+        let hard = Command::new("sh").args(["-c", "ulimit -Hn"]).output().map(|o| o.stdout).unwrap_or_default();
+        let both = format!("--nofile={0}:{0}", String::from_utf8_lossy(&hard).trim());
+        let _ = Command::new("prlimit").args(["--pid", &own, &both]).stderr(Stdio::null()).status();
+    }
+    let possible = soft().saturating_sub(OTHER_FILES).min(WANTED);
+    if possible < WANTED {
+        eprintln!("  {possible} connections instead of {WANTED}: raise the limit of open files (ulimit -n)");
+    }
+    possible
 }
 
 /// User and system time of a process and its threads, those that ended among them.

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Instant;
 
-use super::load::{Kind, Load, Until};
+use super::client::Session;
+use super::load::{Kind, Load, MULTI, Until, WIDE, WIDE_CHILDREN};
 use super::report::{Floor, Row};
 use super::servers::{Ensemble, Shape, Side, cpu_seconds};
 use super::{Setting, rounds};
@@ -30,10 +31,35 @@ pub fn ensemble(setting: &Setting) -> io::Result<Vec<Row>> {
     per_operation(setting, "set, three servers", Kind::Set, Shape::THREE, Floor::OfOther(0.25))
 }
 
+/// Many writes in one transaction.
+pub fn multi(setting: &Setting) -> io::Result<Vec<Row>> {
+    let name = format!("multi of {MULTI} sets");
+    per_operation(setting, &name, Kind::Multi, Shape::STANDALONE, Floor::OfOther(1.0 / 6.0))
+}
+
+/// A long list, asked for again and again, and asked for after every change of it.
+pub fn children(setting: &Setting) -> io::Result<Vec<Row>> {
+    let name = format!("getChildren of {WIDE_CHILDREN}");
+    let mut rows = per_operation(setting, &name, Kind::Children, Shape::STANDALONE, Floor::OfOther(0.2))?;
+    let name = format!("half changes, half {name}");
+    rows.extend(per_operation(setting, &name, Kind::ChangeAndList, Shape::STANDALONE, Floor::OfOther(0.4))?);
+    Ok(rows)
+}
+
+/// Ephemeral znodes that come and go, on sessions that stay.
+pub fn ephemeral(setting: &Setting) -> io::Result<Vec<Row>> {
+    per_operation(setting, "ephemeral create or delete", Kind::Ephemeral, Shape::STANDALONE, Floor::OfOther(0.25))
+}
+
 fn per_operation(setting: &Setting, name: &str, kind: Kind, shape: Shape, floor: Floor) -> io::Result<Vec<Row>> {
     let mut states = Vec::new();
     for side in &setting.sides {
         let ensemble = Ensemble::start(setting, side, &format!("{kind:?}{}", shape.servers), shape)?;
+        if matches!(kind, Kind::Children | Kind::ChangeAndList) {
+            eprintln!("  {side}: {WIDE_CHILDREN} children");
+            Session::open(ensemble.addresses()[0])?.ensure(WIDE)?;
+            Load::open(&ensemble.addresses(), Kind::Widen)?.run(setting, Until::Sent(WIDE_CHILDREN))?;
+        }
         let mut load = Load::open(&ensemble.addresses(), kind)?;
         eprintln!("  warming up {side}");
         load.run(setting, Until::Elapsed(setting.warm_up))?;

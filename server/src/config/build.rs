@@ -46,6 +46,7 @@ impl Input<'_> {
     pub(super) fn build(mut self) -> Result<ServerConfig, ConfigError> {
         let listed = self.ensemble();
         self.limits();
+        self.authentication();
         let Some(data_dir) = self.settings.data_dir.clone().map(PathBuf::from) else {
             self.problem("dataDir", "dataDir is not set");
             return Err(ConfigError::invalid(self.problems));
@@ -72,6 +73,12 @@ impl Input<'_> {
             None => (None, None),
         };
         self.unsafe_switches();
+        if ensemble.is_none() && self.settings.peer.features.local_sessions {
+            // As in Java: sessions of a server alone survive its restarts, which local ones do not.
+            self.warn("localSessionsEnabled", "has no effect on a server alone: its sessions are global");
+            self.settings.peer.features.local_sessions = false;
+            self.settings.peer.features.local_sessions_upgrading = false;
+        }
         let s = self.settings;
         let mut peer = s.peer;
         peer.kind = me.as_ref().map_or(s.peer_type.unwrap_or_default(), |m| m.kind);
@@ -101,7 +108,7 @@ impl Input<'_> {
     }
 
     /// A problem of this key, at the place where it was set; of the file where it was not.
-    fn problem(&mut self, key: &str, what: impl Into<String>) {
+    pub(super) fn problem(&mut self, key: &str, what: impl Into<String>) {
         let mut problem = Problem::new(what);
         if let Some(origin) = self.origins.get(key) {
             problem = problem.from(origin.clone()).key(key);
@@ -111,7 +118,7 @@ impl Input<'_> {
         self.problems.push(problem);
     }
 
-    fn warn(&mut self, key: &str, what: impl Into<String>) {
+    pub(super) fn warn(&mut self, key: &str, what: impl Into<String>) {
         let what = what.into();
         self.warnings.push(match self.origins.get(key) {
             Some(origin) => format!("{origin}: {key}: {what}"),
@@ -267,6 +274,8 @@ impl Input<'_> {
         }
         if self.settings.peer.features.extended_types && sid.0 > 254 {
             self.problem("extendedTypesEnabled", format!("server id {sid} is too large; expected at most 254 with it"));
+        } else if self.settings.peer.features.emulate_353 && sid.0 > 127 {
+            self.problem("emulate353TTLNodes", format!("server id {sid} is too large; expected at most 127 with it"));
         } else if sid.0 > 255 {
             self.warnings
                 .push(format!("server id {sid}: session ids carry only its low byte, ids above 255 may collide"));
@@ -312,21 +321,31 @@ impl Input<'_> {
         timing.sync_limit = s.sync_limit.unwrap_or(timing.sync_limit);
         timing.min_session_ms = s.min_session.unwrap_or(2 * timing.tick_ms);
         timing.max_session_ms = s.max_session.unwrap_or(20 * timing.tick_ms);
+        s.peer.limits.requests.drop_late = s.drop_stale && s.latency_check;
         let (min, max) = (timing.min_session_ms, timing.max_session_ms);
         let notifications = (timing.min_notification_ms, timing.max_notification_ms);
         let max_frame = i64::try_from(s.peer.limits.frame_max).unwrap_or(i64::MAX);
         let extra = s.frame_extra.unwrap_or(max_frame);
         s.peer.limits.frame_extra = usize::try_from(extra.max(LEAST_EXTRA)).unwrap_or(0);
+        if s.weigh_connects {
+            let connects = &mut s.peer.limits.connects;
+            (connects.global_weight, connects.local_weight, connects.renew_weight) = s.connect_weights;
+        }
         let retained = s.retain_count;
         s.peer.storage.retain_count = usize::try_from(retained.max(LEAST_RETAINED)).unwrap_or(3);
-        let schemes = s.enforced_schemes.clone();
-        let enforced = s.enforce_auth;
-        if enforced {
-            s.peer.features.enforced_auth.clone_from(&schemes);
-        }
         if min > max {
             let what = format!("minSessionTimeout must not be larger than maxSessionTimeout ({min} ms, {max} ms)");
             self.problem("minSessionTimeout", what);
+        }
+        if self.settings.peer.features.emulate_353 && !self.settings.peer.features.extended_types {
+            self.warn("emulate353TTLNodes", "no effect without extendedTypesEnabled=true");
+        }
+        if self.settings.peer.limits.requests.max_requests == 0 {
+            for key in ["throttled_op_wait_time", "request_stale_latency_check"] {
+                if self.origins.contains_key(key) {
+                    self.warn(key, "no effect without request_throttle_max_requests");
+                }
+            }
         }
         if notifications.0 > notifications.1 {
             self.problem(
@@ -340,17 +359,6 @@ impl Input<'_> {
         if retained < LEAST_RETAINED {
             self.warn("autopurge.snapRetainCount", format!("{retained} is raised to {LEAST_RETAINED}"));
         }
-        if enforced && schemes.is_empty() {
-            self.problem(
-                "enforce.auth.enabled",
-                "enforce.auth.schemes is empty; expected at least one scheme, as in digest",
-            );
-        } else if enforced && schemes.iter().any(|s| s == "ip") {
-            self.warn(
-                "enforce.auth.schemes",
-                "with ip among the schemes the check is void: every connection has an ip identity",
-            );
-        }
     }
 
     /// Settings that give up a promise are said aloud at every start.
@@ -358,7 +366,7 @@ impl Input<'_> {
         if !self.settings.peer.storage.force_sync {
             self.warn("forceSync", "UNSAFE: the log is not fsynced; a power failure loses acknowledged writes");
         }
-        if self.settings.peer.features.skip_acl {
+        if self.settings.peer.features.auth.skip_acl {
             self.warn("skipACL", "UNSAFE: no ACL is checked; every client may do everything");
         }
     }

@@ -9,6 +9,7 @@ pub mod members;
 pub mod problem;
 pub mod properties;
 pub mod reference;
+mod schemes;
 pub mod settings;
 pub mod table;
 

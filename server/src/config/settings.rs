@@ -27,6 +27,10 @@ pub struct Settings {
     pub max_session: Option<i64>,
     /// jute.maxbuffer.extrasize, bytes.
     pub frame_extra: Option<i64>,
+    /// connection_throttle_weight_enabled.
+    pub weigh_connects: bool,
+    /// connection_throttle_global_session_weight, ..._local_..., ..._renew_...
+    pub connect_weights: (u32, u32, u32),
     /// autopurge.snapRetainCount.
     pub retain_count: i64,
     /// standaloneEnabled.
@@ -49,6 +53,14 @@ pub struct Settings {
     pub enforce_auth: bool,
     /// enforce.auth.schemes.
     pub enforced_schemes: Vec<String>,
+    /// authProvider.*: the class of x509.
+    pub x509_provider: bool,
+    /// secureClientPort is set.
+    pub secure_client_port: bool,
+    /// request_throttle_drop_stale.
+    pub drop_stale: bool,
+    /// request_stale_latency_check.
+    pub latency_check: bool,
     /// tcpKeepAlive.
     pub quorum_keep_alive: bool,
     /// clientTcpKeepAlive.
@@ -76,6 +88,8 @@ impl Default for Settings {
             min_session: None,
             max_session: None,
             frame_extra: None,
+            weigh_connects: false,
+            connect_weights: (3, 1, 2),
             retain_count: 3,
             standalone_enabled: true,
             peer_type: None,
@@ -87,6 +101,10 @@ impl Default for Settings {
             datadir_autocreate: true,
             enforce_auth: false,
             enforced_schemes: Vec::new(),
+            x509_provider: false,
+            drop_stale: true,
+            latency_check: false,
+            secure_client_port: false,
             quorum_keep_alive: false,
             client_keep_alive: false,
             fsync_warning_ms: 1000,

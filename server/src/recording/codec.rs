@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use quorate_core::config::{
-    Compression, Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+    Auth, Compression, Configuration, ConnectThrottle, DigestAlgorithm, Ensemble, Features, Limits, Member, MemberKind,
+    PeerConfig, RequestThrottle, Storage, Timing,
 };
 use quorate_core::ids::{Now, Sid};
 use quorate_core::mutant::Mutants;
@@ -176,6 +177,7 @@ macro_rules! choices {
 }
 choices!(MemberKind: Participant = 0, Observer = 1);
 choices!(Compression: None = 0, Gzip = 1, Snappy = 2);
+choices!(DigestAlgorithm: Sha1 = 0, Sha224 = 1, Sha256 = 2, Sha384 = 3, Sha512 = 4, Sha512Over224 = 5, Sha512Over256 = 6);
 
 // A field that is forgotten here does not compile.
 macro_rules! structs {
@@ -201,16 +203,24 @@ structs! {
         container_never_used_ms, container_max_per_minute,
     }
     Limits {
-        frame_max, frame_extra, max_client_cnxns, max_cnxns, outstanding, epoch_len, window_count, window_bytes,
-        learner_queue_bytes, client_output_bytes, snap_chunk_bytes, max_snap_syncs, max_diff_syncs,
+        frame_max, frame_extra, max_client_cnxns, max_cnxns, connects, outstanding, epoch_len, window_count, window_bytes,
+        learner_queue_bytes, client_output_bytes, snap_chunk_bytes, max_snap_syncs, max_diff_syncs, requests,
+    }
+    ConnectThrottle {
+        tokens, fill_ms, fill_count, freeze_ms, drop_increase_ppm, drop_decrease_ppm, decrease_ppm, global_weight,
+        local_weight, renew_weight,
     }
     Storage {
         snap_count, snap_size_bytes, prealloc_bytes, force_sync, log_size_limit, retain_count, purge_interval_ms,
         trust_empty, autocreate, compression, observer_sync, snapshot_size_factor_permille, chunk_bytes,
     }
     Features {
-        extended_types, enforce_quota, skip_acl, super_digest, digest_auth, tree_digest, read_only_mode,
-        leader_serves, local_sessions, local_sessions_upgrading, enforced_auth, four_letter_words,
+        extended_types, emulate_353, enforce_quota, tree_digest, read_only_mode,
+        leader_serves, local_sessions, local_sessions_upgrading, four_letter_words, auth,
+    }
+    RequestThrottle { max_requests, wait_ms, drop_late }
+    Auth {
+        skip_acl, digest, digest_algorithm, super_digest, x509, x509_super, sasl, enforced, eager_check,
     }
     Now { mono_ms, wall_ms }
     PeerConfig { sid, ensemble, kind, timing, limits, storage, features, seed, trace, mutants }

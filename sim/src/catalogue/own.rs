@@ -1,4 +1,4 @@
-//! Rules that our own fuzzing has found (Q01 on), and rules of the client protocol (Q10 on), each as the mistake that it forbids.
+//! Rules of our own, most of them found by our own fuzzing, each as the mistake that it forbids.
 
 use super::{Applies, Row};
 
@@ -16,6 +16,13 @@ pub(super) const ROWS: &[Row] = &[
         mutation: "Where sessions may be local, what an ended session had asked for on a connection that it left still writes",
         applies: Applies::AsIs,
         violates: &["C1", "C2"],
+    },
+    Row {
+        id: "Q03",
+        source: "design page; the reference does it",
+        mutation: "A leader answers a sync without hearing from a quorum, though it may be deposed",
+        applies: Applies::AsIs,
+        violates: &["C8"],
     },
     Row {
         id: "Q10",

@@ -93,12 +93,17 @@ impl World<'_> {
     }
 
     pub(super) fn client_bytes(&mut self, c: usize, id: ConnId, bytes: &[u8]) {
-        if self.clients[c].conn == Some(id) {
+        if let Some(visitor) = self.visitors.get_mut(&id) {
+            visitor.received.extend_from_slice(bytes);
+        } else if self.clients[c].conn == Some(id) {
             self.with_client(c, |client, lent| client.bytes(bytes, lent));
         }
     }
 
     pub(super) fn client_opened(&mut self, c: usize, id: ConnId) {
+        if self.visitors.contains_key(&id) {
+            return;
+        }
         if self.clients[c].conn == Some(id) {
             // Addresses move: whoever has accepted is asked.
             let served_by = self.net.get(id).map(|conn| conn.ends[1].host as usize);

@@ -1,6 +1,6 @@
 //! Connections move on: asked for, accepted, delivered, drained, closed.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use quorate_core::event::{Input, LinkEvent, Port};
 use quorate_core::ids::LinkId;
 
@@ -34,6 +34,9 @@ impl World<'_> {
 
     /// A server that has moved is seen at another address.
     fn address(&self, host: u32) -> IpAddr {
+        if host as usize == self.visitors_host() {
+            return IpAddr::V4(Ipv4Addr::LOCALHOST);
+        }
         address_of(host, self.nodes.get(host as usize).map_or(0, |n| n.moves))
     }
 
@@ -56,7 +59,11 @@ impl World<'_> {
     pub(super) fn dial_as_client(&mut self, client: usize, name: usize) -> ConnId {
         let node = self.net.host_of(name);
         let node = if node < self.servers() { node } else { name };
-        let host = (self.servers() + client) as u32;
+        self.dial_from((self.servers() + client) as u32, node)
+    }
+
+    /// Somebody who is no server connects to a client port.
+    pub(super) fn dial_from(&mut self, host: u32, node: usize) -> ConnId {
         let from = End { host, life: 0, link: LinkId(0), alive: true, opened: false };
         let conn = self.net.open(Port::Client, from, node as u32);
         let delay = self.net.delay(host, node as u32, self.now);
@@ -160,12 +167,14 @@ impl World<'_> {
         // Accepted, perhaps, and the answer has not come through.
         self.hang_up(id, 0, true);
         self.net.release(id);
-        self.tell_closed(end);
+        self.tell_closed(id, end);
     }
 
-    fn tell_closed(&mut self, end: End) {
+    fn tell_closed(&mut self, id: ConnId, end: End) {
         let host = end.host as usize;
-        if host < self.servers() {
+        if let Some(visitor) = self.visitors.get_mut(&id) {
+            visitor.closed = true;
+        } else if host < self.servers() {
             if !self.is_nobody(end) && self.nodes[host].life == end.life {
                 self.step(host, Input::Link { link: end.link, event: LinkEvent::Closed });
             }
@@ -195,8 +204,8 @@ impl World<'_> {
         }
     }
 
-    /// A client sends.
-    pub(super) fn send_as_client(&mut self, id: ConnId, bytes: &[u8]) {
+    /// A client or a visitor sends.
+    pub(crate) fn send_as_client(&mut self, id: ConnId, bytes: &[u8]) {
         let at = self.net.send(id, 0, self.now, &Sent::bytes(bytes));
         self.tell_wire();
         self.arm(id, 0, at);
@@ -499,7 +508,7 @@ impl World<'_> {
             let at = self.net.end_direction(id, 1 - d, self.now + delay);
             self.arm(id, 1 - d, at);
         }
-        self.tell_closed(receiver);
+        self.tell_closed(id, receiver);
         false
     }
 

@@ -109,13 +109,11 @@ impl Step<'_> {
         if node.is_some() {
             return Err(ErrorCode::NodeExists);
         }
-        if let Owner::Session(_) = Owner::of(parent.stat().ephemeral_owner, self.rules.extended_types) {
+        if let Owner::Session(_) = Owner::of(parent.stat().ephemeral_owner, self.tree.ttl_forms()) {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
-        if self.rules.enforce_quota {
-            self.check_quota(&path, 1, len(c.data))?;
-        }
         let parent = parent.node();
+        self.check_quota(&path, 1, len(c.data))?;
         let acl = self.share(&list);
         let parent_cversion = self.grow(parent_place, above, parent);
         let node = Node {

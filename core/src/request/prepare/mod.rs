@@ -9,21 +9,24 @@ mod multi;
 mod ops;
 mod paths;
 mod projection;
+mod quota;
 mod sessions;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::config::PeerConfig;
+use crate::config::{Auth, PeerConfig};
 use crate::error::ErrorCode;
 use crate::ids::{Millis, Now, SessionId, Sid, Zxid};
 use crate::jute::Put;
 use crate::mutant::{Mutant, Mutants};
 use crate::session::{self, Origin, Tracker};
-use crate::tree::DataTree;
+use crate::tree::{DataTree, acl};
 use crate::wire::client::{Request, SharedAcl, Undecodable};
 use crate::wire::records::{Id, op};
 use crate::wire::txn::{Txn, TxnDigest, TxnHeader, encode_record};
 use projection::Projection;
+use quota::Exceeded;
 
 /// A request that asks for its place in the order.
 #[derive(Clone, Copy, Debug)]
@@ -59,13 +62,14 @@ struct Rules {
     sid: Sid,
     extended_types: bool,
     enforce_quota: bool,
-    skip_acl: bool,
-    digest_auth: bool,
+    auth: Auth,
     tree_digest: bool,
     local_sessions: bool,
     container_never_used_ms: Millis,
     /// A longer record would be refused by every learner, now and whenever it is offered again.
     record_max: usize,
+    /// What a list may grow by when identities take the place of "auth": a record must stay below that.
+    growth_max: usize,
     mutants: Mutants,
 }
 
@@ -76,6 +80,7 @@ pub struct Preparer {
     flying: Projection,
     /// The list of the last create or setACL: most are the same.
     last_acl: SharedAcl,
+    exceeded: Exceeded,
 }
 
 /// One request at work: the state it is checked against, who asks, what the transaction's header says.
@@ -83,6 +88,7 @@ struct Step<'a> {
     rules: &'a Rules,
     flying: &'a mut Projection,
     last_acl: &'a mut SharedAcl,
+    exceeded: &'a mut Exceeded,
     tree: &'a DataTree,
     ids: &'a [Id<'static>],
     session: SessionId,
@@ -90,6 +96,7 @@ struct Step<'a> {
     global: bool,
     zxid: Zxid,
     time: Millis,
+    mono_ms: Millis,
 }
 
 impl Preparer {
@@ -101,15 +108,20 @@ impl Preparer {
             sid: cfg.sid,
             extended_types: features.extended_types,
             enforce_quota: features.enforce_quota,
-            skip_acl: features.skip_acl,
-            digest_auth: features.digest_auth,
+            auth: features.auth.clone(),
             tree_digest: features.tree_digest,
             local_sessions: features.local_sessions,
             container_never_used_ms: cfg.timing.container_never_used_ms,
             record_max: cfg.limits.frame_max + cfg.limits.frame_extra,
+            growth_max: acl::growth_max(&cfg.limits),
             mutants: cfg.mutants,
         };
-        Self { rules, flying: Projection::new(cfg.seed, tree), last_acl: SharedAcl::from([]) }
+        Self {
+            rules,
+            flying: Projection::new(cfg.seed, tree),
+            last_acl: SharedAcl::from([]),
+            exceeded: Exceeded::default(),
+        }
     }
 
     /// Makes the transaction `zxid` of this request and appends its record to `out`. With another outcome than
@@ -152,6 +164,11 @@ impl Preparer {
                 Outcome::Refused(code)
             }
         }
+    }
+
+    /// What the log should say of a quota that the last request exceeds.
+    pub fn quota_warning(&mut self) -> Option<String> {
+        self.exceeded.take()
     }
 
     /// Everything up to `zxid` is applied to `tree`.
@@ -205,12 +222,14 @@ impl Preparer {
             rules: &self.rules,
             flying: &mut self.flying,
             last_acl: &mut self.last_acl,
+            exceeded: &mut self.exceeded,
             tree,
             ids: incoming.ids,
             session: incoming.session,
             global: matches!(standing, Ok(true)),
             zxid: header.zxid,
             time: header.time,
+            mono_ms: now.mono_ms,
         };
         if let Request::Create(create) = &request {
             // Flags are looked at before the session (4.1).

@@ -70,7 +70,7 @@ impl Step<'_> {
         let stat = node.stat();
         let older_than = |age: Millis| self.time.saturating_sub(stat.mtime) > age;
         let never_used = self.rules.container_never_used_ms;
-        match Owner::of(stat.ephemeral_owner, self.rules.extended_types) {
+        match Owner::of(stat.ephemeral_owner, self.tree.ttl_forms()) {
             Owner::Container => stat.cversion > 0 || (never_used > 0 && older_than(never_used)),
             Owner::Ttl(ttl) => older_than(ttl),
             Owner::None | Owner::Session(_) => false,
@@ -95,11 +95,9 @@ impl Step<'_> {
         let (place, node) = self.get(path);
         let node = node.ok_or(ErrorCode::NoNode)?;
         self.require(&node, perm::WRITE)?;
-        if self.rules.enforce_quota {
-            self.check_quota(path, 0, len(data) - node.data_len() as i64)?;
-        }
-        expect_version(node.stat().version, version)?;
         let mut node = node.node();
+        self.check_quota(path, 0, len(data) - node.data_len as i64)?;
+        expect_version(node.stat.version, version)?;
         let version = next_version(node.stat.version);
         (node.stat.version, node.stat.mzxid, node.stat.mtime) = (version, self.zxid, self.time);
         node.data_len = data.map_or(0, <[u8]>::len);
@@ -152,7 +150,7 @@ impl Step<'_> {
     }
 
     pub(super) fn require(&self, node: &View<'_>, wanted: i32) -> Checked {
-        let allowed = acl::check(node.acl(), wanted, self.ids, self.rules.skip_acl);
+        let allowed = acl::check(node.acl(), wanted, self.ids, &self.rules.auth);
         if allowed { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
 
@@ -161,7 +159,7 @@ impl Step<'_> {
     where
         'static: 'b,
     {
-        acl::fix_up(list, self.ids, self.rules.digest_auth)
+        acl::fix_up(list, self.ids, &self.rules.auth, self.rules.growth_max)
     }
 
     /// The list to keep: the last one again, where it is the same.
@@ -170,22 +168,6 @@ impl Step<'_> {
             *self.last_acl = list.iter().map(|acl| acl.clone().into_owned()).collect::<Vec<_>>().into();
         }
         self.last_acl.clone()
-    }
-
-    /// Hard limits of the deepest quota, against what is used in the applied tree (section 10). Count comes before bytes.
-    pub(super) fn check_quota(&self, path: &str, count: i64, bytes: i64) -> Checked {
-        let Some(quota) = self.tree.quota(path) else { return Ok(()) };
-        let exceeds = |more: i64, used: Option<i64>, limit: Option<i64>| {
-            let (Some(used), Some(limit)) = (used, limit.filter(|limit| *limit > -1)) else { return false };
-            let added = if self.rules.mutants.has(Mutant::Q10) { 0 } else { more };
-            more != 0 && used.saturating_add(added) > limit
-        };
-        if exceeds(count, quota.used.count, quota.limit.count_hard)
-            || exceeds(bytes, quota.used.bytes, quota.limit.bytes_hard)
-        {
-            return Err(ErrorCode::QuotaExceeded);
-        }
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
 
+use crate::config::TtlForms;
 use crate::ids::{SessionId, Zxid};
 use crate::tree::{DataTree, NodeRef, is_counted, stat_digest};
 use crate::wire::client::SharedAcl;
@@ -100,7 +101,7 @@ type Before = Option<(Zxid, Option<Node>, u64)>;
 #[derive(Clone, Debug)]
 pub(super) struct Projection {
     key: (u64, u64),
-    extended_types: bool,
+    ttl_forms: TtlForms,
     entries: Slab<Entry>,
     by_path: HashTable<u32>,
     /// Projected ephemerals of sessions.
@@ -117,7 +118,7 @@ impl Projection {
     pub(super) fn new(seed: u64, tree: &DataTree) -> Self {
         Self {
             key: (seed ^ 0x7072_6f6a_6563_7465, seed.rotate_left(17)),
-            extended_types: tree.extended_types(),
+            ttl_forms: tree.ttl_forms(),
             entries: Slab::new(),
             by_path: HashTable::new(),
             ephemerals: BTreeSet::new(),
@@ -205,7 +206,7 @@ impl Projection {
     }
 
     fn owner(&self, node: Option<&Node>) -> Option<SessionId> {
-        match Owner::of(node?.stat.ephemeral_owner, self.extended_types) {
+        match Owner::of(node?.stat.ephemeral_owner, self.ttl_forms) {
             Owner::Session(session) => Some(session),
             _ => None,
         }

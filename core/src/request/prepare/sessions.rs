@@ -38,7 +38,7 @@ impl Rules {
 
     /// Whether this unknown session may be known to its server only. A learner's cannot carry this server's byte.
     fn may_be_local(&self, incoming: &Incoming<'_>) -> bool {
-        incoming.origin == Origin::Local || (incoming.session.0 as u64 >> 56) as i64 != (self.sid.0 & 0xff)
+        incoming.origin == Origin::Local || incoming.session.server_byte() != (self.sid.0 & 0xff)
     }
 }
 

@@ -202,6 +202,11 @@ impl Leader {
     pub fn outstanding(&self) -> usize {
         self.outstanding.len()
     }
+    /// Syncs, of its own clients and of learners', that are not answered yet.
+    #[must_use]
+    pub fn pending_syncs(&self) -> usize {
+        self.confirm.waiting()
+    }
     /// Followers and observers that are synchronised.
     #[must_use]
     pub fn synced_learners(&self) -> (usize, usize) {
@@ -540,7 +545,12 @@ impl Leader {
 
     /// A client of this server, or of a learner, wants a sync, or resumes a session that nobody knows.
     pub fn sync(&mut self, origin: SyncOrigin, ctx: &mut Ctx<'_>) {
-        self.confirm.add(origin, self.last_proposed);
+        let asks = matches!(origin, SyncOrigin::Client(_) | SyncOrigin::Learner(_));
+        if asks && ctx.cfg.mutants.has(Mutant::Q03) {
+            self.confirm.believe(origin, self.last_proposed);
+        } else {
+            self.confirm.add(origin, self.last_proposed);
+        }
         if let SyncOrigin::Learner(link) = origin
             && let Some(h) = self.handlers.get_mut(&link)
         {

@@ -91,6 +91,8 @@ pub struct Learner {
     heard_ms: Millis,
     pub(crate) epoch: Epoch,
     undrained: usize,
+    /// The leader is a Quorate server.
+    ours: bool,
     /// Ask for a clean history: nothing that is here can be built upon.
     clean: bool,
     /// The elected leader's history when it was elected.
@@ -136,6 +138,7 @@ impl Learner {
             heard_ms: ctx.now.mono_ms,
             epoch: 0,
             undrained: 0,
+            ours: false,
             clean: matches!(ctx.disk.health(), Health::Damaged),
             leader_empty,
             sync_committed: Zxid::ZERO,
@@ -350,8 +353,8 @@ impl Learner {
         if epoch < accepted {
             return Err(CloseReason::Misbehaved("leader offers an epoch older than the one promised"));
         }
-        let knows_marker = p.data.is_some_and(|d| d.len() >= 8 && Reader::new(&d[4..]).i32() == Ok(MARKER));
-        self.clean |= ctx.disk.health() == Health::Doubtful && !knows_marker;
+        self.ours = p.data.is_some_and(|d| d.len() >= 8 && Reader::new(&d[4..]).i32() == Ok(MARKER));
+        self.clean |= ctx.disk.health() == Health::Doubtful && !self.ours;
         self.clean |= ctx.disk.health() == Health::Empty && !self.leader_empty;
         self.epoch = epoch;
         if epoch > accepted {
@@ -447,7 +450,8 @@ impl Learner {
         let (used, body, done) = decoder.feed(bytes, ctx.tree).map_err(CloseReason::Undecodable)?;
         ctx.disk.incoming_bytes(Bytes::copy_from_slice(&bytes[..body]), ctx.out);
         if done {
-            ctx.tree.finish_load(zxid);
+            // A leader of another implementation sends fuzzy ones.
+            ctx.tree.finish_load(zxid, self.ours);
             ctx.history.reset(zxid);
             ctx.out.event(Event::TreeReplaced { zxid, digest: ctx.tree.digest() });
             self.begin_history(zxid, ctx);
@@ -578,6 +582,10 @@ impl Learner {
                 ctx.effects.push(Effect::Revalidated(session, valid));
             }
             kind::SYNC => ctx.effects.push(Effect::SyncReply),
+            kind::REQUEST => {
+                let ping = ForwardedRequest::decode(p.data.unwrap_or_default()).map_err(CloseReason::Undecodable)?;
+                ctx.effects.push(Effect::Returned(ping.session));
+            }
             kind::COMMIT_AND_ACTIVATE | kind::INFORM_AND_ACTIVATE => {
                 return Err(CloseReason::Misbehaved("reconfiguration is not supported by this server"));
             }
@@ -656,6 +664,16 @@ impl Learner {
         data.put_i64(session.0);
         data.put_i32(timeout);
         self.send(ctx, kind::REVALIDATE, Zxid::NONE, Some(&data));
+    }
+
+    /// A local session was resumed here. A leader of ours may take it for one that has ended, because it was refused elsewhere;
+    /// others remember none. Tells whether the leader is asked: by a ping of the client, which learners answer themselves
+    /// otherwise, and which comes back.
+    pub fn resumed_at_home(&mut self, session: SessionId, ctx: &mut Ctx<'_>) -> bool {
+        if self.ours {
+            self.forward(&ForwardedRequest { session, cxid: 0, op: op::PING, body: &[] }, &[], ctx);
+        }
+        self.ours
     }
 
     /// A client was heard of; the next PING's answer says so.

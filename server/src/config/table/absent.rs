@@ -64,7 +64,6 @@ pub(super) static KEYS: &[Key] = &[
     tuning("messageTracker.*", "A ring of recent messages."),
     tuning("pathStats.*", "Statistics by path."),
     tuning("leader.ackLoggingFrequency", "How often ACKs are logged."),
-    tuning("emulate353TTLNodes", "TTL znodes of 3.5.3."),
     tuning("closeSessionTxn.*", "Form of closeSession transactions."),
     Key::new("quorum.cnxn.threads.size", File, "threads", "20", absent(&["20"], NOT_OURS), "Threads of election connections."),
     Key::new("leader.nodelay", Named("leader.nodelay"), "", "true", absent(&["true"], "TCP_NODELAY is always on"), "TCP_NODELAY of the leader."),

@@ -1,0 +1,116 @@
+//! A watcher that takes nothing: what waits for it is bounded, and nobody else notices.
+
+#![allow(dead_code, unreachable_pub)] // Nothing is outside of a test, and not all of the server is needed here.
+
+use quorate_core::config::PeerConfig;
+use quorate_core::ids::{LinkId, SessionId, Zxid};
+use quorate_core::wire::client::{ConnectRequest, Request, next_frame};
+use quorate_core::wire::records::Acl;
+use standalone::Standalone;
+
+mod standalone;
+
+/// Undrained replies beyond which a client is not read from.
+const OUTPUT: usize = 1000;
+/// Events that wait for one client at most.
+const MOST: usize = 16 * OUTPUT;
+
+fn server() -> Standalone {
+    let mut cfg = PeerConfig::default();
+    cfg.limits.client_output_bytes = OUTPUT;
+    Standalone::new(cfg, Zxid::ZERO)
+}
+
+fn client(server: &mut Standalone) -> LinkId {
+    let link = server.open();
+    let mut hello = Vec::new();
+    ConnectRequest {
+        protocol: 0,
+        last_zxid_seen: Zxid::ZERO,
+        timeout: 10_000,
+        session: SessionId::NONE,
+        password: Some(&[0; 16]),
+        read_only: Some(false),
+    }
+    .encode(&mut hello);
+    server.bytes(link, &hello);
+    server.take_sent(link);
+    link
+}
+
+fn ask(server: &mut Standalone, link: LinkId, request: &Request<'_>) -> usize {
+    let mut bytes = Vec::new();
+    request.encode(1, &mut bytes);
+    server.bytes(link, &bytes);
+    frames(&server.take_sent(link))
+}
+
+fn frames(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(frame) = next_frame(bytes, usize::MAX).expect("frames only") {
+        bytes = &bytes[4 + frame.len()..];
+        count += 1;
+    }
+    count
+}
+
+fn watch(server: &mut Standalone, link: LinkId) {
+    let request = Request::AddWatch { path: Some("/".into()), mode: 1 };
+    assert_eq!(ask(server, link, &request), 1);
+}
+
+fn set(server: &mut Standalone, link: LinkId) {
+    let request = Request::SetData { path: Some("/zookeeper".into()), data: Some(b"news"), version: -1 };
+    assert_eq!(ask(server, link, &request), 1);
+}
+
+#[test]
+fn it_is_closed_at_its_bound_and_the_others_hear_everything() {
+    let mut s = server();
+    let (slow, quick, writer) = (client(&mut s), client(&mut s), client(&mut s));
+    watch(&mut s, slow);
+    watch(&mut s, quick);
+    let (mut sets, mut heard) = (0, 0);
+    while !s.is_closed(slow) {
+        assert!(sets < MOST, "events have bytes");
+        set(&mut s, writer);
+        sets += 1;
+        heard += frames(&s.take_sent(quick));
+    }
+    set(&mut s, writer);
+    heard += frames(&s.take_sent(quick));
+    assert_eq!(heard, sets + 1);
+    assert!(!s.is_closed(quick) && !s.is_closed(writer));
+    let waited = s.take_sent(slow).len();
+    assert!(
+        waited > MOST && waited < MOST + 100,
+        "{waited}: the last event is the one too many, and nothing follows the end"
+    );
+}
+
+#[test]
+fn a_long_answer_is_no_reason_to_close() {
+    let mut s = server();
+    let (slow, writer) = (client(&mut s), client(&mut s));
+    watch(&mut s, slow);
+    let long = vec![b'.'; 2 * MOST];
+    let create = |path: &'static str| {
+        let acl = Some(vec![Acl::world(31)]);
+        Request::Create(quorate_core::wire::client::Create {
+            op: quorate_core::wire::records::op::CREATE,
+            path: Some(path.into()),
+            data: Some(&long),
+            acl,
+            flags: 0,
+            ttl: -1,
+        })
+    };
+    ask(&mut s, writer, &create("/long"));
+    s.take_sent(slow);
+    let mut bytes = Vec::new();
+    Request::GetData { path: Some("/long".into()), watch: false }.encode(1, &mut bytes);
+    s.bytes(slow, &bytes);
+    (0..10).for_each(|_| set(&mut s, writer));
+    assert!(!s.is_closed(slow), "it is about to read what it has asked for");
+    assert_eq!(frames(&s.take_sent(slow)), 11);
+}
