@@ -9,14 +9,6 @@ pub(super) const ROOT: &str = "/zookeeper/quota";
 const LIMITS: &str = "/zookeeper_limits";
 const STATS: &str = "/zookeeper_stats";
 
-/// Of which subtree this is the limits or the stats znode, and whether it is the stats.
-fn subtree_of(path: &str) -> Option<(&str, bool)> {
-    let rest = path.strip_prefix(ROOT)?;
-    let (top, stats) =
-        rest.strip_suffix(STATS).map(|top| (top, true)).or(rest.strip_suffix(LIMITS).map(|t| (t, false)))?;
-    top.starts_with('/').then_some((top, stats))
-}
-
 /// A number of a text like `count=5,bytes=100=;byteHardLimit=200`; `None` for none and for -1.
 fn number(text: &[u8], key: &str) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
@@ -60,13 +52,12 @@ impl Model {
 
     /// A znode came, went or changed its length by so much: usage follows, without a trace in the stat.
     pub(super) fn account(&mut self, zxid: i64, path: &str, count: i64, bytes: i64) {
-        if let Some((top, stats)) = subtree_of(path)
+        if let Some(top) = path.strip_prefix(ROOT).and_then(|rest| rest.strip_suffix(STATS))
             && count > 0
+            && top.starts_with('/')
         {
-            // What is used is counted as either of the two comes, so that it never depends on their order.
-            let counted = if stats { path.to_owned() } else { format!("{ROOT}{top}{STATS}") };
             let (count, bytes) = self.usage(top);
-            self.write_usage(zxid, &counted, count as i64, bytes as i64);
+            self.write_usage(zxid, path, count as i64, bytes as i64);
         }
         let last = self.last;
         let Some(top) = self.limited(path, last) else { return };

@@ -242,7 +242,11 @@ impl Chooser {
 
     /// Looks for watches, takes them back, tells of them.
     fn watching(&mut self) -> Op {
-        let path = self.any_path();
+        // Several connections watch the same few, so that what one takes back the others must keep.
+        let path = match self.stream.below(5) {
+            n @ 0..=2 => ["/r0", "/r1", "/q"][n as usize].to_owned(),
+            _ => self.any_path(),
+        };
         let kind = self.stream.between(1, 5) as i32;
         let version = if self.stream.permille(60) { [0, 6, -1][self.stream.index(3)] } else { kind };
         match self.stream.below(9) {
