@@ -141,7 +141,7 @@ pub fn recursive(setting: &Setting) -> io::Result<Vec<Row>> {
         let cpu = rounds(setting, setting.rounds, &mut states, |forest| forest.round(setting, at_top))?;
         let name =
             if at_top { "at the top: server CPU per event" } else { "at parts: server CPU per set with its event" };
-        // What the kernel takes to send one event is a quarter of all that Java takes.
+        // What the kernel takes to send one event is about a fifth of all that Java takes.
         let floor = Floor::OfOther(1.0 / 3.0);
         rows.push(Row::new(format!("{RECURSIVE} recursive watchers {name}"), "µs/op", cpu, floor));
     }
