@@ -202,6 +202,16 @@ planted! {
     Q02,
     /// A leader that may be deposed answers a sync.
     Q03,
+    /// A hard quota is compared with what is used already, without what the request adds.
+    Q10,
+    /// A delete asks for rights on the znode itself instead of its parent.
+    Q11,
+    /// What is removed is removed for every connection that watches the path.
+    Q12,
+    /// getACL shows the secrets of digest identities to whoever may read.
+    Q13,
+    /// Watch events are told to connections that may not read the znode.
+    Q14,
 }
 
 impl Mutant {

@@ -1,53 +1,21 @@
-//! Rules of the client protocol that no recorded conversation shows whole: encodings and headers (1), opcodes (3), versions, owners
-//! and numbers at their edges (4.2, 5), multi (6), bad input (8), logins (9).
+//! Rules of the client protocol that no recorded conversation shows whole: encodings and headers (1), opcodes (3), bad input (8),
+//! logins (9). See `edges.rs` for versions, numbers, owners and multi.
 
 mod standalone;
 
-use quorate_core::config::{Auth, DigestAlgorithm, Features, PeerConfig, TtlForms};
+use quorate_core::config::{Auth, DigestAlgorithm, Features, PeerConfig};
 use quorate_core::error::ErrorCode;
-use quorate_core::ids::{SessionId, Zxid};
+use quorate_core::ids::Zxid;
 use quorate_core::jute::{Put, Reader};
 use quorate_core::request::read::is_read;
-use quorate_core::tree::DataTree;
-use quorate_core::wire::client::{Create, MultiResult, Request, Response};
-use quorate_core::wire::records::{Acl, Id, Owner, Stat, op, perm};
-use quorate_core::wire::txn::{CreateMode, Txn};
+use quorate_core::wire::client::{MultiResult, Request, Response};
+use quorate_core::wire::records::{Acl, Id, Stat, op, perm};
 use standalone::Standalone;
+use standalone::ask::{create, create_with, delete, get, login, make, open, set};
 use standalone::client::{Client, Frame, server};
 
-fn open() -> Vec<Acl<'static>> {
-    vec![Acl::world(perm::ALL)]
-}
-fn make(kind: i32, path: &str, flags: i32, ttl: i64) -> Request<'_> {
-    Request::Create(Create { op: kind, path: Some(path.into()), data: Some(b"d"), acl: Some(open()), flags, ttl })
-}
-fn create(path: &str) -> Request<'_> {
-    make(op::CREATE, path, 0, -1)
-}
-fn get(path: &str) -> Request<'_> {
-    Request::GetData { path: Some(path.into()), watch: false }
-}
-fn set(path: &str) -> Request<'_> {
-    Request::SetData { path: Some(path.into()), data: Some(b"x"), version: -1 }
-}
-fn delete(path: &str) -> Request<'_> {
-    Request::Delete { path: Some(path.into()), version: -1 }
-}
-fn auth<'a>(scheme: &'a str, data: &'a [u8]) -> Request<'a> {
-    Request::Auth { scheme: Some(scheme.into()), auth: Some(data) }
-}
 fn with(features: Features) -> PeerConfig {
     PeerConfig { features, ..PeerConfig::default() }
-}
-fn results(frame: &Frame) -> Vec<MultiResult<'_>> {
-    assert_eq!(frame.err, ErrorCode::Ok);
-    match Response::decode(op::MULTI, &frame.body).expect("a result") {
-        Response::Multi(results) => results,
-        other => panic!("{other:?}"),
-    }
-}
-fn stat(s: &Standalone, path: &str) -> Stat {
-    s.tree().node(path).expect("it is there").stat()
 }
 
 // ----- section 1 -----------------------------------------------------------------------------------------------------
@@ -161,7 +129,7 @@ fn zxids_and_bodies_of_replies() {
         assert_eq!(s.zxid(), reply.zxid, "{request:?}");
     }
     // Logins name no zxid.
-    for request in [auth("digest", b"a:b"), auth("ip", b""), Request::Sasl { token: Some(b"x") }] {
+    for request in [login("digest", b"a:b"), login("ip", b""), Request::Sasl { token: Some(b"x") }] {
         let reply = c.ask(&mut s, &request);
         assert_eq!((reply.zxid, reply.err), (Zxid::ZERO, ErrorCode::Ok), "{request:?}");
         let token = if request.op() == op::SASL { &[0xff; 4][..] } else { &[] };
@@ -253,297 +221,13 @@ fn a_ttl_opcode_without_a_ttl_flag_is_refused() {
     assert!(s.tree().node("/t").is_none());
 }
 
-// ----- 4.2, 5.1, 5.2 -------------------------------------------------------------------------------------------------
-
-#[test]
-fn versions_of_data_and_acl_go_around_without_the_one_that_means_any() {
-    for (present, next) in [(i32::MAX, i32::MIN), (-3, -2), (-2, 0), (-1, 0)] {
-        let (mut s, mut c) = server(PeerConfig::default());
-        c.ask(&mut s, &create("/v"));
-        s.apply(op::SET_DATA, &Txn::SetData { path: "/v".into(), data: None, version: present });
-        s.apply(op::SET_ACL, &Txn::SetAcl { path: "/v".into(), acl: open(), version: present });
-        // The exact value is expected; -1 is any, -2 never a wildcard.
-        let data = |version| Request::SetData { path: Some("/v".into()), data: None, version };
-        let acl = |version| Request::SetAcl { path: Some("/v".into()), acl: Some(open()), version };
-        for wrong in [-2, 0, 5].into_iter().filter(|v| *v != present) {
-            assert_eq!(c.err(&mut s, &data(wrong)), ErrorCode::BadVersion);
-            assert_eq!(c.err(&mut s, &acl(wrong)), ErrorCode::BadVersion);
-        }
-        assert_eq!(c.err(&mut s, &data(present)), ErrorCode::Ok);
-        assert_eq!(c.err(&mut s, &acl(present)), ErrorCode::Ok);
-        assert_eq!((stat(&s, "/v").version, stat(&s, "/v").aversion), (next, next));
-    }
-}
-
-/// A parent whose counter of creates stands here.
-fn parent_at(counter: i32) -> (Standalone, Client) {
-    let (mut s, mut c) = server(PeerConfig::default());
-    c.ask(&mut s, &create("/q"));
-    let mode = CreateMode::Plain { ephemeral: false };
-    let (path, acl) = ("/q/first".into(), open());
-    s.apply(op::CREATE, &Txn::Create { path, data: None, acl, mode, parent_cversion: counter });
-    (s, c)
-}
-
-fn sequential(prefix: &str) -> Request<'_> {
-    make(op::CREATE, prefix, 2, -1)
-}
-
-#[test]
-fn the_last_number_is_given_away_once_for_each_prefix() {
-    // [D] of 5.2: refused, not wrapped; pipelined or not, the same.
-    for pipelined in [false, true] {
-        let (mut s, mut c) = parent_at(i32::MAX - 1);
-        if pipelined {
-            s.hold();
-        }
-        let prefixes = ["/q/n", "/q/n", "/q/n", "/q/n", "/q/m", "/q/m"];
-        for prefix in prefixes {
-            c.send(&mut s, &sequential(prefix));
-        }
-        c.send(&mut s, &create("/q/plain"));
-        s.let_go(9);
-        let replies = c.take(&mut s);
-        let errors: Vec<ErrorCode> = replies.iter().map(|f| f.err).collect();
-        let (ok, exists) = (ErrorCode::Ok, ErrorCode::NodeExists);
-        assert_eq!(errors, [ok, ok, exists, exists, ok, exists, ok], "pipelined: {pipelined}");
-        let q = s.tree().node("/q").expect("there");
-        let mut names: Vec<&str> = q.children().collect();
-        names.sort_unstable();
-        assert_eq!(names, ["first", "m2147483647", "n2147483646", "n2147483647", "plain"]);
-        // The wire's cversion goes around: 2 * counter - children.
-        assert_eq!(q.stat().cversion, i32::MAX.wrapping_mul(2).wrapping_sub(5));
-        assert_eq!(stat(&s, "/q").cversion, -7);
-    }
-}
-
-#[test]
-fn a_counter_of_creates_may_be_negative() {
-    // As in a snapshot that an overflow of another implementation made.
-    let tree = DataTree::new(1, false);
-    assert_eq!(["/", "/zookeeper"].map(|p| tree.node(p).expect("reserved").stat().cversion), [-1, -2]);
-    let (mut s, mut c) = server(PeerConfig::default());
-    c.ask(&mut s, &create("/q"));
-    c.ask(&mut s, &sequential("/q/n"));
-    c.ask(&mut s, &delete("/q/n0000000000"));
-    assert_eq!(stat(&s, "/q").cversion, 2, "creates and deletes");
-    assert_eq!(format!("{:010}", -5), "-000000005", "as Java's %010d");
-}
-
-#[test]
-fn numbers_are_ten_digits_and_every_create_counts() {
-    let (mut s, mut c) = server(PeerConfig::default());
-    c.ask(&mut s, &create("/q"));
-    for request in [create("/q/plain"), sequential("/q/"), delete("/q/plain"), create("/q/plain/x"), sequential("/q/-")]
-    {
-        c.ask(&mut s, &request);
-    }
-    let failing = Request::Multi(vec![sequential("/q/lost"), delete("/none")]);
-    c.ask(&mut s, &failing);
-    c.ask(&mut s, &make(op::CREATE_CONTAINER, "/q/c", 2, -1));
-    c.ask(&mut s, &make(op::CREATE2, "/q/e", 3, -1));
-    let mut names: Vec<&str> = s.tree().node("/q").expect("there").children().collect();
-    names.sort_unstable();
-    assert_eq!(names, ["-0000000002", "0000000001", "c0000000003", "e0000000004"]);
-}
-
-#[test]
-fn stored_owners() {
-    let session = SessionId(0x0100_1234_5678_0000);
-    let ttl = (0xff_u64 << 56) as i64 | 5000;
-    let old = (0x80_u64 << 56) as i64 | 5000;
-    let long = i64::MIN | 0x0fff_ffff_ffff_ffff;
-    use TtlForms::{Extended, None, With353};
-    for forms in [None, Extended, With353] {
-        assert_eq!(Owner::of(0, forms), Owner::None);
-        assert_eq!(Owner::of(session.0, forms), Owner::Session(session));
-        assert_eq!(Owner::of(i64::MIN, forms), Owner::Container);
-        // The top byte counts only where extended types are enabled, the old form only where it is asked for.
-        let new_form = if forms == None { Owner::Session(SessionId(ttl)) } else { Owner::Ttl(5000) };
-        assert_eq!(Owner::of(ttl, forms), new_form);
-        for (stored, of) in [(old, 5000), (long, 0x0fff_ffff_ffff_ffff)] {
-            let old_form = if forms == With353 { Owner::Ttl(of) } else { Owner::Session(SessionId(stored)) };
-            assert_eq!(Owner::of(stored, forms), old_form, "{stored:x} {forms:?}");
-        }
-        // Sessions of servers up to 254 are sessions.
-        let high = SessionId(0xfe << 56);
-        assert_eq!(Owner::of(high.0, forms), Owner::Session(high));
-    }
-    // Clients see session ids only.
-    assert_eq!(Owner::Session(session).on_wire(), session.0);
-    assert_eq!([Owner::Container, Owner::Ttl(5), Owner::None].map(Owner::on_wire), [0; 3]);
-    let features = Features { emulate_353: true, ..Features::default() };
-    assert_eq!(features.ttl_forms(), None, "without extended types there is no TTL at all");
-    assert_eq!(Features { extended_types: true, ..features }.ttl_forms(), With353);
-}
-
-#[test]
-fn a_ttl_znode_of_3_5_3_is_reaped_when_that_is_emulated() {
-    for (emulate_353, gone) in [(false, false), (true, true)] {
-        let features = Features { extended_types: true, emulate_353, ..Features::default() };
-        let mut cfg = with(features);
-        cfg.timing.container_check_ms = 1000;
-        let (mut s, mut c) = server(cfg);
-        // Its owner in the log is that of an ephemeral: 3.5.3 wrote the ttl there.
-        let old = SessionId(i64::MIN | 500);
-        s.apply_as(
-            old,
-            op::CREATE,
-            &Txn::Create {
-                path: "/old".into(),
-                data: None,
-                acl: open(),
-                mode: CreateMode::Plain { ephemeral: true },
-                parent_cversion: -1,
-            },
-        );
-        let shown = stat(&s, "/old").ephemeral_owner;
-        assert_eq!(shown, if emulate_353 { 0 } else { old.0 });
-        s.sleep(2500);
-        c.ask(&mut s, &Request::Ping);
-        assert_eq!(s.tree().node("/old").is_none(), gone);
-    }
-}
-
-// ----- section 6 -----------------------------------------------------------------------------------------------------
-
-#[test]
-fn in_a_multi_the_flags_choose_first() {
-    use ErrorCode::{BadArguments, Unimplemented};
-    for extended_types in [false, true] {
-        for kind in [op::CREATE, op::CREATE2, op::CREATE_CONTAINER, op::CREATE_TTL] {
-            for flags in [-1, 0, 1, 2, 3, 4, 5, 6, 7, 77] {
-                let (mut s, mut c) = server(with(Features { extended_types, ..Features::default() }));
-                let before = s.zxid();
-                let reply = c.ask(&mut s, &Request::Multi(vec![make(kind, "/z", flags, 40)]));
-                let what = format!("op {kind} flags {flags} extended types {extended_types}");
-                assert_eq!(reply.zxid, before.next(), "{what}");
-                let ttl = kind == op::CREATE_TTL;
-                if !ttl && !(0..=4).contains(&flags) {
-                    assert_eq!(reply.err, ErrorCode::MarshallingError, "{what}: malformed as a whole");
-                    continue;
-                }
-                let result = results(&reply).pop().expect("one");
-                let error = match flags {
-                    5 | 6 if ttl && !extended_types => Some(Unimplemented),
-                    0..=6 => None,
-                    _ => Some(BadArguments),
-                };
-                if let Some(error) = error {
-                    assert_eq!(result, MultiResult::Error(error), "{what}");
-                    continue;
-                }
-                let MultiResult::Created { path, stat } = result else { panic!("{what}: {result:?}") };
-                assert_eq!(path.len(), if matches!(flags, 2 | 3 | 6) { 12 } else { 2 }, "{what}");
-                let owner = match (kind, flags) {
-                    (_, 4) | (op::CREATE_CONTAINER, _) => Owner::Container,
-                    (op::CREATE_TTL, 5 | 6) => Owner::Ttl(40),
-                    (_, 1 | 3) => Owner::Session(SessionId(0)),
-                    _ => Owner::None,
-                };
-                let made = s.tree().node(&path).expect("made").owner();
-                let made = if let Owner::Session(_) = made { Owner::Session(SessionId(0)) } else { made };
-                assert_eq!(made, owner, "{what}");
-                // Without a Stat: ops 1 and 21 with flags 0..3.
-                let plain = matches!(kind, op::CREATE | op::CREATE_TTL) && (0..=3).contains(&flags);
-                assert_eq!(stat.is_none(), plain, "{what}");
-            }
-        }
-    }
-}
-
-#[test]
-fn stats_in_results_are_those_after_each_op() {
-    let (mut s, mut c) = server(PeerConfig::default());
-    let reply = c.ask(
-        &mut s,
-        &Request::Multi(vec![
-            make(op::CREATE2, "/m", 0, -1),
-            set("/m"),
-            make(op::CREATE2, "/m/x", 0, -1),
-            set("/m"),
-            delete("/m/x"),
-            Request::Check { path: Some("/m".into()), version: 2 },
-        ]),
-    );
-    let results = results(&reply);
-    let of = |i: usize| match &results[i] {
-        MultiResult::Created { stat: Some(stat), .. } | MultiResult::SetData(stat) => {
-            (stat.version, stat.num_children, stat.cversion, stat.mzxid, stat.czxid)
-        }
-        other => panic!("{other:?}"),
-    };
-    let zxid = reply.zxid;
-    assert_eq!(of(0), (0, 0, 0, zxid, zxid));
-    assert_eq!(of(1), (1, 0, 0, zxid, zxid));
-    assert_eq!(of(3), (2, 1, 1, zxid, zxid));
-    assert_eq!(results[4..], [MultiResult::Deleted, MultiResult::Checked]);
-    assert_eq!(stat(&s, "/m").cversion, 2);
-}
-
-#[test]
-fn a_delete_in_a_multi_frees_no_room_under_a_quota() {
-    let (mut s, mut c) = server(with(Features { enforce_quota: true, ..Features::default() }));
-    let limits = b"count=-1,bytes=-1=;countHardLimit=2";
-    let raw = |path: &'static str, data: &'static [u8]| {
-        Request::Create(Create {
-            op: 1,
-            path: Some(path.into()),
-            data: Some(data),
-            acl: Some(open()),
-            flags: 0,
-            ttl: -1,
-        })
-    };
-    for request in [
-        raw("/q", b""),
-        raw("/q/a", b""),
-        raw("/zookeeper/quota/q", b""),
-        raw("/zookeeper/quota/q/zookeeper_limits", limits),
-        raw("/zookeeper/quota/q/zookeeper_stats", b""),
-    ] {
-        assert_eq!(c.err(&mut s, &request), ErrorCode::Ok);
-    }
-    let swap = Request::Multi(vec![delete("/q/a"), create("/q/b")]);
-    let failed = [MultiResult::Error(ErrorCode::Ok), MultiResult::Error(ErrorCode::QuotaExceeded)];
-    assert_eq!(results(&c.ask(&mut s, &swap)), failed);
-    // The other way round a multi that makes more than fits is not seen either: every op is compared with what is used already.
-    assert_eq!(c.err(&mut s, &delete("/q/a")), ErrorCode::Ok);
-    assert_eq!(results(&c.ask(&mut s, &Request::Multi(vec![create("/q/a"), create("/q/b")]))).len(), 2);
-    let stats = s.tree().node("/zookeeper/quota/q/zookeeper_stats").expect("there").data().map(<[u8]>::to_vec);
-    assert_eq!(stats.as_deref(), Some(&b"count=3,bytes=2"[..]));
-}
-
-#[test]
-fn a_multi_of_very_many_ops() {
-    let (mut s, mut c) = server(PeerConfig::default());
-    c.ask(&mut s, &create("/q"));
-    let paths: Vec<String> = (0..10_000).map(|i| format!("/q/{i:05}")).collect();
-    let all = Request::Multi(paths.iter().map(|p| create(p)).collect());
-    let reply = c.ask(&mut s, &all);
-    assert_eq!(results(&reply).len(), 10_000);
-    assert_eq!(stat(&s, "/q").num_children, 10_000);
-    // A failure behind all of them takes all back.
-    let mut deletes: Vec<Request<'_>> = paths.iter().map(|p| delete(p)).collect();
-    deletes.push(delete("/q/none"));
-    let reply = c.ask(&mut s, &Request::Multi(deletes.clone()));
-    let failed = results(&reply);
-    assert_eq!(failed.len(), 10_001);
-    assert!(failed[..10_000].iter().all(|r| *r == MultiResult::Error(ErrorCode::Ok)));
-    assert_eq!(failed[10_000], MultiResult::Error(ErrorCode::NoNode));
-    assert_eq!(stat(&s, "/q").num_children, 10_000);
-    deletes.pop();
-    assert_eq!(results(&c.ask(&mut s, &Request::Multi(deletes))).len(), 10_000);
-    assert_eq!((stat(&s, "/q").num_children, stat(&s, "/q").cversion), (0, 20_000));
-}
-
 // ----- section 8 -----------------------------------------------------------------------------------------------------
 
 #[test]
 fn what_ends_a_connection_waits_for_its_turn_and_nothing_behind_it_is_done() {
     // [D] of 8.2.
     let unknown = |c: &mut Client, s: &mut Standalone| c.send_raw(s, 999, &[]);
-    let failed = |c: &mut Client, s: &mut Standalone| c.send(s, &auth("bogus", b"x"));
+    let failed = |c: &mut Client, s: &mut Standalone| c.send(s, &login("bogus", b"x"));
     type Ask = fn(&mut Client, &mut Standalone) -> i32;
     let ends: [(Ask, ErrorCode, i64); 2] =
         [(unknown, ErrorCode::Unimplemented, -1), (failed, ErrorCode::AuthFailed, 0)];
@@ -591,28 +275,18 @@ fn undecodable_logins_and_frames_close_in_silence() {
 fn quotas_that_nobody_can_read_limit_nothing() {
     // 8.4
     let (mut s, mut c) = server(with(Features { enforce_quota: true, ..Features::default() }));
-    let raw = |path: &'static str, data: &'static [u8]| {
-        Request::Create(Create {
-            op: 1,
-            path: Some(path.into()),
-            data: Some(data),
-            acl: Some(open()),
-            flags: 0,
-            ttl: -1,
-        })
-    };
     for request in [
-        raw("/q", b""),
-        raw("/zookeeper/quota/q", b""),
-        raw("/zookeeper/quota/q/zookeeper_limits", b"count=many,bytes=\xff=;countHardLimit=;;=3"),
-        raw("/zookeeper/quota/q/zookeeper_stats", b"nonsense"),
-        raw("/q/a", b"12"),
+        create_with("/q", b"", open()),
+        create_with("/zookeeper/quota/q", b"", open()),
+        create_with("/zookeeper/quota/q/zookeeper_limits", b"count=many,bytes=\xff=;countHardLimit=;;=3", open()),
+        create_with("/zookeeper/quota/q/zookeeper_stats", b"nonsense", open()),
+        create_with("/q/a", b"12", open()),
         Request::SetData {
             path: Some("/zookeeper/quota/q/zookeeper_stats".into()),
             data: Some(b"\0\xff"),
             version: -1,
         },
-        raw("/q/b", b"345"),
+        create_with("/q/b", b"345", open()),
     ] {
         assert_eq!(c.err(&mut s, &request), ErrorCode::Ok, "{request:?}");
     }
@@ -641,22 +315,21 @@ fn the_hash_of_the_scheme_digest_is_configurable() {
         ..Features::default()
     };
     let (mut s, mut c) = server(with(features(secret)));
-    assert_eq!(c.err(&mut s, &auth("digest", b"super:secret")), ErrorCode::Ok);
+    assert_eq!(c.err(&mut s, &login("digest", b"super:secret")), ErrorCode::Ok);
     assert_eq!(ids(&mut c, &mut s), ["ip:127.0.0.1", "super:", "digest:super"]);
     assert_eq!(c.err(&mut s, &set("/zookeeper/config")), ErrorCode::Ok, "super writes where world may read");
     // "auth" stores ids of that hash, and they match.
     let mine = vec![Acl { perms: perm::ALL, id: Id::new("auth", "") }];
-    let locked =
-        Request::Create(Create { op: 1, path: Some("/mine".into()), data: None, acl: Some(mine), flags: 0, ttl: -1 });
+    let locked = create_with("/mine", b"", mine);
     let mut bob = Client::connect(&mut s);
-    assert_eq!(bob.err(&mut s, &auth("digest", b"bob:pw")), ErrorCode::Ok);
+    assert_eq!(bob.err(&mut s, &login("digest", b"bob:pw")), ErrorCode::Ok);
     assert_eq!(bob.err(&mut s, &locked), ErrorCode::Ok);
     assert_eq!(bob.err(&mut s, &set("/mine")), ErrorCode::Ok);
     let mut eve = Client::connect(&mut s);
     assert_eq!(eve.err(&mut s, &set("/mine")), ErrorCode::NoAuth);
     // The digest of SHA-1 is nobody's here.
     let (mut s, mut c) = server(with(features("super:lK75jTNcA+U9vtVEw5vB51mj/w4=")));
-    assert_eq!(c.err(&mut s, &auth("digest", b"super:secret")), ErrorCode::Ok);
+    assert_eq!(c.err(&mut s, &login("digest", b"super:secret")), ErrorCode::Ok);
     assert_eq!(ids(&mut c, &mut s), ["ip:127.0.0.1", "digest:super"]);
 }
 
@@ -674,7 +347,7 @@ fn nobody_logs_in_by_a_scheme_that_is_off_or_has_no_login() {
         (configured, "world"),
     ] {
         let (mut s, mut c) = server(with(Features { auth: cfg, ..Features::default() }));
-        let reply = c.ask(&mut s, &auth(scheme, b"super:secret"));
+        let reply = c.ask(&mut s, &login(scheme, b"super:secret"));
         assert_eq!((reply.err, reply.zxid), (ErrorCode::AuthFailed, Zxid::ZERO), "{scheme}");
         assert!(s.is_closed(c.link), "{scheme}");
     }
@@ -691,14 +364,7 @@ fn acls_of_x509_and_sasl_are_kept_and_shown() {
         entry(perm::ALL, "sasl", "svc/host@REALM"),
         entry(perm::ALL, "digest", "bob:hash"),
     ];
-    let request = Request::Create(Create {
-        op: 1,
-        path: Some("/a".into()),
-        data: None,
-        acl: Some(list.clone()),
-        flags: 0,
-        ttl: -1,
-    });
+    let request = create_with("/a", b"", list.clone());
     assert_eq!(c.err(&mut s, &request), ErrorCode::Ok);
     assert_eq!(c.err(&mut s, &set("/a")), ErrorCode::NoAuth);
     let reply = c.ask(&mut s, &Request::GetAcl { path: Some("/a".into()) });
@@ -727,8 +393,8 @@ fn enforced_schemes_let_any_of_them_pass() {
     // Logins pass, and one of the schemes is enough.
     let (mut s, mut c) = server(with(auth_of(&["sasl", "digest"])));
     assert_eq!(c.err(&mut s, &Request::Sasl { token: Some(b"") }), ErrorCode::Ok);
-    assert_eq!(c.err(&mut s, &auth("ip", b"")), ErrorCode::Ok);
-    assert_eq!(c.err(&mut s, &auth("digest", b"a:b")), ErrorCode::Ok);
+    assert_eq!(c.err(&mut s, &login("ip", b"")), ErrorCode::Ok);
+    assert_eq!(c.err(&mut s, &login("digest", b"a:b")), ErrorCode::Ok);
     assert_eq!(c.err(&mut s, &create("/a")), ErrorCode::Ok);
     // Every connection has an ip.
     let (mut s, mut c) = server(with(auth_of(&["ip"])));

@@ -136,6 +136,19 @@ fn what_a_dropped_connection_has_asked_for_takes_room_until_it_is_decided() {
     assert_eq!(replies(&b, &mut s).len(), 1);
 }
 
+#[test]
+fn the_sync_of_a_dropped_connection_takes_no_room() {
+    let (mut s, mut a) = server(throttled());
+    let (mut b, mut c) = (Client::connect(&mut s), Client::connect(&mut s));
+    s.hold();
+    a.send(&mut s, &set("/"));
+    b.send(&mut s, &Request::Sync { path: None });
+    c.send(&mut s, &get("/"));
+    assert!(c.take(&mut s).is_empty());
+    s.hang_up(b.link);
+    assert_eq!(replies(&c, &mut s).len(), 1);
+}
+
 /// A server of an ensemble that checks early, with a znode that nobody may do anything with.
 fn eager(role: Role) -> (Standalone, Client) {
     let auth = Auth { eager_check: true, ..Auth::default() };

@@ -3,16 +3,15 @@
 //! As real clients do, it pings at a third of its timeout, gives a silent server up at two thirds, takes its session, its newest
 //! zxid and its watches along, and starts a new session when it is told that the old one is gone.
 
+mod hear;
+
 use std::collections::{BTreeSet, VecDeque};
 
-use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
-use quorate_core::jute::{JStr, Reader};
-use quorate_core::wire::client::{
-    ConnectRequest, ConnectResponse, EventKind, ReplyHeader, Request, RequestHeader, Response, WatcherEvent, xid,
-};
+use quorate_core::jute::JStr;
+use quorate_core::wire::client::{ConnectRequest, ConnectResponse, Request, xid};
 
-use crate::network::ConnId;
+use crate::network::{ConnId, address_of};
 use crate::node::{NEVER, host_name};
 use crate::observe::Obs;
 use crate::queue::Micros;
@@ -20,10 +19,17 @@ use crate::report::Who;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{At, ExplicitOp, RunSpec};
 use crate::watcher::Watcher;
-use crate::workload::{Chooser, Kind, Op, PEOPLE, person};
+use crate::workload::{Chooser, Kind, Op, sayings};
+use hear::ask_of;
 
 /// Of a thousand handshakes for a session so many come with a wrong password first.
 const INTRUSIONS: u64 = 30;
+/// Of a thousand clients so many are as old as those that know nothing of read-only servers.
+const OLD: u64 = 100;
+/// Of a thousand connections so many forget to say who they are where that is demanded.
+const FORGETFUL: u64 = 60;
+/// Of a thousand sessions of read-only servers so many are asked for again elsewhere.
+const STUBBORN: u64 = 300;
 
 /// Where a client stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,6 +133,16 @@ pub(crate) struct Client {
     /// Of a thousand servers so many are left before they have answered.
     hasty: u64,
     haste: Stream,
+    /// The last byte of its handshake: whether a server without a quorum will do; old clients do not have it.
+    takes_read_only: Option<bool>,
+    /// It is attached to a server without a quorum, and looks for another one from then on.
+    read_only: Option<Micros>,
+    /// What it says who it is, and whether nobody is served who does not.
+    says: Vec<&'static str>,
+    must_say: bool,
+    /// As servers see it.
+    address: String,
+    manner: Stream,
 }
 
 impl Client {
@@ -134,6 +150,12 @@ impl Client {
         let mut stream = Stream::new(spec.seed, Purpose::Client, number as u64);
         let g = &spec.workload.generate;
         let [low, high] = spec.timing.session_ms;
+        let mut manner = Stream::new(spec.seed, Purpose::Manner, number as u64);
+        let takes_read_only = match (manner.permille(OLD), manner.permille(600)) {
+            (true, _) => None,
+            (false, wants) => Some(wants && spec.topology.read_only),
+        };
+        let host = (spec.servers() + number) as u32;
         let gap = 1_000_000 * u64::from(spec.topology.clients.max(1)) / u64::from(g.rate.max(1));
         Self {
             number,
@@ -175,6 +197,12 @@ impl Client {
             paused: false,
             hasty: u64::from(g.hasty),
             haste: Stream::new(spec.seed, Purpose::Haste, number as u64),
+            takes_read_only,
+            read_only: None,
+            says: sayings(spec, number),
+            must_say: spec.topology.enforced_auth,
+            address: address_of(host, 0).to_string(),
+            manner,
         }
     }
 
@@ -225,6 +253,7 @@ impl Client {
                     return self.asleep;
                 }
                 let keep = (self.heard + self.timeout * 2 / 3).min(self.spoke + self.timeout / 3);
+                let keep = keep.min(self.read_only.unwrap_or(NEVER));
                 let room = self.asked.len() < self.pipeline && !self.closing;
                 let drawn = if work { self.next_op } else { NEVER };
                 let listed = self.listed.front().map_or(NEVER, |(at, _)| *at);
@@ -268,7 +297,7 @@ impl Client {
                 if self.asleep > 0 {
                     (self.asleep, self.heard, self.spoke) = (0, now, 0);
                 }
-                if now >= self.heard + self.timeout * 2 / 3 {
+                if now >= self.heard + self.timeout * 2 / 3 || self.read_only.is_some_and(|until| now >= until) {
                     self.give_up(lent);
                     return;
                 }
@@ -342,21 +371,34 @@ impl Client {
             _ => {}
         }
         self.next_xid += 1;
-        self.send(self.next_xid, &op.request(), lent);
+        self.send(self.next_xid, |out| op.encode(out), lent);
         if op.kind == Kind::Renew && self.stream.permille(500) {
             // Too late: nothing of it may remain.
             self.next_xid += 1;
             let late = Op { flags: "e".into(), ..Op::new(Kind::Create, "/e/late") };
-            self.send(self.next_xid, &late.request(), lent);
+            self.send(self.next_xid, |out| late.encode(out), lent);
         }
     }
 
-    fn send(&mut self, xid: i32, request: &Request<'_>, lent: &mut Lent<'_, '_>) {
-        let start = lent.wants.send.len();
-        request.encode(xid, &mut lent.wants.send);
-        let frame = lent.wants.send[start + 4..].to_vec();
+    fn ask_for(&mut self, xid: i32, request: &Request<'_>, lent: &mut Lent<'_, '_>) {
+        let encode = |out: &mut Vec<u8>| {
+            out.extend_from_slice(&request.op().to_be_bytes());
+            request.encode_body(out);
+        };
+        self.send(xid, encode, lent);
+    }
+
+    /// Sends a frame with this opcode and body.
+    fn send(&mut self, xid: i32, encode: impl FnOnce(&mut Vec<u8>), lent: &mut Lent<'_, '_>) {
+        let mut frame = Vec::from(xid.to_be_bytes());
+        encode(&mut frame);
+        lent.wants.send.extend_from_slice(&(frame.len() as i32).to_be_bytes());
+        lent.wants.send.extend_from_slice(&frame);
         let (conn, client, session) = (self.conn_name, self.number, self.session);
-        let seq = lent.watcher.tell(Obs::Asked { conn, client, session, xid, request });
+        let seq = match ask_of(&frame) {
+            (_, _, Ok(request)) => lent.watcher.tell(Obs::Asked { conn, client, session, xid, request: &request }),
+            (op, body, Err(_)) => lent.watcher.tell(Obs::AskedNonsense { conn, client, xid, op, body }),
+        };
         self.asked.push_back(Asked { frame, at: lent.now, seq });
         self.spoke = lent.now;
     }
@@ -392,7 +434,7 @@ impl Client {
             timeout: self.wanted_ms,
             session: self.session,
             password: Some(&password),
-            read_only: Some(false),
+            read_only: self.takes_read_only,
         }
         .encode(&mut lent.wants.send);
         if self.hasty > 0 && self.session != SessionId::NONE && self.haste.permille(self.hasty) {
@@ -419,6 +461,10 @@ impl Client {
     fn lost(&mut self, lent: &mut Lent<'_, '_>) {
         if self.state == State::Attached {
             lent.watcher.tell(Obs::Detached { conn: self.conn_name, client: self.number });
+        }
+        if self.read_only.take().is_some() && !self.manner.permille(STUBBORN) {
+            // It has never seen a server with a quorum: there it begins with a session of its own.
+            (self.session, self.password) = (SessionId::NONE, [0; 16]);
         }
         self.asked.clear();
         self.closing = false;
@@ -454,6 +500,14 @@ impl Client {
 
     fn greeted(&mut self, frame: &[u8], lent: &mut Lent<'_, '_>) {
         let Ok(answer) = ConnectResponse::decode(frame) else { return self.give_up(lent) };
+        // The last byte comes where it was sent, and nothing behind it (2.1).
+        if frame.len() != 36 + usize::from(self.takes_read_only.is_some()) || frame[..4] != [0; 4] {
+            let text = format!("the handshake {:?} is answered {frame:02x?}", self.takes_read_only);
+            return self.distrust("C10", &text, lent);
+        }
+        if answer.read_only == Some(true) && self.takes_read_only != Some(true) {
+            return self.distrust("C10", "a server without a quorum serves a client that did not ask for it", lent);
+        }
         let (client, node) = (self.number, self.node);
         if self.intruding {
             if answer.session != SessionId::NONE {
@@ -481,7 +535,10 @@ impl Client {
             timeout_ms: i64::from(answer.timeout),
             fresh,
             seen: self.seen,
+            address: &self.address,
+            read_only: answer.read_only == Some(true),
         });
+        self.read_only = (answer.read_only == Some(true)).then(|| lent.now + self.manner.between(300_000, 3_000_000));
         self.next_op = self.next_op.max(lent.now);
         self.prove(lent);
         self.restore_watches(lent);
@@ -497,9 +554,12 @@ impl Client {
 
     /// Says who it is, if it is somebody.
     fn prove(&mut self, lent: &mut Lent<'_, '_>) {
-        if let Some(person) = person(self.number) {
-            let auth = Some(PEOPLE[person].0.as_bytes());
-            self.send(xid::AUTH, &Request::Auth { scheme: Some("digest".into()), auth }, lent);
+        if self.must_say && self.manner.permille(FORGETFUL) {
+            return;
+        }
+        for said in self.says.clone() {
+            let auth = Some(said.as_bytes());
+            self.ask_for(xid::AUTH, &Request::Auth { scheme: Some("digest".into()), auth }, lent);
         }
     }
 
@@ -509,103 +569,17 @@ impl Client {
             return;
         }
         let watches = std::mem::take(&mut self.watches);
-        let [data, exist, child, persistent, recursive] =
+        let [data, exist, child, persistent, recursive]: [Vec<JStr<'_>>; 5] =
             watches.each_ref().map(|set| set.iter().map(|p| JStr::Borrowed(p.as_str())).collect());
         let seen = self.seen.0;
-        let request = Request::SetWatches2 { seen, data, exist, child, persistent, recursive };
-        self.send(xid::SET_WATCHES, &request, lent);
+        // As Java does: the old one where it will do (16, quirk 9).
+        let request = if persistent.is_empty() && recursive.is_empty() {
+            Request::SetWatches { seen, data, exist, child }
+        } else {
+            Request::SetWatches2 { seen, data, exist, child, persistent, recursive }
+        };
+        self.ask_for(xid::SET_WATCHES, &request, lent);
         drop(request);
         self.watches = watches;
-    }
-
-    fn frame(&mut self, frame: &[u8], lent: &mut Lent<'_, '_>) {
-        let mut reader = Reader::new(frame);
-        let Ok(header) = ReplyHeader::decode(&mut reader) else { return self.give_up(lent) };
-        let body = &frame[ReplyHeader::LEN..];
-        match header.xid {
-            xid::EVENT => self.event(&header, body, lent),
-            xid::PING => {
-                self.pings = self.pings.saturating_sub(1);
-                self.seen = self.seen.max(header.zxid);
-                lent.watcher.tell(Obs::Ponged { conn: self.conn_name, client: self.number, zxid: header.zxid });
-            }
-            _ => self.reply(&header, body, lent),
-        }
-    }
-
-    fn event(&mut self, header: &ReplyHeader, body: &[u8], lent: &mut Lent<'_, '_>) {
-        let Ok(event) = WatcherEvent::decode(&mut Reader::new(body)) else { return self.give_up(lent) };
-        let (conn, client, zxid, kind) = (self.conn_name, self.number, header.zxid, event.kind);
-        lent.watcher.tell(Obs::Watch { conn, client, zxid, kind, path: &event.path });
-        self.seen = self.seen.max(zxid);
-        let spent: &[usize] = match kind {
-            EventKind::Created | EventKind::DataChanged => &[0, 1],
-            EventKind::Deleted => &[0, 1, 2],
-            EventKind::ChildrenChanged => &[2],
-        };
-        spent.iter().for_each(|i| {
-            self.watches[*i].remove(&*event.path);
-        });
-    }
-
-    fn reply(&mut self, header: &ReplyHeader, body: &[u8], lent: &mut Lent<'_, '_>) {
-        let Some(asked) = self.asked.pop_front() else { return self.give_up(lent) };
-        let mut reader = Reader::new(&asked.frame);
-        let Ok(head) = RequestHeader::decode(&mut reader) else { return };
-        let Ok(request) = Request::decode(head.op, &asked.frame[RequestHeader::LEN..]) else { return };
-        let response = (header.err == ErrorCode::Ok).then(|| Response::decode(head.op, body));
-        let response = match &response {
-            Some(Ok(r)) => Some(r),
-            Some(Err(_)) => return self.give_up(lent),
-            None => None,
-        };
-        self.replies += 1;
-        lent.watcher.tell(Obs::Replied {
-            conn: self.conn_name,
-            client: self.number,
-            session: self.session,
-            xid: header.xid,
-            request: &request,
-            zxid: header.zxid,
-            err: header.err,
-            body: response,
-            asked_ms: (asked.at / 1000) as i64,
-            asked_seq: asked.seq,
-        });
-        self.seen = self.seen.max(header.zxid);
-        self.note(&request, header.err, response);
-        if matches!(request, Request::CloseSession) {
-            if self.renewing && self.leaving.is_none() {
-                self.forget();
-                return self.give_up(lent);
-            }
-            self.lost(lent);
-            lent.wants.close = true;
-            self.state = State::Gone;
-        }
-    }
-
-    /// Remembers watches and own znodes.
-    fn note(&mut self, request: &Request<'_>, err: ErrorCode, response: Option<&Response<'_>>) {
-        let ok = err == ErrorCode::Ok;
-        let (list, path) = match request {
-            Request::GetData { path: Some(path), watch: true } if ok => (0, path),
-            Request::Exists { path: Some(path), watch: true } if ok => (0, path),
-            Request::Exists { path: Some(path), watch: true } if err == ErrorCode::NoNode => (1, path),
-            Request::GetChildren { path: Some(path), watch: true }
-            | Request::GetChildren2 { path: Some(path), watch: true }
-                if ok =>
-            {
-                (2, path)
-            }
-            Request::AddWatch { path: Some(path), mode } if ok => (if *mode == 1 { 4 } else { 3 }, path),
-            _ => {
-                if let Some(Response::Created { path, .. }) = response {
-                    self.chooser.created(path);
-                }
-                return;
-            }
-        };
-        self.watches[list].insert(path.to_string());
     }
 }

@@ -6,7 +6,7 @@ use crate::rng::{Purpose, Stream};
 use crate::spec::{
     At, Budget, Dist, Explicit, FaultKind, Generator, Limits, Mode, RunSpec, SCHEDULES, Schedule, Target,
 };
-use crate::workload::{OPS, RARE};
+use crate::workload::{FIRST_OF_ITS_OWN, OPS, RARE};
 
 /// One seed in so many is run twice.
 const TWICE: u64 = 16;
@@ -27,6 +27,14 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.limits = limits(seed);
     knobs(seed, &mut spec);
     spec.topology.local_sessions = Stream::new(seed, Purpose::Spec, 20).permille(120);
+    let feature = |number, permille| Stream::new(seed, Purpose::Spec, number).permille(permille);
+    spec.topology.local_forever = feature(40, 250);
+    spec.topology.enforce_quota = feature(41, 500);
+    spec.topology.plain_types = feature(42, 150);
+    spec.topology.super_digest = feature(43, 150);
+    spec.topology.enforced_auth = feature(44, 60);
+    spec.timing.never_used_ticks = if feature(45, 300) { 30 } else { 0 };
+    alone(seed, &mut spec);
     let mut s = Stream::new(seed, Purpose::Spec, 30);
     spec.disk.budget = match s.below(100) {
         0..3 => Budget::OneGoodCopy,
@@ -36,6 +44,20 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.faults.hostile = s.below(100) < 3;
     spec.checks.twice = seed.is_multiple_of(TWICE);
     spec
+}
+
+/// A server is cut off from the others, and its clients are not: it serves them reads alone.
+fn alone(seed: u64, spec: &mut RunSpec) {
+    let mut s = Stream::new(seed, Purpose::Spec, 46);
+    if !spec.topology.read_only || s.permille(250) {
+        return;
+    }
+    let sid = s.between(1, u64::from(spec.topology.voters)) as usize;
+    let others: Vec<String> = (1..=spec.servers()).filter(|n| *n != sid).map(|n| format!("s{n}")).collect();
+    let (from, to) = (Some(format!("s{sid}")), Some(others.join(",")));
+    let at = At::Us { us: s.between(1_000_000, 8_000_000) };
+    let hold_ms = Some(s.between(3000, 15_000) as i64);
+    spec.faults.explicit.push(Explicit { from, to, hold_ms, ..Explicit::new(2, at, FaultKind::Partition) });
 }
 
 /// Rare-branch knobs: what takes a run where few get by themselves.
@@ -124,9 +146,14 @@ fn limits(seed: u64) -> Limits {
 pub(crate) fn mix(seed: u64) -> BTreeMap<String, u32> {
     let mut s = Stream::new(seed, Purpose::Spec, 1);
     let mut mix = BTreeMap::new();
-    for op in OPS {
+    for op in &OPS[..FIRST_OF_ITS_OWN] {
         let most = if RARE.contains(op) { 1 } else { 8 };
         let weight = if s.permille(600) { s.log_between(1, most) as u32 } else { 0 };
+        mix.insert((*op).to_owned(), weight);
+    }
+    for op in &OPS[FIRST_OF_ITS_OWN..] {
+        let mut s = Stream::new(seed, Purpose::Spec, number_of(op));
+        let weight = if s.permille(500) { s.log_between(1, 4) as u32 } else { 0 };
         mix.insert((*op).to_owned(), weight);
     }
     // Work must be done: registers are always there.

@@ -4,9 +4,12 @@
 //! transaction once, checks that the transaction is what the client's request had to become ([`Model::explain`]), and keeps
 //! enough history to answer what any read had to see at a recent zxid ([`Model::check_read`]).
 
+mod acl;
 mod compare;
+mod exact;
 mod explain;
 mod path;
+mod quota;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,7 +23,10 @@ use quorate_core::wire::client::EventKind;
 use quorate_core::wire::records::{Acl, CONTAINER_OWNER, Stat};
 use quorate_core::wire::txn::{CreateMode, SubTxn, Txn, TxnHeader};
 
+pub use acl::{DIGESTS, SUPER, ip, permits, proves, shown};
 pub use compare::Difference;
+pub use exact::exact;
+pub use explain::{makes_ephemeral, part_code};
 pub use path::{parent_of, valid_path};
 pub use read::WatchList;
 
@@ -65,6 +71,7 @@ impl State {
     }
     /// Owned by a session: neither persistent nor container nor TTL.
     fn ephemeral(&self) -> Option<SessionId> {
+        // Where TTL znodes do not exist, no server's id has their mark (2.2).
         let marked = self.owner == 0 || self.owner == CONTAINER_OWNER || (self.owner as u64 >> 56) == 0xff;
         (!marked).then_some(SessionId(self.owner))
     }
@@ -142,10 +149,33 @@ pub struct Change {
     pub kind: EventKind,
     /// Of what.
     pub path: Rc<str>,
-    /// Whether everybody may READ it (the new ACL, or the last one): otherwise a watch may fire in silence.
-    pub open: bool,
-    /// The same for its parent.
-    pub parent_open: bool,
+    /// Which one of its transaction, from 0.
+    pub number: u32,
+    /// Whether the changes of its transaction have an order: those of a session's end have none.
+    pub ordered: bool,
+    /// Who may READ it (the new ACL, or the last one): for others a watch fires in silence.
+    pub acl: Rc<[Acl<'static>]>,
+    /// The same for its parent; of a change of data nothing.
+    pub parent_acl: Rc<[Acl<'static>]>,
+}
+
+/// What the servers of a run are told about requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rules {
+    /// TTL znodes exist.
+    pub extended_types: bool,
+    /// Hard limits of quotas count.
+    pub enforce_quota: bool,
+    /// Sessions may be known to one server only …
+    pub local_sessions: bool,
+    /// … and become global where they need to.
+    pub upgrading: bool,
+    /// A container that never had a child may go after so many ms; 0: never.
+    pub never_used_ms: i64,
+    /// There is a superDigest ([`SUPER`]).
+    pub super_digest: bool,
+    /// Only who has proved an identity of scheme digest is served.
+    pub enforced_auth: bool,
 }
 
 /// What applying a transaction gave.
@@ -155,6 +185,8 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// In order.
     pub changes: Vec<Change>,
+    /// Whether that order is the only one.
+    ordered: bool,
 }
 
 /// A session that lives.
@@ -198,9 +230,7 @@ pub struct Model {
     aging: VecDeque<(i64, Rc<str>)>,
     /// Reads older than this cannot be checked.
     horizon: i64,
-    extended_types: bool,
-    /// Sessions that no transaction has created may ask for writes.
-    local_sessions: bool,
+    rules: Rules,
 }
 
 impl Model {
@@ -219,8 +249,7 @@ impl Model {
             changes: VecDeque::new(),
             aging: VecDeque::new(),
             horizon: 0,
-            extended_types,
-            local_sessions: false,
+            rules: Rules { extended_types, ..Rules::default() },
         };
         for (path, perms, children) in
             [("/", 31, 1), ("/zookeeper", 31, 2), ("/zookeeper/quota", 31, 0), ("/zookeeper/config", 1, 0)]
@@ -240,16 +269,16 @@ impl Model {
         model
     }
 
-    /// The same where sessions are local until they need to be global.
+    /// The same for servers that are told this.
     #[must_use]
-    pub fn with_local_sessions(mut self, local_sessions: bool) -> Self {
-        self.local_sessions = local_sessions;
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
         self
     }
-    /// Whether sessions may be known to one server only.
+    /// What the servers are told.
     #[must_use]
-    pub fn has_local_sessions(&self) -> bool {
-        self.local_sessions
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     fn child_names(&mut self, path: &str) -> &mut BTreeSet<Rc<str>> {
@@ -292,10 +321,11 @@ impl Model {
             return Err(format!("{path} has {} children", state.children));
         }
         if state.owner == CONTAINER_OWNER {
-            let used = state.created > 0;
-            return if used { Ok(()) } else { Err(format!("the container {path} never had a child")) };
+            let never_used = self.rules.never_used_ms;
+            let due = state.created > 0 || (never_used > 0 && time - state.mtime > never_used);
+            return if due { Ok(()) } else { Err(format!("the container {path} never had a child")) };
         }
-        if !self.extended_types || (state.owner as u64 >> 56) != 0xff {
+        if !self.rules.extended_types || (state.owner as u64 >> 56) != 0xff {
             return Err(format!("{path} is neither a container nor has it a time to live"));
         }
         let (idle, ttl) = (time - state.mtime, state.owner & 0xff_ffff_ffff);
@@ -324,7 +354,8 @@ impl Model {
             return Err(format!("zxid {} after {}", header.zxid, self.last()));
         }
         self.last = header.zxid.0;
-        let mut applied = Applied::default();
+        let ordered = !matches!(txn, Txn::CloseSession { .. });
+        let mut applied = Applied { ordered, ..Applied::default() };
         match txn {
             Txn::Multi(parts) => self.multi(header, parts, &mut applied)?,
             txn => self.single(header, txn, &mut applied)?,
@@ -374,12 +405,15 @@ impl Model {
                 Outcome::Done
             }
             Txn::SetData { path, data, version } => {
+                let length = |s: &State| s.data.as_ref().map_or(0, |d| d.len() as i64);
+                let before = self.state(path).map_or(0, length);
                 let stat = self.change(h.zxid, path, |s| {
                     s.data = data.map(Bytes::copy_from_slice);
                     s.mzxid = h.zxid.0;
                     s.mtime = h.time;
                     expect_next(&mut s.version, *version)
                 })?;
+                self.account(h.zxid.0, path, 0, i64::from(stat.data_length) - before);
                 self.tell(h.zxid, EventKind::DataChanged, path, applied);
                 Outcome::Stat(stat)
             }
@@ -482,6 +516,7 @@ impl Model {
         self.digest = self.digest.wrapping_add(node.digest);
         node.put(h.zxid.0, Some(born));
         self.aging.push_back((h.zxid.0, shared));
+        self.account(h.zxid.0, path, 1, i64::from(stat.data_length));
         self.tell(h.zxid, EventKind::Created, path, applied);
         Ok(stat)
     }
@@ -493,6 +528,7 @@ impl Model {
         }
         let (parent, name) = path::split(path).ok_or_else(|| format!("delete of {path:?}"))?;
         let (gone, owner) = (digest_of(path, state), state.ephemeral());
+        let length = i64::from(state.stat().data_length);
         self.digest = self.digest.wrapping_sub(gone);
         self.sums.znodes -= 1;
         self.sums.ephemerals -= u32::from(owner.is_some());
@@ -511,6 +547,7 @@ impl Model {
         let node = self.znodes.get_mut(parent).expect("it was just changed");
         node.children.remove(name);
         node.births.push_back((zxid.0, name.into(), false));
+        self.account(zxid.0, path, -1, -length);
         self.tell(zxid, EventKind::Deleted, path, applied);
         Ok(())
     }
@@ -536,14 +573,16 @@ impl Model {
     }
 
     fn tell(&mut self, zxid: Zxid, kind: EventKind, path: &str, applied: &mut Applied) {
-        let open = |p: &str| {
+        let rights = |p: &str| -> Rc<[Acl<'static>]> {
             let node = self.znodes.get(p);
             let state = node.and_then(|n| n.states.iter().rev().find_map(|(_, s)| s.as_ref()));
-            state.is_none_or(|s| explain::permits(&s.acl, 1, &[]))
+            state.map_or_else(|| Rc::from([]), |s| s.acl.clone())
         };
-        // Data alone is nothing to whoever watches the parent.
-        let parent_open = kind == EventKind::DataChanged || parent_of(path).is_none_or(open);
-        let change = Change { zxid, kind, path: path.into(), open: open(path), parent_open };
+        let acl = rights(path);
+        let structural = kind != EventKind::DataChanged;
+        let parent_acl = parent_of(path).filter(|_| structural).map_or_else(|| acl.clone(), rights);
+        let number = applied.changes.len() as u32;
+        let change = Change { zxid, kind, path: path.into(), number, ordered: applied.ordered, acl, parent_acl };
         self.changes.push_back(change.clone());
         applied.changes.push(change);
     }

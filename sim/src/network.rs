@@ -8,6 +8,7 @@ mod noise;
 pub(crate) use chunk::{Chunk, Sent};
 pub(crate) use noise::{Delay, Noise, NoiseKind, Path, Tap};
 
+use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeSet, VecDeque};
 
 use quorate_core::event::Port;
@@ -20,6 +21,12 @@ use crate::spec::{Dist, Network as NetworkSpec};
 
 /// What fits between a sender's `Drained` and its receiver's reading, bytes.
 const WINDOW: u64 = 256 << 10;
+
+/// The address of a server or client that has moved so often.
+pub(crate) const fn address_of(host: u32, moves: u8) -> IpAddr {
+    let [_, high, mid, low] = host.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(10, high.wrapping_add(moves), mid, low))
+}
 
 /// A connection, for ever: the slot is used again, the number is not.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

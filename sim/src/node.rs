@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate_core::config::{
-    Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+    Auth, Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
 };
 use quorate_core::event::{DiskOp, Outbox, Port};
 use quorate_core::ids::{LinkId, Sid, Ticket, Zxid};
@@ -17,6 +17,7 @@ use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::fault::Doom;
 use crate::machine::{Machine, Process};
+use crate::model::{Rules, SUPER};
 use crate::network::ConnId;
 use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
@@ -322,6 +323,11 @@ pub(crate) fn peer_config(
     let t = &spec.timing;
     let l = &spec.limits;
     let tick = t.tick_ms;
+    let auth = Auth {
+        super_digest: spec.topology.super_digest.then(|| SUPER.to_owned()),
+        enforced: spec.topology.enforced_auth.then(|| "digest".to_owned()).into_iter().collect(),
+        ..Auth::default()
+    };
     PeerConfig {
         sid: Sid(identity as i64 + 1),
         ensemble: Some(ensemble.clone()),
@@ -339,7 +345,7 @@ pub(crate) fn peer_config(
             leader_connect_retry_ms: (tick / 10).max(1),
             sessionless_ms: tick * 20,
             container_check_ms: tick * 20,
-            container_never_used_ms: 0,
+            container_never_used_ms: rules(spec).never_used_ms,
             container_max_per_minute: 10_000,
         },
         limits: Limits {
@@ -373,12 +379,28 @@ pub(crate) fn peer_config(
             extended_types: spec.has_ttl(),
             read_only_mode: spec.topology.read_only,
             local_sessions: spec.topology.local_sessions,
-            local_sessions_upgrading: spec.topology.local_sessions,
+            local_sessions_upgrading: rules(spec).upgrading,
+            enforce_quota: spec.topology.enforce_quota,
+            auth,
             ..switches
         },
         seed: Stream::new(spec.seed, Purpose::Peer, ((u64::from(life) + 1) << 32) | node as u64).any(),
         trace: true,
         mutants: mutants(spec),
+    }
+}
+
+/// What its servers are told about requests, as the model reads it.
+pub(crate) fn rules(spec: &RunSpec) -> Rules {
+    let t = &spec.topology;
+    Rules {
+        extended_types: spec.has_ttl(),
+        enforce_quota: t.enforce_quota,
+        local_sessions: t.local_sessions,
+        upgrading: t.local_sessions && !t.local_forever,
+        never_used_ms: spec.timing.never_used_ticks * spec.timing.tick_ms,
+        super_digest: t.super_digest,
+        enforced_auth: t.enforced_auth,
     }
 }
 

@@ -144,6 +144,10 @@ pub enum Obs<'a> {
         fresh: bool,
         /// lastZxidSeen of the request.
         seen: Zxid,
+        /// Where the client comes from, as the server sees it.
+        address: &'a str,
+        /// The server has no quorum and says so.
+        read_only: bool,
     },
     /// A server said that a session is expired (or never was).
     Refused {
@@ -183,6 +187,47 @@ pub enum Obs<'a> {
         /// What.
         request: &'a Request<'a>,
     },
+    /// A client was sent what the protocol does not know.
+    Malformed {
+        /// Whose.
+        client: usize,
+        /// By which server.
+        node: usize,
+        /// What forbids it.
+        invariant: &'static str,
+        /// What came.
+        text: &'a str,
+    },
+    /// A client sends what is no request: a body that does not decode, or an opcode that does not exist.
+    AskedNonsense {
+        /// The connection.
+        conn: u64,
+        /// Whose.
+        client: usize,
+        /// Its xid.
+        xid: i32,
+        /// Its opcode.
+        op: i32,
+        /// Behind its header.
+        body: &'a [u8],
+    },
+    /// A client has received the reply to that.
+    RepliedNonsense {
+        /// The connection.
+        conn: u64,
+        /// Whose.
+        client: usize,
+        /// Of the request.
+        xid: i32,
+        /// From the header.
+        zxid: Zxid,
+        /// From the header.
+        err: ErrorCode,
+        /// Behind the header.
+        bytes: &'a [u8],
+        /// When it was asked.
+        asked_ms: Millis,
+    },
     /// A client has received the reply to a request.
     Replied {
         /// The connection.
@@ -199,8 +244,10 @@ pub enum Obs<'a> {
         zxid: Zxid,
         /// From the header.
         err: ErrorCode,
-        /// Without error.
+        /// Without error; of a multiRead, also with one.
         body: Option<&'a Response<'a>>,
+        /// Behind the header, where they are kept.
+        bytes: Option<&'a [u8]>,
         /// When it was asked.
         asked_ms: Millis,
         /// [`Observation::seq`] of the request.

@@ -26,6 +26,7 @@ pub enum Purpose {
     Loop,
     Haste,
     Shrink,
+    Manner,
 }
 
 /// A stream of random numbers.

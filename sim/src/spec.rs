@@ -56,6 +56,16 @@ pub struct Topology {
     pub read_only: bool,
     /// Sessions are local to their server until they need to be global.
     pub local_sessions: bool,
+    /// … and such a session never becomes global (`localSessionsUpgradingEnabled` is off).
+    pub local_forever: bool,
+    /// Hard limits of quotas are enforced.
+    pub enforce_quota: bool,
+    /// `extendedTypesEnabled` is off: no znode may have a time to live.
+    pub plain_types: bool,
+    /// There is a superDigest, and the last client knows its password.
+    pub super_digest: bool,
+    /// Only clients that have proved an identity of scheme digest are served.
+    pub enforced_auth: bool,
     /// What is on the disk of a server (`s1` …) before the first start; absent: a fresh directory.
     pub initial: BTreeMap<String, InitialDisk>,
 }
@@ -69,6 +79,11 @@ impl Default for Topology {
             attachable: 254,
             read_only: false,
             local_sessions: false,
+            local_forever: false,
+            enforce_quota: false,
+            plain_types: false,
+            super_digest: false,
+            enforced_auth: false,
             initial: BTreeMap::new(),
         }
     }
@@ -130,6 +145,8 @@ pub struct Timing {
     pub snap_count: u64,
     /// Committed proposals kept in memory for DIFF; 0: drawn from the seed.
     pub window: u64,
+    /// A container that never had a child may go after so many ticks; 0: never.
+    pub never_used_ticks: i64,
     /// Transactions of one epoch at most, then a leader gives up for a new counter; 0: drawn from the seed.
     pub epoch_len: u64,
 }
@@ -145,6 +162,7 @@ impl Default for Timing {
             max_ticks: 6_000,
             snap_count: 0,
             window: 0,
+            never_used_ticks: 0,
             epoch_len: 0,
         }
     }
@@ -299,7 +317,7 @@ pub struct ExplicitOp {
     pub client: u32,
     /// [`At::Tick`], [`At::Us`] or [`At::After`] a fault. It is asked then, or as soon as its client can ask.
     pub at: At,
-    /// One of [`crate::workload::OPS`], or `get-acl`, `close`, or `attach`: from now on to the server that `path` names, if it may.
+    /// A name of an operation, or `attach`: from now on to the server that `path` names, if it may.
     pub op: String,
     /// Path; multi, multi-read: one for each flag, separated by commas.
     #[serde(default)]
@@ -307,9 +325,14 @@ pub struct ExplicitOp {
     /// Payload.
     #[serde(default)]
     pub data: String,
-    /// create: any of `e` (ephemeral), `s` (sequential), `c` (container), `t` (lives for `version` ms); create, set-acl: `p` for the
-    /// asker alone, `o` anybody may read, `n` for one other alone, `r` nobody may set; get, exists, children: `w` leaves a watch;
-    /// watch: `r` recursive; multi: `c` create, `s` set, `d` delete, `k` check; multi-read: `g` get, `l` list.
+    /// create: any of `e` (ephemeral), `s` (sequential), `c` (container), `t` (lives for `version` ms, with `Z` even if that is no
+    /// time), `2` (create2), and what is refused or odd: `k` and `T` (flag 4 or 5 with a plain create), `z` (createTTL without its
+    /// flag), `x` (unknown flag); create, set-acl: `p` for the asker alone, `o` anybody may read, `n` for one other alone, `r` nobody
+    /// may set, `i` `j` by addresses, `D` twice the same, `U` invalid, `B` empty, `A` null; create, set: `0` null data; all: `N` null
+    /// path; get, exists, children, list: `w` leaves a watch; watch: `r` recursive, `m` with `version` as its mode; set-watches: `d`
+    /// data, `e` exist, `c` child, `p` persistent, `r` recursive; multi: `c` create, `s` set, `d` delete, `k` check, `C` create2, `K`
+    /// container, `T` TTL, `e` ephemeral, `q` sequential, `E` create2 of both, `f` `F` `x` `X` odd flags, `g` a read, `v` `y` version
+    /// -2; multi-read: `g` get, `l` list, `s` set, `x` exists, `N` null path.
     #[serde(default)]
     pub flags: String,
     /// Expected version.
@@ -368,7 +391,7 @@ impl RunSpec {
     /// Whether znodes may have a time to live: the servers' ids must leave their mark free (client-protocol 2.2).
     #[must_use]
     pub const fn has_ttl(&self) -> bool {
-        self.servers() <= 254
+        self.servers() <= 254 && !self.topology.plain_types
     }
     /// Whether server `node` (from 0) votes.
     #[must_use]

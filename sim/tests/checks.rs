@@ -136,6 +136,8 @@ impl History {
             timeout_ms: 4000,
             fresh: true,
             seen: Zxid::ZERO,
+            address: "10.0.0.9",
+            read_only: false,
         };
         self.see(what);
     }
@@ -144,7 +146,19 @@ impl History {
     }
     fn answer(&mut self, xid: i32, request: &Request<'_>, zxid: Zxid, err: ErrorCode, body: Option<&Response<'_>>) {
         let (conn, client, session, asked_ms, asked_seq) = (1, 0, SESSION, 0, 0);
-        self.see(Obs::Replied { conn, client, session, xid, request, zxid, err, body, asked_ms, asked_seq });
+        self.see(Obs::Replied {
+            conn,
+            client,
+            session,
+            xid,
+            request,
+            zxid,
+            err,
+            body,
+            bytes: None,
+            asked_ms,
+            asked_seq,
+        });
     }
 
     fn fine(&self) {
@@ -594,4 +608,86 @@ fn z18_something_illegal_is_said() {
     h.fine();
     h.event(0, closed("PROPOSAL with a gap before it"));
     h.breaks("Z18");
+}
+
+#[test]
+fn c3_a_body_is_judged_byte_for_byte() {
+    let answered = |bytes: &[u8]| {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.write(z(1), &r);
+        h.attach();
+        let request = Request::AddWatch { path: Some("/a".into()), mode: 0 };
+        h.ask(1, &request);
+        h.see(Obs::Replied {
+            conn: 1,
+            client: 0,
+            session: SESSION,
+            xid: 1,
+            request: &request,
+            zxid: z(1),
+            err: ErrorCode::Ok,
+            body: Some(&Response::Number(0)),
+            bytes: Some(bytes),
+            asked_ms: 0,
+            asked_seq: 0,
+        });
+        h
+    };
+    answered(&[0; 4]).fine();
+    answered(&[0; 5]).breaks("C3");
+    answered(&[]).breaks("C3");
+}
+
+#[test]
+fn c1_nothing_is_answered_behind_an_opcode_that_does_not_exist() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.attach();
+    h.see(Obs::AskedNonsense { conn: 1, client: 0, xid: 1, op: 99, body: &[] });
+    let read = Request::WhoAmI;
+    h.ask(2, &read);
+    let (xid, zxid, err) = (1, Zxid(-1), ErrorCode::Unimplemented);
+    h.see(Obs::RepliedNonsense { conn: 1, client: 0, xid, zxid, err, bytes: &[], asked_ms: 0 });
+    h.fine();
+    let ids = Response::Ids(vec![quorate_core::wire::records::Id::new("ip", "10.0.0.9")]);
+    h.answer(2, &read, z(1), ErrorCode::Ok, Some(&ids));
+    h.breaks("C1");
+}
+
+#[test]
+fn c5_a_watch_that_was_removed_is_silent() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.attach();
+    let watch = Request::Exists { path: Some("/a".into()), watch: true };
+    h.ask(1, &watch);
+    h.answer(1, &watch, z(1), ErrorCode::NoNode, None);
+    let remove = Request::RemoveWatches { path: Some("/a".into()), kind: 2 };
+    h.ask(2, &remove);
+    // Created before the client hears that its watch is gone, but behind it.
+    h.ask(3, &create("/a"));
+    let r = h.create(z(2), 3, "/a");
+    h.write(z(2), &r);
+    h.answer(2, &remove, z(1), ErrorCode::Ok, None);
+    h.fine();
+    h.see(Obs::Watch { conn: 1, client: 0, zxid: z(2), kind: EventKind::Created, path: "/a" });
+    h.breaks("C5");
+}
+
+#[test]
+fn c3_whose_watch_it_was_is_known() {
+    let mut h = History::led();
+    let r = h.session(z(1));
+    h.write(z(1), &r);
+    h.attach();
+    let check = Request::CheckWatches { path: Some("/a".into()), kind: 3 };
+    h.ask(1, &check);
+    h.answer(1, &check, z(1), ErrorCode::NoWatcher, None);
+    h.fine();
+    h.ask(2, &check);
+    h.answer(2, &check, z(1), ErrorCode::Ok, None);
+    h.breaks("C3");
 }

@@ -102,7 +102,7 @@ impl Both {
             Outcome::Dropped | Outcome::Refused(_) => return,
         }
         let (header, txn, digest) = decode_record(&record).expect("own record");
-        self.model.explain(session, &[], request, &txn).unwrap_or_else(|why| panic!("{why}"));
+        self.model.explain(session, &[], Some(request), &txn, self.zxid).unwrap_or_else(|why| panic!("{why}"));
         self.zxid = next;
         self.tree.apply(&header, &txn, &mut self.applied);
         self.prepare.applied(next, &self.tree);

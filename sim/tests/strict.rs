@@ -37,7 +37,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         r#""voters": 3"#,
         r#""votes": 3"#,
-        r#"x.json:6:21: topology.votes: unknown field `votes`, expected one of `voters`, `observers`, `clients`, `attachable`, `read_only`, `local_sessions`, `initial`"#,
+        r#"x.json:6:21: topology.votes: unknown field `votes`, expected one of `voters`, `observers`, `clients`, `attachable`, `read_only`, `local_sessions`, `local_forever`, `enforce_quota`, `plain_types`, `super_digest`, `enforced_auth`, `initial`"#,
     ),
     (
         r#""voters": 3"#,

@@ -396,7 +396,7 @@ impl Front {
             conn.inbox.push(bytes);
             self.rescan(slot, ctx);
         }
-        // A connection that was dropped may have had requests in flight.
+        // A connection that was dropped may have had a sync in flight.
         self.relieve(ctx);
     }
 

@@ -167,7 +167,10 @@ impl Front {
             return;
         }
         let asked = |p: &Pending| p.xid == cxid && matches!(p.state, State::Write { .. } | State::Upgrade);
-        let Some(i) = self.conns[slot].pending.iter().position(asked) else { return };
+        // A client may use the xid 0, too.
+        let upgrade = |p: &Pending| cxid == 0 && matches!(p.state, State::Upgrade);
+        let pending = &self.conns[slot].pending;
+        let Some(i) = pending.iter().position(upgrade).or_else(|| pending.iter().position(asked)) else { return };
         if let State::Upgrade = self.conns[slot].pending[i].state {
             // The request behind it fails by itself.
             self.conns[slot].pending.remove(i);

@@ -203,7 +203,7 @@ impl<'a> Reading<'a> {
     fn acl(&self, path: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let node = self.tree.node(path).ok_or(ErrorCode::NoNode)?;
         self.require(&node, perm::READ | perm::ADMIN)?;
-        if self.allowed(&node, perm::ADMIN) {
+        if self.allowed(&node, perm::ADMIN) || self.mutants.has(Mutant::Q13) {
             Acl::encode_list(node.acl(), out);
         } else {
             Acl::encode_list(&acl::masked(node.acl()), out);

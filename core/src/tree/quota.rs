@@ -120,7 +120,11 @@ impl DataTree {
     /// A znode was created.
     pub(super) fn quota_created(&mut self, path: &str, bytes: usize) {
         match quota_node(path) {
-            Some((prefix, LIMITS)) => _ = self.quotas.prefixes.insert(prefix.into()),
+            Some((prefix, LIMITS)) => {
+                self.quotas.prefixes.insert(prefix.into());
+                // It may have changed unseen, and a server that loads a snapshot counts it then (see `load_quotas`).
+                self.recompute_usage(prefix);
+            }
             Some((prefix, STATS)) => self.recompute_usage(prefix),
             _ => {}
         }

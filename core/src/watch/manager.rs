@@ -62,6 +62,10 @@ impl WatchManager {
     pub fn remove(&mut self, path: &str, link: LinkId, kind: WatcherType) -> bool {
         let Some(at) = self.table.find(path, link) else { return false };
         let modes = self.table.watches[at as usize].modes;
+        if self.mutants.has(Mutant::Q12) && modes.has(kind.into()) {
+            self.use_up(self.table.watches[at as usize].path, kind.into());
+            return true;
+        }
         self.set(at, modes.without(kind.into()));
         modes.has(kind.into())
     }

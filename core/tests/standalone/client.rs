@@ -67,7 +67,6 @@ impl Client {
     /// What came since the last time.
     pub(crate) fn take(&self, server: &mut Standalone) -> Vec<Frame> {
         let sent = server.take_sent(self.link);
-        server.drained(self.link, sent.len());
         let mut rest = &sent[..];
         let mut frames = Vec::new();
         while let Some(len) = frame_len(rest, usize::MAX).expect("a frame") {

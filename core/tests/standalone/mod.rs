@@ -1,6 +1,8 @@
 //! A server alone without a disk: front, prepare, tree and watches, every transaction applied at once.
 
 #[allow(dead_code)] // Each test binary uses its own part.
+pub(crate) mod ask;
+#[allow(dead_code)]
 pub(crate) mod client;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -186,6 +188,9 @@ impl Standalone {
     pub(crate) fn drained(&mut self, link: LinkId, bytes: usize) {
         self.with_front(|front, ctx| front.drained(link, bytes, ctx));
         self.settle();
+    }
+    pub(crate) fn trace_mask(&self) -> i64 {
+        self.front.trace_mask()
     }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)

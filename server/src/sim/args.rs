@@ -69,6 +69,8 @@ writes the summary alone:
   time, first, stopped), seeds [{from, to}] that ran (to not included), seconds, exit (the exit code);
   runs, pass, violations, liveness_failures, excused, panics, nondeterministic, worked (runs with 100 commits);
   commits, leader_changes, faults_effective, messages, virtual_ms, reads, writes: each {sum, min, mean} over the runs;
+  operations {OPERATION: {ERROR: times}}: what the model judged of clients' requests, by the error of the answer, 0 for success;
+    also ops of multi and multiRead, flags of creates, connects, events;
   faults {KIND: {drawn (runs whose swarm had it), effective (times it struck something), runs (in which it did)}};
   failures [{seed, verdict, invariant, at_ms, text, file}] and shortfalls [text].";
 
@@ -328,6 +330,9 @@ pub struct Fuzz {
     /// Write what the runs reached: a line for each tuple, the rarest first
     #[arg(long, value_name = "FILE")]
     pub reach: Option<PathBuf>,
+    /// Show how often each operation, and each of its errors, was judged by the model
+    #[arg(long)]
+    pub operations: bool,
     /// Worker threads
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,

@@ -195,6 +195,9 @@ pub struct Summary {
     pub reads: Amount,
     /// Writes whose outcome a client was told.
     pub writes: Amount,
+    /// How often each operation was judged, by what came of it: the number of an error, 0 for success.
+    #[serde(default)]
+    pub operations: BTreeMap<String, BTreeMap<i32, u64>>,
     /// By kind of fault.
     pub faults: BTreeMap<String, KindCount>,
     /// Ascending by seed.
@@ -256,6 +259,9 @@ impl Summary {
         self.virtual_ms.add(o.map_or(0, |o| o.end_ms.unsigned_abs()), before);
         self.reads.add(ran.reads, before);
         self.writes.add(ran.writes, before);
+        for (name, err, count) in ran.judged.iter() {
+            *self.operations.entry(name.to_owned()).or_default().entry(err).or_default() += count;
+        }
         self.count_faults(ran, spec);
     }
 
@@ -385,6 +391,22 @@ impl Summary {
         out
     }
 
+    /// How often each operation was judged: those that a client was answered 0, then each error.
+    #[must_use]
+    pub fn operations_table(&self) -> String {
+        let mut out = format!("  {:<40} {:>10}  errors\n", "judged", "0");
+        for (name, counts) in &self.operations {
+            let _ = write!(out, "  {name:<40} {:>10} ", counts.get(&0).copied().unwrap_or(0));
+            for (err, count) in counts.iter().rev().filter(|(err, _)| **err != 0) {
+                let _ = write!(out, " {err}: {count}");
+            }
+            out.push('\n');
+        }
+        let all: u64 = self.operations.values().flat_map(BTreeMap::values).sum();
+        let _ = writeln!(out, "  {all} in all, of {} operations", self.operations.len());
+        out
+    }
+
     /// Takes in another part of the same campaign; the caller has seen that it is one.
     pub fn join(&mut self, other: Self) {
         let (runs, others) = (self.runs, other.runs);
@@ -407,6 +429,10 @@ impl Summary {
             (&mut self.writes, other.writes),
         ] {
             a.join(b, runs, others);
+        }
+        for (name, counts) in other.operations {
+            let mine = self.operations.entry(name).or_default();
+            counts.into_iter().for_each(|(err, count)| *mine.entry(err).or_default() += count);
         }
         for (name, count) in other.faults {
             let mine = self.faults.entry(name).or_default();

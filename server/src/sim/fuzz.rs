@@ -226,6 +226,9 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
         written &= write(file, &reached.lines());
     }
     let exit = conclude(&mut totals, options.common.json, options.report.as_deref());
+    if options.operations {
+        eprint!("{}", totals.operations_table());
+    }
     if totals.ended != Ended::Complete {
         eprintln!(
             "ended before its seeds were through; the same runs again: quorate sim fuzz --seeds {}..{}",

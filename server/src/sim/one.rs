@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use quorate_core::mutant::Mutant;
-use quorate_sim::check::Checks;
+use quorate_sim::check::{Checks, Judged};
 use quorate_sim::observe::NoCheck;
 use quorate_sim::scenario::{DETERMINISM, Expect, Scenario, VERSION, verdict_of};
 use quorate_sim::{Check, Options, Outcome, RunSpec, Verdict, Violation};
@@ -66,6 +66,8 @@ pub struct Ran {
     pub reads: u64,
     /// Writes whose outcome a client was told.
     pub writes: u64,
+    /// By operation and error, how often it was judged.
+    pub judged: Judged,
     /// Real time.
     pub took: Duration,
 }
@@ -169,11 +171,12 @@ fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
         let trace: Option<&mut dyn FnMut(&str)> = if traced { Some(&mut line) } else { None };
         let picture = picture.as_deref_mut();
         let outcome = quorate_sim::run(spec, check, Options { trace, record, reach, tail, messages, picture });
-        (outcome, checks.tally())
+        let judged = checks.judged().clone();
+        (outcome, checks.tally(), judged)
     }));
     let took = began.elapsed();
     match result {
-        Ok((mut outcome, tally)) => {
+        Ok((mut outcome, tally, judged)) => {
             // The world has caught it; the hook knows where it was.
             let place = LAST_PANIC.with(|last| last.borrow_mut().take());
             if let (Some(v), Some(place)) = (outcome.violation.as_mut().filter(|v| v.invariant == "panic"), place) {
@@ -181,13 +184,14 @@ fn once(spec: &RunSpec, options: Options<'_>) -> Ran {
             }
             let (verdict, violation) = (verdict_of(&outcome), outcome.violation.clone());
             let (reads, writes) = (tally.reads, tally.writes);
-            Ran { seed: spec.seed, verdict, violation, outcome: Some(outcome), reads, writes, took }
+            Ran { seed: spec.seed, verdict, violation, outcome: Some(outcome), reads, writes, judged, took }
         }
         Err(_) => {
             let text = LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "a panic".into());
             let violation = Violation { invariant: "panic", at_ms: 0, node: None, text, earlier: None };
             let violation = Some(violation);
-            Ran { seed: spec.seed, verdict: "panic", outcome: None, violation, reads: 0, writes: 0, took }
+            let judged = Judged::default();
+            Ran { seed: spec.seed, verdict: "panic", outcome: None, violation, reads: 0, writes: 0, judged, took }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rules of our own, most of them found by our own fuzzing, each as the mistake that it forbids.
+//! Rules that our own fuzzing has found (Q01 on), and rules of the client protocol (Q10 on), each as the mistake that it forbids.
 
 use super::{Applies, Row};
 
@@ -23,5 +23,40 @@ pub(super) const ROWS: &[Row] = &[
         mutation: "A leader answers a sync without hearing from a quorum, though it may be deposed",
         applies: Applies::AsIs,
         violates: &["C8"],
+    },
+    Row {
+        id: "Q10",
+        source: "client-protocol 10",
+        mutation: "A hard quota is compared with what is used already, without what the request adds",
+        applies: Applies::AsIs,
+        violates: &["C2"],
+    },
+    Row {
+        id: "Q11",
+        source: "client-protocol 4.1",
+        mutation: "A delete asks for rights on the znode itself instead of its parent",
+        applies: Applies::AsIs,
+        violates: &["C2"],
+    },
+    Row {
+        id: "Q12",
+        source: "client-protocol 7.5",
+        mutation: "removeWatches takes the watches of every connection at the path",
+        applies: Applies::AsIs,
+        violates: &["C4", "C5", "C3"],
+    },
+    Row {
+        id: "Q13",
+        source: "client-protocol 9.2",
+        mutation: "getACL shows the secrets of digest identities to whoever may read",
+        applies: Applies::AsIs,
+        violates: &["C3"],
+    },
+    Row {
+        id: "Q14",
+        source: "client-protocol 7.2",
+        mutation: "Watch events are told to connections that may not read the znode",
+        applies: Applies::AsIs,
+        violates: &["C5"],
     },
 ];

@@ -1,32 +1,35 @@
 //! What clients see: C1 session order, C2 linearizable writes, C3 single system image, C8 sync, U1 acknowledged writes are decided.
 //!
 //! When: at each request, reply and decision. Every reply carries the zxid it was served at, so one look at the model's history
-//! judges it: no search, O(log n).
+//! judges it: no search, O(log n). What a reply has to say is `answers`' subject.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
-use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
+use quorate_core::wire::client::{EventKind, Request, Response};
 use quorate_core::wire::records::{Id, op};
 use quorate_core::wire::txn::{Txn, TxnHeader};
 
-use super::watch::{Mode, Watches};
-use super::{Checked, broken, broken_by};
-use crate::model::{Model, Outcome, WatchList};
+use super::judged::Judged;
+use super::watch::Watches;
+use super::{Checked, answers, broken, broken_by};
+use crate::model::{self, Model, Outcome, Rules};
 use crate::report::{Earlier, Kind};
-use crate::workload::PEOPLE;
 
 /// A reply, as its client reads it.
 #[derive(Clone, Copy)]
 pub(super) struct Reply<'a> {
     pub(super) conn: u64,
     pub(super) xid: i32,
-    pub(super) request: &'a Request<'a>,
+    /// `None`: what was asked does not decode.
+    pub(super) request: Option<&'a Request<'a>>,
     pub(super) zxid: Zxid,
     pub(super) err: ErrorCode,
     pub(super) body: Option<&'a Response<'a>>,
+    /// Behind the header, where they were kept.
+    pub(super) bytes: Option<&'a [u8]>,
     /// Virtual time of the request.
     pub(super) asked_ms: Millis,
 }
@@ -35,47 +38,75 @@ pub(super) struct Reply<'a> {
 const BODY: usize = 256;
 
 /// Identities, in the order in which they were proved.
-type Proved = Rc<[Id<'static>]>;
+pub(super) type Proved = Rc<[Id<'static>]>;
+
+/// What a request may expect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// To be answered as what it asks for.
+    Served,
+    /// A header with this error; `None`: at the zxid where its server stands.
+    Header(Option<Zxid>, ErrorCode),
+    /// Nothing: its connection ends with it, or with what was asked before it.
+    Unanswered,
+}
 
 /// A request that has no reply yet.
 #[derive(Clone, Debug)]
-struct Pending {
-    xid: i32,
-    op: i32,
+pub(super) struct Pending {
+    pub(super) xid: i32,
+    pub(super) op: i32,
     /// Newest zxid that anybody knew of when this was asked.
-    known_before: Zxid,
+    pub(super) known_before: Zxid,
     /// What the connection has proved by then.
-    ids: Proved,
+    pub(super) ids: Proved,
+    pub(super) fate: Fate,
 }
 
 #[derive(Clone, Debug)]
-struct Conn {
-    session: SessionId,
+pub(super) struct Conn {
+    pub(super) session: SessionId,
     ids: Proved,
+    /// As the server sees it.
+    address: String,
     /// The server, where it is known for certain.
     server: Option<Sid>,
+    /// It has no quorum.
+    read_only: bool,
+    /// Something was asked with which the connection ends.
+    ending: bool,
     pending: VecDeque<Pending>,
     /// Events with zxid -1, which setWatches gives, since the last reply.
     caught_up: Vec<(EventKind, Rc<str>)>,
 }
 
+/// A new connection.
+pub(super) struct Opened<'a> {
+    pub(super) conn: u64,
+    pub(super) session: SessionId,
+    /// A new session, and the server whose id it is.
+    pub(super) fresh: Option<Option<Sid>>,
+    pub(super) address: &'a str,
+    pub(super) read_only: bool,
+}
+
 /// A write on its way.
 #[derive(Clone, Debug)]
-struct Write {
-    op: i32,
+pub(super) struct Write {
+    pub(super) op: i32,
     body: Vec<u8>,
     known_before: Zxid,
     ids: Proved,
-    decided: Option<(Zxid, Vec<Outcome>, bool)>,
+    pub(super) decided: Option<(Zxid, Vec<Outcome>, bool)>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Session {
+pub(super) struct Session {
     /// Newest zxid in a reply.
-    seen: Zxid,
+    pub(super) seen: Zxid,
     /// Highest xid among its decided writes.
     last_cxid: i32,
-    writes: BTreeMap<i32, Write>,
+    pub(super) writes: BTreeMap<i32, Write>,
     closing: bool,
     /// The server that answered last, and when that request was asked: no sooner than then it heard of the session.
     heard: Option<(Option<Sid>, Millis)>,
@@ -85,15 +116,19 @@ struct Session {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
     conns: BTreeMap<u64, Conn>,
-    sessions: BTreeMap<i64, Session>,
+    pub(super) sessions: BTreeMap<i64, Session>,
     /// Newest zxid that any client knows of: by an answer, an event, or the end of a session.
     known: Zxid,
     /// Sessions that a leader has proposed to close.
     ending: BTreeSet<SessionId>,
+    /// Where the tree of the leader stood that proposed a transaction, by its zxid; only where quotas are enforced.
+    stood: BTreeMap<Zxid, Zxid>,
     /// Reads that the model has judged.
     pub(super) reads: u64,
     /// Writes that were acknowledged.
     pub(super) writes: u64,
+    /// The same by operation and error.
+    pub(super) judged: Judged,
 }
 
 /// Whether this opcode becomes a transaction.
@@ -125,14 +160,9 @@ fn moved(txn: &Txn<'_>) -> bool {
 }
 
 impl Clients {
-    /// A handshake succeeded. `fresh`: a new session, and the server whose id it is.
-    pub(super) fn attached(
-        &mut self,
-        conn: u64,
-        session: SessionId,
-        fresh: Option<Option<Sid>>,
-        model: &Model,
-    ) -> Checked {
+    /// A handshake succeeded.
+    pub(super) fn attached(&mut self, opened: &Opened<'_>, model: &Model, watches: &mut Watches) -> Checked {
+        let Opened { conn, session, fresh, read_only, .. } = *opened;
         let what = || format!("connection {conn} is told that session {session} is its own");
         if fresh.is_some() && self.sessions.contains_key(&session.0) {
             return broken("C10", what(), "a client had this session before".into());
@@ -141,13 +171,31 @@ impl Clients {
         if fresh == Some(None) {
             return broken("C10", what(), "no server may give that id away".into());
         }
-        if !model.was_granted(session) && !model.has_local_sessions() {
+        if !model.was_granted(session) && !model.rules().local_sessions && !read_only {
             return broken("U1", what(), "no transaction has created it".into());
         }
+        if read_only && model.was_granted(session) {
+            return broken(
+                "C10",
+                what(),
+                "a server without a quorum cannot know whether a global session lives".into(),
+            );
+        }
+        self.judged.connected(read_only, fresh.is_some(), model.was_granted(session));
         self.sessions.entry(session.0).or_default();
-        let ids = Proved::from([]);
-        let pending = VecDeque::new();
-        self.conns.insert(conn, Conn { session, ids, server: fresh.flatten(), pending, caught_up: Vec::new() });
+        let ids = Proved::from([model::ip(opened.address)]);
+        watches.open(conn, ids.clone());
+        let conn_state = Conn {
+            session,
+            ids,
+            address: opened.address.to_owned(),
+            server: fresh.flatten(),
+            read_only,
+            ending: false,
+            pending: VecDeque::new(),
+            caught_up: Vec::new(),
+        };
+        self.conns.insert(conn, conn_state);
         Ok(())
     }
 
@@ -156,33 +204,47 @@ impl Clients {
         self.conns.remove(&conn);
     }
 
-    /// A client asks.
-    pub(super) fn asked(&mut self, conn: u64, xid: i32, request: &Request<'_>) {
-        let Some(c) = self.conns.get_mut(&conn) else { return };
-        let (op, known_before) = (request.op(), self.known);
-        if let Request::Auth { auth: Some(auth), .. } = request {
-            // Whoever says this is known to be this; everything asked behind it counts on it.
-            let person = PEOPLE.iter().find(|(said, _)| said.as_bytes() == *auth);
-            c.ids = c.ids.iter().cloned().chain(person.map(|(_, id)| Id::new("digest", id))).collect();
+    /// A client asks. `request`: `None` for a body that does not decode, or an opcode that does not exist.
+    pub(super) fn asked(
+        &mut self,
+        conn: u64,
+        xid: i32,
+        (op, request, body): (i32, Option<&Request<'_>>, &[u8]),
+        rules: &Rules,
+        watches: &mut Watches,
+    ) -> Checked {
+        let Some(c) = self.conns.get_mut(&conn) else { return Ok(()) };
+        let fate = c.fate(op, request, rules).or_else(|why| broken("harness", format!("{request:?} is asked"), why))?;
+        if op == op::AUTH {
+            watches.proves(conn, c.ids.clone());
         }
-        let ids = c.ids.clone();
-        c.pending.push_back(Pending { xid, op, known_before, ids: ids.clone() });
-        if is_write(op) {
-            let mut body = Vec::with_capacity(BODY);
-            request.encode_body(&mut body);
+        let (ids, known_before) = (c.ids.clone(), self.known);
+        c.pending.push_back(Pending { xid, op, known_before, ids: ids.clone(), fate });
+        if is_write(op) && fate == Fate::Served {
+            let mut kept = Vec::with_capacity(BODY);
+            match request {
+                Some(request) => request.encode_body(&mut kept),
+                None => kept.extend_from_slice(body),
+            }
             let session = self.sessions.entry(c.session.0).or_default();
             session.closing |= op == op::CLOSE_SESSION;
-            session.writes.insert(xid, Write { op, body, known_before, ids, decided: None });
+            session.writes.insert(xid, Write { op, body: kept, known_before, ids, decided: None });
         }
+        Ok(())
     }
 
     /// A ping was answered.
     pub(super) fn ponged(&mut self, conn: u64, zxid: Zxid, model: &Model, watches: &mut Watches) -> Checked {
         let Some(c) = self.conns.get(&conn) else { return unknown(conn) };
+        let what = || format!("a ping is answered at {zxid} on connection {conn}");
+        if let Some((kind, path)) = c.caught_up.first() {
+            return broken("C5", what(), format!("{kind:?} of {path} came without a zxid and without setWatches"));
+        }
         let Some(session) = self.sessions.get_mut(&c.session.0) else { return Ok(()) };
-        session.sees(c.session, zxid, model, || format!("a ping is answered at {zxid} on connection {conn}"))?;
+        session.sees(c.session, zxid, model, what)?;
         self.known = self.known.max(zxid);
-        watches.replied(conn, zxid)
+        self.judged.answer("ping", ErrorCode::Ok);
+        watches.replied(conn, zxid, None)
     }
 
     /// A server has told a client that its session is gone: then it is, or its end has been proposed.
@@ -196,6 +258,13 @@ impl Clients {
         }
         let second = format!("it lives at {}, and no leader has proposed to close it", model.last());
         broken("C6", format!("a client is told that session {session} is expired"), second)
+    }
+
+    /// A leader whose tree stands at `applied` proposes this.
+    pub(super) fn proposed(&mut self, zxid: Zxid, applied: Zxid, rules: &Rules) {
+        if rules.enforce_quota {
+            self.stood.insert(zxid, applied);
+        }
     }
 
     /// A leader has proposed to close this session.
@@ -216,8 +285,18 @@ impl Clients {
 
     /// A transaction is decided, the model stands right before it: it must be what its request had to become.
     pub(super) fn explain(&mut self, header: &TxnHeader, txn: &Txn<'_>, model: &Model) -> Checked {
+        let applied = self.stood.remove(&header.zxid).unwrap_or_default();
         if header.session == SessionId::NONE {
-            return reaped(header, txn, model);
+            reaped(header, txn, model)?;
+            if let Txn::Delete { .. } = txn {
+                self.judged.answer("deleteContainer (reaped)", ErrorCode::Ok);
+            }
+            return Ok(());
+        }
+        if let Txn::CreateSession { .. } = txn
+            && self.sessions.contains_key(&header.session.0)
+        {
+            self.judged.answer("createSession (upgraded)", ErrorCode::Ok);
         }
         let own = matches!(txn, Txn::CreateSession { .. })
             || (matches!(txn, Txn::CloseSession { .. } | Txn::Error(_)) && header.cxid == 0)
@@ -245,11 +324,11 @@ impl Clients {
             let second = format!("a client knew of {} before this was asked", write.known_before);
             return broken_by("C2", what(), second, Earlier::about(Kind::Decided, write.known_before.0));
         }
-        let Ok(request) = Request::decode(write.op, &write.body) else { return Ok(()) };
-        match model.explain(header.session, &write.ids, &request, txn) {
+        let request = Request::decode(write.op, &write.body).ok();
+        match model.explain(header.session, &write.ids, request.as_ref(), txn, applied) {
             Ok(()) => Ok(()),
             Err(why) => {
-                let sequential = matches!(&request, Request::Create(c) if matches!(c.flags, 2 | 3 | 6));
+                let sequential = matches!(&request, Some(Request::Create(c)) if matches!(c.flags, 2 | 3 | 6));
                 let id = if !model.is_alive(header.session) {
                     "D5"
                 } else if sequential {
@@ -281,6 +360,7 @@ impl Clients {
         path: &str,
         watches: &mut Watches,
     ) -> Checked {
+        self.judged.event(kind);
         if zxid.0 >= 0 {
             self.known = self.known.max(zxid);
             return watches.received(conn, zxid, kind, path);
@@ -314,25 +394,50 @@ impl Clients {
         if err == ErrorCode::SessionMoved {
             return broken("C10", what(), "the client has left every other connection of this session".into());
         }
-        if p.op == op::CLOSE_SESSION && !model.was_granted(id) {
-            // Known to its server only: no transaction ends it.
-            return Ok(None);
+        if let Some(bytes) = reply.bytes {
+            model::exact(body, bytes).or_else(|why| broken("C3", what(), why))?;
         }
-        if p.op == op::AUTH {
-            // Its answer speaks of no state: zxid 0.
-            return Ok(None);
+        if let (Some((kind, path)), false) = (caught_up.first(), matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2)) {
+            return broken("C5", what(), format!("{kind:?} of {path} came without a zxid and without setWatches"));
         }
-        // A session that no transaction has made may read before the first one.
-        let nowhere = zxid.0 < 0 || (zxid == Zxid::ZERO && !model.has_local_sessions());
-        if nowhere || matches!(err, ErrorCode::ThrottledOp | ErrorCode::NotReadOnly) {
-            return Ok(None);
+        self.judged.reply(&p, reply);
+        match p.fate {
+            Fate::Unanswered => {
+                return broken("C1", what(), "its connection had to end without an answer to it".into());
+            }
+            Fate::Header(_, want) if err != want || body.is_some_and(|b| *b != Response::Empty) => {
+                return broken("C3", what(), format!("it must be {want:?} and nothing else"));
+            }
+            Fate::Header(Some(fixed), _) => {
+                let fine = zxid == fixed;
+                return if fine { Ok(None) } else { broken("C3", what(), format!("its header must say {fixed}")) };
+            }
+            Fate::Served if p.op == op::SASL => {
+                let fine = zxid == Zxid::ZERO && body == Some(&Response::Token(None));
+                return if fine { Ok(None) } else { broken("C3", what(), "there is no SASL server".into()) };
+            }
+            Fate::Header(None, _) | Fate::Served => {}
         }
         let seen = session.seen;
         session.sees(id, zxid, model, what)?;
         self.known = self.known.max(zxid);
-        watches.replied(conn, zxid)?;
+        watches.replied(conn, zxid, Some(&p.ids))?;
+        if p.fate != Fate::Served {
+            return Ok(None);
+        }
+        if p.op == op::CLOSE_SESSION && !model.was_granted(id) {
+            // Known to its server only: no transaction ends it.
+            let fine = err == ErrorCode::Ok;
+            return if fine {
+                Ok(None)
+            } else {
+                broken("C3", what(), "its server only knows it, and can end it".into())
+            };
+        }
         if is_write(p.op) {
-            let done = judge_write(session, &p, reply, seen).or_else(|(id, why)| broken(id, what(), why))?;
+            let local = !model.was_granted(id) && !model.rules().upgrading;
+            let done =
+                answers::judge_write(session, &p, reply, seen, local).or_else(|(id, why)| broken(id, what(), why))?;
             self.writes += u64::from(done.is_some());
             return Ok(done);
         }
@@ -340,17 +445,71 @@ impl Clients {
             let second = format!("a client knew of {} before the sync was asked", p.known_before);
             return broken_by("C8", what(), second, Earlier::about(Kind::Decided, p.known_before.0));
         }
-        if matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2) && err == ErrorCode::Ok {
-            set_watches(conn, zxid, request, &caught_up, model, watches).or_else(|why| broken("C5", what(), why))?;
+        if matches!(p.op, op::SET_WATCHES | op::SET_WATCHES2) {
+            answers::set_watches(reply, &caught_up, model, watches).or_else(|why| broken("C5", what(), why))?;
             return Ok(None);
         }
-        match model.check_read(zxid, id, &p.ids, request, err, body) {
+        if let Some(judged) = answers::judge_own(reply, &p, model, watches) {
+            return judged.map(|()| None).or_else(|(id, why)| broken(id, what(), why));
+        }
+        let Some(read) = request else { return Ok(None) };
+        match model.check_read(zxid, id, &p.ids, read, err, body) {
             Ok(judged) => self.reads += u64::from(judged),
             Err(why) => return broken_by("C3", what(), why, Earlier::about(Kind::Decided, zxid.0)),
         }
-        arm(reply, model, watches);
+        answers::arm(reply, model, watches);
         Ok(None)
     }
+}
+
+impl Conn {
+    /// What a request may expect on this connection. `Err`: nothing that the simulator can know.
+    fn fate(&mut self, op: i32, request: Option<&Request<'_>>, rules: &Rules) -> Result<Fate, String> {
+        if self.ending {
+            return Ok(Fate::Unanswered);
+        }
+        let (fate, ends) = self.fate_of(op, request, rules)?;
+        self.ending = ends;
+        Ok(fate)
+    }
+
+    /// The same, and whether the connection ends with it.
+    fn fate_of(&mut self, op: i32, request: Option<&Request<'_>>, rules: &Rules) -> Result<(Fate, bool), String> {
+        match request {
+            Some(Request::Auth { scheme, auth }) => {
+                let proved = model::proves(scheme.as_deref(), *auth, &self.address, rules.super_digest)?;
+                let Some(proved) = proved else {
+                    return Ok((Fate::Header(Some(Zxid::ZERO), ErrorCode::AuthFailed), true));
+                };
+                let new: Vec<Id<'static>> = proved.into_iter().filter(|id| !self.ids.contains(id)).collect();
+                self.ids = self.ids.iter().cloned().chain(new).collect();
+                return Ok((Fate::Header(Some(Zxid::ZERO), ErrorCode::Ok), false));
+            }
+            None if matches!(op, op::AUTH | op::SASL) => return Ok((Fate::Unanswered, true)),
+            Some(Request::Sasl { .. }) => return Ok((Fate::Served, false)),
+            _ => {}
+        }
+        if rules.enforced_auth && !self.ids.iter().any(|id| id.scheme() == "digest") {
+            return Ok((Fate::Header(Some(Zxid::ZERO), ErrorCode::SessionClosedRequireSaslAuth), true));
+        }
+        let writes = is_write(op) && op != op::CLOSE_SESSION;
+        if self.read_only && (writes || matches!(op, op::SYNC | op::CHECK)) {
+            return Ok((Fate::Header(None, ErrorCode::NotReadOnly), false));
+        }
+        // Nobody may ask for these, and the others do not exist.
+        if matches!(op, op::CHECK | op::DELETE_CONTAINER | op::CREATE_SESSION) || !exists(op) {
+            return Ok((Fate::Header(Some(Zxid(-1)), ErrorCode::Unimplemented), true));
+        }
+        if request.is_none() && op != op::MULTI {
+            return Ok((Fate::Header(None, ErrorCode::MarshallingError), false));
+        }
+        Ok((Fate::Served, op == op::CLOSE_SESSION))
+    }
+}
+
+/// Whether a client may use this opcode (section 3).
+const fn exists(op: i32) -> bool {
+    matches!(op, 1..=9 | 11 | 12 | 14..=19 | 21 | 22 | 100..=107 | op::CLOSE_SESSION)
 }
 
 impl Session {
@@ -385,121 +544,4 @@ fn reaped(header: &TxnHeader, txn: &Txn<'_>, model: &Model) -> Checked {
 /// The world speaks of a connection that it has never reported as attached: a mistake of the simulator.
 fn unknown<T>(conn: u64) -> Result<T, super::Broken> {
     broken("harness", format!("something arrives on connection {conn}"), "no such connection is attached".into())
-}
-
-/// The watch that a successful read has armed.
-fn arm(reply: &Reply<'_>, model: &Model, watches: &mut Watches) {
-    let Reply { conn, zxid, err, .. } = *reply;
-    let ok = err == ErrorCode::Ok;
-    let (path, mode) = match reply.request {
-        Request::GetData { path, watch: true } if ok => (path, Mode::Data),
-        Request::Exists { path, watch: true } if ok || err == ErrorCode::NoNode => (path, Mode::Data),
-        Request::GetChildren { path, watch: true } | Request::GetChildren2 { path, watch: true } if ok => {
-            (path, Mode::Child)
-        }
-        Request::AddWatch { path, mode: 0 } if ok => (path, Mode::Persistent),
-        Request::AddWatch { path, mode: 1 } if ok => (path, Mode::Recursive),
-        Request::RemoveWatches { path, kind } if ok => {
-            let path = path.as_deref().unwrap_or_default();
-            for (mode, kinds) in
-                [(Mode::Child, [1, 3]), (Mode::Data, [2, 3]), (Mode::Persistent, [4, 3]), (Mode::Recursive, [5, 3])]
-            {
-                if kinds.contains(kind) {
-                    watches.remove(conn, path, mode);
-                }
-            }
-            return;
-        }
-        _ => return,
-    };
-    if let Some(path) = path {
-        watches.arm(conn, path, mode, zxid, model);
-    }
-}
-
-/// What setWatches had to find out, and what it has armed (7.4).
-fn set_watches(
-    conn: u64,
-    at: Zxid,
-    request: &Request<'_>,
-    got: &[(EventKind, Rc<str>)],
-    model: &Model,
-    watches: &mut Watches,
-) -> Result<(), String> {
-    let empty = Vec::new();
-    let (seen, data, exist, child, persistent, recursive) = match request {
-        Request::SetWatches { seen, data, exist, child } => (seen, data, exist, child, &empty, &empty),
-        Request::SetWatches2 { seen, data, exist, child, persistent, recursive } => {
-            (seen, data, exist, child, persistent, recursive)
-        }
-        _ => return Ok(()),
-    };
-    let mut want: Vec<(EventKind, Rc<str>)> = Vec::new();
-    for (list, kind, mode) in [
-        (data, WatchList::Data, Mode::Data),
-        (exist, WatchList::Exist, Mode::Data),
-        (child, WatchList::Child, Mode::Child),
-    ] {
-        for path in list {
-            match model.catch_up(at, Zxid(*seen), kind, path) {
-                Some(event) => want.push((event, (**path).into())),
-                None => watches.arm(conn, path, mode, at, model),
-            }
-        }
-    }
-    for path in persistent {
-        watches.arm(conn, path, Mode::Persistent, at, model);
-    }
-    for path in recursive {
-        watches.arm(conn, path, Mode::Recursive, at, model);
-    }
-    if want == got {
-        Ok(())
-    } else {
-        Err(format!("setWatches at {at}, seen {seen}: {want:?} had to come, {got:?} came"))
-    }
-}
-
-type Judgement = Result<Option<Zxid>, (&'static str, String)>;
-
-/// `seen`: what the session had seen before; a reply that waited behind a later read names that (client-protocol 16, quirk 6).
-fn judge_write(session: &mut Session, p: &Pending, reply: &Reply<'_>, seen: Zxid) -> Judgement {
-    let Some(write) = session.writes.remove(&p.xid) else {
-        return Err(("C2", format!("no write with xid {} is known", p.xid)));
-    };
-    let Some((zxid, outcomes, multi)) = write.decided else {
-        // Undecodable bodies get no transaction (8.3).
-        let refused = matches!(reply.err, ErrorCode::MarshallingError | ErrorCode::Unimplemented);
-        if refused {
-            return Ok(None);
-        }
-        return Err(("U1", format!("the write (op {}) is not decided", p.op)));
-    };
-    if reply.zxid != zxid.max(seen) {
-        return Err(("C2", format!("the write was decided at {zxid}")));
-    }
-    let fine = match (reply.body, outcomes.as_slice()) {
-        (_, [Outcome::Error(code)]) if !multi => *code == reply.err,
-        _ if reply.err != ErrorCode::Ok => false,
-        (Some(Response::Multi(results)), outcomes) if multi => {
-            results.len() == outcomes.len() && results.iter().zip(outcomes).all(|(r, o)| part_matches(r, o))
-        }
-        (Some(Response::Created { path, stat }), [Outcome::Created(p, s)]) => {
-            **path == **p && stat.is_none_or(|x| x == *s)
-        }
-        (Some(Response::Stat(got)), [Outcome::Stat(want)]) => got == want,
-        (None | Some(Response::Empty), [Outcome::Done]) => true,
-        _ => false,
-    };
-    if fine { Ok(Some(zxid)) } else { Err(("C2", format!("the model says {outcomes:?}"))) }
-}
-
-fn part_matches(result: &MultiResult<'_>, outcome: &Outcome) -> bool {
-    match (result, outcome) {
-        (MultiResult::Created { path, stat }, Outcome::Created(p, s)) => **path == **p && stat.is_none_or(|x| x == *s),
-        (MultiResult::Deleted | MultiResult::Checked, Outcome::Done) => true,
-        (MultiResult::SetData(got), Outcome::Stat(want)) => got == want,
-        (MultiResult::Error(got), Outcome::Error(want)) => got == want,
-        _ => false,
-    }
 }

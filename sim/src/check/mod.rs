@@ -18,9 +18,11 @@
 //! it. C11: a reply never shows less than the session has seen, and what it shows is the model's. Z18: the core closes the
 //! connection of whoever says something illegal, and servers without a fault that would excuse it say nothing illegal to each other.
 
+mod answers;
 mod clients;
 mod epochs;
 mod ghost;
+mod judged;
 mod liveness;
 mod log;
 mod order;
@@ -43,8 +45,9 @@ use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
 use crate::report::{Earlier, Kind};
 use crate::spec::RunSpec;
-use clients::{Clients, Reply};
+use clients::{Clients, Opened, Reply};
 use ghost::Ghost;
+pub use judged::Judged;
 use watch::Watches;
 
 /// A property that does not hold: its id and two facts that contradict each other.
@@ -117,7 +120,7 @@ impl Checks {
     #[must_use]
     pub fn new(spec: &RunSpec) -> Self {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
-        let model = Model::new(spec.has_ttl()).with_local_sessions(spec.topology.local_sessions);
+        let model = Model::new(false).with_rules(crate::node::rules(spec));
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
             model,
@@ -156,6 +159,11 @@ impl Checks {
             writes: self.clients.writes,
         }
     }
+    /// What clients asked for, and what was judged of it.
+    #[must_use]
+    pub fn judged(&self) -> &Judged {
+        &self.clients.judged
+    }
     /// The oracle's tree.
     #[must_use]
     pub fn model(&self) -> &Model {
@@ -174,6 +182,7 @@ impl Checks {
             Event::Acked(zxid) => log::acked(g, n, *zxid),
             Event::Proposed { zxid, hash, record } => {
                 session::proposed(g, n, record, &mut self.clients, &self.model)?;
+                self.clients.proposed(*zxid, g.zxid(g.servers[n].applied), self.model.rules());
                 log::proposed(g, n, *zxid, *hash, record)
             }
             Event::Decided(zxid) => {
@@ -338,11 +347,12 @@ impl Checks {
                 self.healed();
                 Ok(())
             }
-            Obs::Attached { conn, session, fresh, .. } => {
-                self.watches.open(*conn);
+            Obs::Attached { conn, session, fresh, address, read_only, .. } => {
                 // Whoever answers at an address, an id names the server that gave it away.
                 let giver = self.ghost.servers.iter().map(|s| s.sid).find(|sid| server_byte(*session) == sid.0 & 0xff);
-                self.clients.attached(*conn, *session, fresh.then_some(giver), &self.model)
+                let (conn, session, fresh) = (*conn, *session, fresh.then_some(giver));
+                let opened = Opened { conn, session, fresh, address, read_only: *read_only };
+                self.clients.attached(&opened, &self.model, &mut self.watches)
             }
             Obs::Detached { conn, .. } => {
                 self.clients.detached(*conn);
@@ -350,12 +360,22 @@ impl Checks {
                 Ok(())
             }
             Obs::Asked { conn, xid, request, .. } => {
-                self.clients.asked(*conn, *xid, request);
-                Ok(())
+                let (asked, rules) = ((request.op(), Some(*request), &[][..]), *self.model.rules());
+                self.clients.asked(*conn, *xid, asked, &rules, &mut self.watches)
             }
-            Obs::Replied { conn, xid, request, zxid, err, body, asked_ms, .. } => {
-                let (conn, xid, zxid, err, body, asked_ms) = (*conn, *xid, *zxid, *err, *body, *asked_ms);
-                self.replied(&Reply { conn, xid, request, zxid, err, body, asked_ms })
+            Obs::AskedNonsense { conn, xid, op, body, .. } => {
+                let rules = *self.model.rules();
+                self.clients.asked(*conn, *xid, (*op, None, body), &rules, &mut self.watches)
+            }
+            Obs::Replied { conn, xid, request, zxid, err, body, bytes, asked_ms, .. } => {
+                let (conn, xid, zxid, err, asked_ms) = (*conn, *xid, *zxid, *err, *asked_ms);
+                let (request, body, bytes) = (Some(*request), *body, *bytes);
+                self.replied(&Reply { conn, xid, request, zxid, err, body, bytes, asked_ms })
+            }
+            Obs::RepliedNonsense { conn, xid, zxid, err, bytes, asked_ms, .. } => {
+                let (conn, xid, zxid, err, asked_ms) = (*conn, *xid, *zxid, *err, *asked_ms);
+                let (request, body, bytes) = (None, None, Some(*bytes));
+                self.replied(&Reply { conn, xid, request, zxid, err, body, bytes, asked_ms })
             }
             Obs::Ponged { conn, zxid, .. } => self.clients.ponged(*conn, *zxid, &self.model, &mut self.watches),
             Obs::Watch { conn, zxid, kind, path, .. } => {
@@ -369,12 +389,18 @@ impl Checks {
                 self.identities.insert(*node, *of);
                 Ok(())
             }
-            Obs::Refused { session, .. } => self.clients.refused(*session, &self.model),
+            Obs::Refused { session, .. } => {
+                self.clients.judged.refused();
+                self.clients.refused(*session, &self.model)
+            }
             Obs::Intruded { session, .. } => broken(
                 "C10",
                 format!("a connection with a wrong password is told that session {session} is its own"),
                 "only the password that came with the session opens it".into(),
             ),
+            Obs::Malformed { invariant, text, .. } => {
+                broken(invariant, (*text).to_owned(), "the protocol has another form".into())
+            }
             Obs::Started { node } => {
                 self.ghost.servers[*node].spoiled = false;
                 Ok(())

@@ -12,6 +12,9 @@ use quorate_core::wire::records::{Acl, op, perm};
 use super::machine::Mark;
 use crate::observe::Obs;
 
+/// Where it comes from.
+pub(super) const ADDRESS: &str = "10.0.0.0";
+
 /// A request without an answer.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -156,7 +159,8 @@ impl Client {
         let fresh = self.session == SessionId::NONE;
         (self.session, self.password, self.attached) = (answer.session, answer.password, true);
         let (conn, session, timeout_ms, seen) = (self.conn, self.session, i64::from(answer.timeout), self.seen);
-        tell(Obs::Attached { conn, client: 0, node, session, timeout_ms, fresh, seen });
+        let (address, read_only) = (ADDRESS, answer.read_only == Some(true));
+        tell(Obs::Attached { conn, client: 0, node, session, timeout_ms, fresh, seen, address, read_only });
         Some(())
     }
 
@@ -177,6 +181,7 @@ impl Client {
             zxid: header.zxid,
             err: header.err,
             body: response.as_ref(),
+            bytes: Some(body),
             asked_ms: asked.at_ms,
             asked_seq: 0,
         });

@@ -7,6 +7,7 @@ use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::tree::{DataTree, NodeRef};
 use quorate_core::wire::records::{Acl, StatPersisted};
 
+use super::quota::ROOT as QUOTA;
 use super::{Model, State, Sums};
 
 /// How a tree differs from the model's.
@@ -24,8 +25,6 @@ struct Stored<'a> {
     stat: StatPersisted,
     acl: &'a [Acl<'a>],
 }
-
-const QUOTA: &str = "/zookeeper/quota";
 
 /// Each server writes it for itself.
 fn is_local(path: &str) -> bool {
@@ -177,19 +176,6 @@ impl Model {
         Ok(())
     }
 
-    fn usage(&self, top: &str) -> (usize, usize) {
-        let below = format!("{top}/");
-        let range = self.znodes.range::<str, _>((std::ops::Bound::Included(top), std::ops::Bound::Unbounded));
-        let (mut count, mut bytes) = (0, 0);
-        for (path, znode) in range.take_while(|(p, _)| p.starts_with(top)) {
-            if let Some(state) = znode.now().filter(|_| **path == *top || path.starts_with(&below)) {
-                count += 1;
-                bytes += state.data.as_ref().map_or(0, |d| d.len());
-            }
-        }
-        (count, bytes)
-    }
-
     /// A znode of a snapshot against the model's at the snapshot's zxid.
     ///
     /// # Errors
@@ -252,7 +238,7 @@ fn same(path: &str, want: &State, got: &Stored<'_>) -> Result<(), Difference> {
     if got.stat != stat {
         return differs("D3", format!("{path} has {:?}, the model {stat:?}", got.stat));
     }
-    if got.data != want.data.as_deref() && !is_usage(path) {
+    if got.data != want.data.as_deref() {
         return differs("D1", format!("{path} holds {:?}, the model {:?}", got.data, want.data));
     }
     if got.acl.len() != want.acl.len() || !got.acl.iter().zip(&*want.acl).all(|(a, b)| a == b) {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use quorate_core::error::ErrorCode;
-use quorate_core::ids::SessionId;
+use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::Reader;
 use quorate_core::wire::client::{Create, Request};
 use quorate_core::wire::records::{Acl, CONTAINER_OWNER, Id, op, perm};
 use quorate_core::wire::txn::{CreateMode, SubTxn, Txn};
 
+use super::acl::{permits, stored};
 use super::path::{split, valid_path};
 use super::{Model, State, next_version};
 
@@ -29,6 +30,10 @@ type Judged = Result<Want, ErrorCode>;
 struct Projection<'a> {
     model: &'a Model,
     changed: BTreeMap<String, Option<State>>,
+    /// Whether the session may own znodes.
+    global: bool,
+    /// Where the leader's own tree stood: quotas are looked up there.
+    applied: i64,
 }
 
 impl Projection<'_> {
@@ -70,7 +75,10 @@ impl Projection<'_> {
                 }
                 self.changed.insert(path.clone(), None);
             }
-            Want::SetData { path, version, .. } => self.edit(path, |s| s.version = *version),
+            Want::SetData { path, version, data } => self.edit(path, |s| {
+                s.version = *version;
+                s.data = data.clone();
+            }),
             Want::SetAcl { path, acl, version } => self.edit(path, |s| {
                 s.acl = acl.clone().into();
                 s.aversion = *version;
@@ -82,34 +90,72 @@ impl Projection<'_> {
 
 impl Model {
     /// Checks that `txn`, which follows directly on the model's tree, is what the request of this session had to become.
+    /// `applied`: where the tree of the leader stood that made it. `None` as the request: its body does not decode.
     pub fn explain(
         &self,
         session: SessionId,
         ids: &[Id<'_>],
-        request: &Request<'_>,
+        request: Option<&Request<'_>>,
         txn: &Txn<'_>,
+        applied: Zxid,
     ) -> Result<(), String> {
-        match txn {
+        match (request, txn) {
             // Whose connection it was is nothing that the tree knows: it is refused without an answer (2.4).
-            Txn::Error(ErrorCode::SessionMoved) => return Ok(()),
-            Txn::Error(ErrorCode::SessionExpired) if !self.is_alive(session) => return Ok(()),
-            Txn::CloseSession { .. } if matches!(request, Request::CloseSession) => return Ok(()),
-            Txn::CreateSession { .. } if matches!(request, Request::CreateSession { .. }) => return Ok(()),
+            (_, Txn::Error(ErrorCode::SessionMoved)) => return Ok(()),
+            (Some(Request::CloseSession), Txn::CloseSession { .. })
+            | (Some(Request::CreateSession { .. }), Txn::CreateSession { .. })
+            // The first check of all.
+            | (Some(Request::Reconfig { .. }), Txn::Error(ErrorCode::ReconfigDisabled)) => return Ok(()),
             _ => {}
         }
-        // A session that is known to its server only may do anything but own znodes, which `apply` sees to.
-        if !self.is_alive(session) && !self.local_sessions {
+        let global = self.is_alive(session);
+        let mut view = Projection { model: self, changed: BTreeMap::new(), global, applied: applied.0 };
+        // Flags are looked at before the session (4.1).
+        if let Some(Request::Create(c)) = request
+            && let Err(code) = view.mode(c, false)
+        {
+            return matches(&Err(code), txn).map_err(|e| format!("{request:?}: {e}"));
+        }
+        if !global && self.was_granted(session) {
+            if matches!(txn, Txn::Error(ErrorCode::SessionExpired)) {
+                return Ok(());
+            }
+            // What does not decode is refused before anybody asks whose it is.
+            if request.is_some() {
+                return Err(format!("session {session} is not alive, yet its write became {txn:?}"));
+            }
+        }
+        // A session that is known to its server only may do anything but own znodes.
+        if !global && !self.rules.local_sessions {
             return Err(format!("session {session} is not alive, yet its write became {txn:?}"));
         }
-        let mut view = Projection { model: self, changed: BTreeMap::new() };
-        if let Request::Multi(parts) = request {
-            return explain_multi(&mut view, session, ids, parts, txn);
-        }
         let want = match request {
-            Request::Create(c) => view.create(c, ids, false),
-            other => view.other(other, ids),
+            Some(Request::Multi(parts)) => return explain_multi(&mut view, session, ids, parts, txn),
+            Some(Request::Create(c)) => view.create(c, ids, false),
+            Some(other) => view.other(other, ids),
+            None => Err(ErrorCode::MarshallingError),
         };
         matches(&want, txn).map_err(|e| format!("{request:?}: {e}"))
+    }
+}
+
+/// Whether a request makes a local session global (2.6): opcodes 1 and 15 with an ephemeral flag, alone or in a multi.
+#[must_use]
+pub fn makes_ephemeral(request: &Request<'_>) -> bool {
+    match request {
+        Request::Create(c) => matches!(c.op, op::CREATE | op::CREATE2) && matches!(c.flags, 1 | 3),
+        Request::Multi(parts) => parts.iter().any(makes_ephemeral),
+        _ => false,
+    }
+}
+
+/// The type of the result of one op of a multi (section 6): 1 has no Stat, 15 has one.
+#[must_use]
+pub fn part_code(part: &Request<'_>) -> i32 {
+    match part {
+        Request::Create(c) if matches!(c.op, op::CREATE | op::CREATE_TTL) && matches!(c.flags, 0..=3) => op::CREATE,
+        Request::Create(_) => op::CREATE2,
+        other => other.op(),
     }
 }
 
@@ -166,12 +212,15 @@ fn malformed(part: &Request<'_>) -> bool {
 
 impl Projection<'_> {
     fn create(&self, c: &Create<'_>, ids: &[Id<'_>], in_multi: bool) -> Judged {
-        let path = c.path.as_deref().ok_or(ErrorCode::MarshallingError)?;
         let mode = self.mode(c, in_multi)?;
+        if matches!(c.flags, 1 | 3) && !self.global {
+            return Err(ErrorCode::SessionExpired);
+        }
+        let path = c.path.as_deref().ok_or(ErrorCode::MarshallingError)?;
         if !path.contains('/') || path.contains('\0') {
             return Err(ErrorCode::BadArguments);
         }
-        let acl = fix_acl(c.acl.as_deref(), ids)?;
+        let acl = stored(c.acl.as_deref(), ids)?;
         let (parent, _) = split(path).unwrap_or(("/", ""));
         let above = self.get(parent).ok_or(ErrorCode::NoNode)?;
         allowed(above, perm::CREATE, ids)?;
@@ -186,6 +235,7 @@ impl Projection<'_> {
         if above.ephemeral().is_some() {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
+        self.model.check_quota(self.applied, &path, 1, c.data.map_or(0, |d| d.len() as i64))?;
         let counter = above.created + 1;
         Ok(Want::Create { path, data: c.data.map(Bytes::copy_from_slice), acl, mode, counter })
     }
@@ -195,7 +245,7 @@ impl Projection<'_> {
         if !(0..=6).contains(&c.flags) {
             return Err(ErrorCode::BadArguments);
         }
-        if ttl_flag && !self.model.extended_types {
+        if ttl_flag && !self.model.rules.extended_types {
             return Err(ErrorCode::Unimplemented);
         }
         let plain = CreateMode::Plain { ephemeral: matches!(c.flags, 1 | 3) };
@@ -216,6 +266,9 @@ impl Projection<'_> {
             Request::SetData { path, data, version } => {
                 let (path, state) = self.existing(path.as_deref())?;
                 allowed(state, perm::WRITE, ids)?;
+                let length = |data: Option<&[u8]>| data.map_or(0, |d| d.len() as i64);
+                let more = length(*data) - length(state.data.as_deref());
+                self.model.check_quota(self.applied, &path, 0, more)?;
                 let version = agreed(*version, state.version)?;
                 Ok(Want::SetData { path, data: data.map(Bytes::copy_from_slice), version })
             }
@@ -224,7 +277,7 @@ impl Projection<'_> {
                 if !valid_path(text) {
                     return Err(ErrorCode::BadArguments);
                 }
-                let acl = fix_acl(acl.as_deref(), ids)?;
+                let acl = stored(acl.as_deref(), ids)?;
                 let (path, state) = self.existing(Some(text))?;
                 allowed(state, perm::ADMIN, ids)?;
                 Ok(Want::SetAcl { path, acl, version: agreed(*version, state.aversion)? })
@@ -271,51 +324,6 @@ fn agreed(expected: i32, current: i32) -> Result<i32, ErrorCode> {
 
 fn allowed(state: &State, wanted: i32, ids: &[Id<'_>]) -> Result<(), ErrorCode> {
     if permits(&state.acl, wanted, ids) { Ok(()) } else { Err(ErrorCode::NoAuth) }
-}
-
-/// Whether an ACL gives one of these permissions to one of these identities (9.2).
-pub(super) fn permits(acl: &[Acl<'_>], wanted: i32, ids: &[Id<'_>]) -> bool {
-    acl.is_empty()
-        || ids.iter().any(|id| id.scheme() == "super")
-        || acl.iter().any(|a| {
-            let world = a.id.scheme() == "world" && a.id.id() == "anyone";
-            a.perms & wanted != 0 && (world || ids.contains(&a.id))
-        })
-}
-
-/// What is stored of the ACL that a client sends (9.2).
-fn fix_acl(acl: Option<&[Acl<'_>]>, ids: &[Id<'_>]) -> Result<Vec<Acl<'static>>, ErrorCode> {
-    let mut fixed: Vec<Acl<'static>> = Vec::new();
-    for entry in acl.unwrap_or_default() {
-        let before = fixed.len();
-        match (entry.id.scheme(), entry.id.id()) {
-            ("world", "anyone") | ("ip", _) => fixed.push(entry.clone().into_owned()),
-            ("digest", id) if id.split(':').filter(|p| !p.is_empty()).count() > 0 && id.matches(':').count() == 1 => {
-                if id.ends_with(':') {
-                    return Err(ErrorCode::InvalidAcl);
-                }
-                fixed.push(entry.clone().into_owned());
-            }
-            ("auth", _) => {
-                for id in ids.iter().filter(|id| id.scheme() != "ip") {
-                    fixed.push(Acl { perms: entry.perms, id: id.clone().into_owned() });
-                }
-                if fixed.len() == before {
-                    return Err(ErrorCode::InvalidAcl);
-                }
-            }
-            _ => return Err(ErrorCode::InvalidAcl),
-        }
-        let mut i = before;
-        while i < fixed.len() {
-            if fixed[..i].contains(&fixed[i]) {
-                fixed.remove(i);
-            } else {
-                i += 1;
-            }
-        }
-    }
-    if fixed.is_empty() { Err(ErrorCode::InvalidAcl) } else { Ok(fixed) }
 }
 
 fn matches(want: &Judged, txn: &Txn<'_>) -> Result<(), String> {

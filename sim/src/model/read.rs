@@ -1,12 +1,14 @@
 //! What a read had to answer at the zxid in its header (client-protocol sections 3 to 6).
 
+use std::collections::BTreeSet;
+
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::JStr;
 use quorate_core::wire::client::{EventKind, MultiResult, Request, Response};
-use quorate_core::wire::records::{Id, perm};
+use quorate_core::wire::records::{Acl, Id, perm};
 
-use super::explain::permits;
+use super::acl::{masked, permits};
 use super::{Model, State};
 
 /// What the answer to a read must hold.
@@ -14,7 +16,8 @@ use super::{Model, State};
 enum Answer<'a> {
     Stat(&'a State),
     Data(&'a State),
-    Acl(&'a State),
+    /// As it is stored, or with secrets hidden.
+    Acl(&'a State, bool),
     Names(Vec<Name<'a>>, Option<&'a State>),
     Number(i32),
 }
@@ -52,7 +55,15 @@ impl Model {
             return Ok(false);
         }
         if let (Request::MultiRead(parts), Some(Response::Multi(results))) = (request, body) {
-            return self.check_multi_read(at, session, ids, parts, results);
+            return self.check_multi_read(at, session, ids, parts, results, err);
+        }
+        if let Request::MultiRead(parts) = request {
+            // Reads and writes are mixed: that does not even decode.
+            let reads =
+                parts.iter().filter(|p| matches!(p, Request::GetData { .. } | Request::GetChildren { .. })).count();
+            let mixed = reads > 0 && reads < parts.len();
+            let fine = mixed && err == ErrorCode::MarshallingError;
+            return if fine { Ok(true) } else { Err(format!("{request:?} is answered {err:?} without results")) };
         }
         let Some(want) = self.answer(at.0, session, ids, request) else { return Ok(false) };
         match (&want, body) {
@@ -69,9 +80,18 @@ impl Model {
         ids: &[Id<'_>],
         parts: &[Request<'_>],
         results: &[MultiResult<'_>],
+        err: ErrorCode,
     ) -> Result<bool, String> {
-        if parts.len() != results.len() {
-            return Err(format!("a multiRead of {} ops has {} results", parts.len(), results.len()));
+        // An op of another kind or without a path ends it: what was built before comes with the error (1.4).
+        let fine = |part: &&Request<'_>| {
+            matches!(part, Request::GetData { path: Some(_), .. } | Request::GetChildren { path: Some(_), .. })
+        };
+        let built = parts.iter().take_while(fine).count();
+        let want = if built == parts.len() { ErrorCode::Ok } else { ErrorCode::MarshallingError };
+        if (built, want) != (results.len(), err) {
+            return Err(format!(
+                "{parts:?} in a multiRead must give {want:?} and {built} results: {err:?} {results:?}"
+            ));
         }
         for (part, result) in parts.iter().zip(results) {
             let Some(want) = self.answer(at.0, session, ids, part) else { continue };
@@ -97,6 +117,19 @@ impl Model {
         self.znodes.get(path).and_then(|n| n.at(at))
     }
 
+    fn find<'a>(
+        &self,
+        at: i64,
+        path: &'a Option<JStr<'_>>,
+        wanted: i32,
+        ids: &[Id<'_>],
+    ) -> Result<(&'a str, &State), ErrorCode> {
+        // Null is what Java trips over (section 4).
+        let path = path.as_deref().ok_or(ErrorCode::MarshallingError)?;
+        let state = self.at(path, at).ok_or(ErrorCode::NoNode)?;
+        if permits(&state.acl, wanted, ids) { Ok((path, state)) } else { Err(ErrorCode::NoAuth) }
+    }
+
     fn answer(
         &self,
         at: i64,
@@ -104,32 +137,32 @@ impl Model {
         ids: &[Id<'_>],
         request: &Request<'_>,
     ) -> Option<Result<Answer<'_>, ErrorCode>> {
-        let readable = |path: &Option<JStr<'_>>, wanted| {
-            let state = self.at(path.as_deref().unwrap_or_default(), at).ok_or(ErrorCode::NoNode)?;
-            if permits(&state.acl, wanted, ids) { Ok(state) } else { Err(ErrorCode::NoAuth) }
-        };
-        let known = |path: &Option<JStr<'_>>| {
-            // The configuration's znode is local to each server; quota statistics change without a transaction.
-            path.as_deref().is_some_and(|p| !p.starts_with("/zookeeper/") && !p.contains('\0'))
+        // Each server writes the configuration for itself: of that znode only the rights are known.
+        let own = |path: &Option<JStr<'_>>| path.as_deref() == Some("/zookeeper/config");
+        let known = |path: &Option<JStr<'_>>| !(own(path) && self.find(at, path, perm::READ, ids).is_ok());
+        let readable = |path: &Option<JStr<'_>>| self.find(at, path, perm::READ, ids).map(|(_, state)| state);
+        let listed = |path: &Option<JStr<'_>>| {
+            self.find(at, path, perm::READ, ids).map(|(path, state)| (self.names(path, at), state))
         };
         Some(match request {
-            Request::Exists { path, .. } if known(path) => readable(path, perm::READ).map(Answer::Stat),
-            Request::GetData { path, .. } if known(path) => readable(path, perm::READ).map(Answer::Data),
-            Request::GetAcl { path } if known(path) => readable(path, perm::READ | perm::ADMIN).map(Answer::Acl),
-            Request::GetChildren { path, .. } if known(path) => {
-                readable(path, perm::READ).map(|_| Answer::Names(self.names(path.as_deref().unwrap_or("/"), at), None))
+            Request::Exists { path: Some(path), .. } if path.contains('\0') => Err(ErrorCode::BadArguments),
+            Request::Exists { path, .. } if known(path) => readable(path).map(Answer::Stat),
+            Request::GetData { path, .. } if known(path) => readable(path).map(Answer::Data),
+            Request::GetAcl { path } if known(path) => self
+                .find(at, path, perm::READ | perm::ADMIN, ids)
+                .map(|(_, state)| Answer::Acl(state, !permits(&state.acl, perm::ADMIN, ids))),
+            Request::GetChildren { path, .. } => listed(path).map(|(names, _)| Answer::Names(names, None)),
+            Request::GetChildren2 { path, .. } if known(path) => {
+                listed(path).map(|(names, state)| Answer::Names(names, Some(state)))
             }
-            Request::GetChildren2 { path, .. } if known(path) => readable(path, perm::READ)
-                .map(|s| Answer::Names(self.names(path.as_deref().unwrap_or("/"), at), Some(s))),
-            Request::GetAllChildrenNumber { path } if known(path) => {
-                let prefix = path.as_deref().unwrap_or_default().trim_end_matches('/');
+            Request::GetAllChildrenNumber { path } => self.find(at, path, perm::READ, ids).map(|(path, _)| {
+                let prefix = path.trim_end_matches('/');
                 // The empty path counts the root too (5.5).
-                let root = i32::from(path.as_deref() == Some(""));
-                readable(path, perm::READ).map(|_| Answer::Number(self.below(&format!("{prefix}/"), at) + root))
-            }
+                Answer::Number(self.below(&format!("{prefix}/"), at) + i32::from(path.is_empty()))
+            }),
             Request::GetEphemerals { prefix } => {
                 let prefix = prefix.as_deref().unwrap_or_default();
-                let prefix = if prefix.trim().is_empty() { "/" } else { prefix };
+                let prefix = if matches!(prefix.trim(), "" | "/") { "/" } else { prefix };
                 Ok(Answer::Names(self.ephemerals(session, prefix, at), None))
             }
             _ => return None,
@@ -201,16 +234,15 @@ fn same(want: &Answer<'_>, got: &Response<'_>) -> bool {
     match (want, got) {
         (Answer::Stat(s), Response::Stat(stat)) => s.stat() == *stat,
         (Answer::Data(s), Response::Data { data, stat }) => s.data.as_deref() == *data && s.stat() == *stat,
-        // The secret part of digest identities may be hidden; the rest is compared.
-        (Answer::Acl(s), Response::Acl { acl, stat }) => {
-            s.stat() == *stat
-                && s.acl.len() == acl.len()
-                && s.acl.iter().zip(acl).all(|(a, b)| a == b || (a.perms == b.perms && b.id.id().ends_with(":x")))
+        (Answer::Acl(s, hidden), Response::Acl { acl, stat }) => {
+            let equal = |list: &[Acl<'static>]| list.len() == acl.len() && list.iter().zip(acl).all(|(a, b)| a == b);
+            s.stat() == *stat && if *hidden { equal(&masked(&s.acl)) } else { equal(&s.acl) }
         }
         (Answer::Names(want, stat), Response::Names { names, stat: got }) => {
             names.len() == want.len()
                 && names.iter().all(|n| want.binary_search(&Name::of(n)).is_ok())
-                && stat.is_none_or(|s| *got == Some(s.stat()))
+                && names.iter().collect::<BTreeSet<_>>().len() == names.len()
+                && *got == stat.map(State::stat)
         }
         (Answer::Number(n), Response::Number(got)) => n == got,
         _ => false,

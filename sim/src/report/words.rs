@@ -171,6 +171,17 @@ pub(super) fn observation(at: Micros, what: &Obs<'_>) -> Option<Fact> {
             let text = format!("is answered #{xid} at {}: {outcome}", z(*zxid));
             (client(*c), Kind::Replied, [i64::from(*xid), zxid.0, i64::from(err.code()), *asked_ms], text)
         }
+        Obs::Malformed { client: c, node, text, .. } => {
+            (client(*c), Kind::Note, [0; 4], format!("is sent by s{} what nobody knows: {text}", node + 1))
+        }
+        Obs::AskedNonsense { client: c, xid, op, body, .. } => {
+            let text = format!("asks #{xid} what is no request: opcode {op}, {} bytes", body.len());
+            (client(*c), Kind::Asked, [i64::from(*xid), 0, 0, 0], text)
+        }
+        Obs::RepliedNonsense { client: c, xid, zxid, err, asked_ms, .. } => {
+            let text = format!("is answered #{xid} at {}: {err:?}", z(*zxid));
+            (client(*c), Kind::Replied, [i64::from(*xid), zxid.0, i64::from(err.code()), *asked_ms], text)
+        }
         Obs::Ponged { client: c, zxid, .. } => {
             (client(*c), Kind::Ponged, [zxid.0, 0, 0, 0], format!("its ping is answered at {}", z(*zxid)))
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::OPS;
+use super::odd::odd;
 use super::op::{Kind, Op};
 use crate::rng::{Purpose, Stream};
 use crate::spec::RunSpec;
@@ -22,6 +23,8 @@ pub(crate) struct Chooser {
     count: u64,
     /// Own sequential and ephemeral znodes.
     own: VecDeque<String>,
+    /// It could change what each server has for itself.
+    is_super: bool,
     /// What must come next: parents of what is made later, a read behind its write.
     first: VecDeque<Op>,
 }
@@ -41,6 +44,9 @@ impl Chooser {
                 ("/t", uses("ttl")),
                 ("/zookeeper/quota/q", uses("quota")),
                 ("/zookeeper/quota/e", uses("quota")),
+                ("/k", uses("kinds") || uses("multi-kinds")),
+                ("/h", uses("hard-quota")),
+                ("/zookeeper/quota/h", uses("hard-quota")),
             ];
             first.extend(parents.into_iter().filter(|(_, there)| *there).map(|(p, _)| Op::new(Kind::Create, p)));
         }
@@ -53,6 +59,7 @@ impl Chooser {
             stream: Stream::new(spec.seed, Purpose::Workload, client as u64),
             count: 0,
             own: VecDeque::new(),
+            is_super: super::is_super(spec, client),
             first,
         }
     }
@@ -145,6 +152,16 @@ impl Chooser {
                 return Op { flags: flags.into(), version, data: self.data(), ..Op::new(kind, format!("/t/x{n}")) };
             }
             "quota" => return self.quota(),
+            "lists" => return self.lists(),
+            "watching" => return self.watching(),
+            "login" => return self.login(),
+            "kinds" => return self.kinds(),
+            "multi-kinds" => return self.multi_kinds(),
+            "hard-quota" => return self.hard_quota(),
+            "odd" => {
+                let data = self.data();
+                return odd(&mut self.stream, self.is_super, data);
+            }
             "nap" if self.stream.permille(250) => return Op::new(Kind::Nap, ""),
             "check" => Op::new(Kind::Check, self.register()),
             "move" => Op::new(Kind::Move, ""),
@@ -208,6 +225,125 @@ impl Chooser {
         let flags = if self.stream.permille(700) { "cc" } else { "dd" };
         let paths = format!("{top}/zookeeper_limits,{top}/zookeeper_stats");
         Op { flags: flags.into(), data: "count=1000,bytes=100000".into(), ..Op::new(Kind::Multi, paths) }
+    }
+
+    /// Lists and numbers of znodes and identities.
+    fn lists(&mut self) -> Op {
+        let flags = if self.stream.permille(300) { "w" } else { "" };
+        match self.stream.below(8) {
+            0..=2 => Op { flags: flags.into(), ..Op::new(Kind::List, ["/", "/q", "/e", ""][self.stream.index(4)]) },
+            3 => Op::new(Kind::Count, ["/", "", "/q", "/e", "/r1", "/c"][self.stream.index(6)]),
+            4 => Op::new(Kind::Ephemerals, ["", "/", "/e", "/e/x1", "/q", " "][self.stream.index(6)]),
+            5 => Op::new(Kind::WhoAmI, ""),
+            6 => Op::new(Kind::GetAcl, self.any_path()),
+            _ => Op { flags: flags.into(), ..Op::new(Kind::Children, self.any_path()) },
+        }
+    }
+
+    /// Looks for watches, takes them back, tells of them.
+    fn watching(&mut self) -> Op {
+        let path = self.any_path();
+        let kind = self.stream.between(1, 5) as i32;
+        let version = if self.stream.permille(60) { [0, 6, -1][self.stream.index(3)] } else { kind };
+        match self.stream.below(9) {
+            0 | 1 => Op { version, ..Op::new(Kind::CheckWatches, path) },
+            2..=4 => Op { version, ..Op::new(Kind::RemoveWatches, path) },
+            5 => Op { flags: "w".into(), ..Op::new(Kind::Get, path) },
+            6 => Op { flags: "w".into(), ..Op::new(Kind::List, path) },
+            n => Op { flags: if n == 7 { "r" } else { "" }.into(), ..Op::new(Kind::AddWatch, path) },
+        }
+    }
+
+    /// Proves one more identity, or tries to.
+    fn login(&mut self) -> Op {
+        if self.stream.permille(400) {
+            return Op::new(if self.stream.permille(500) { Kind::WhoAmI } else { Kind::GetAcl }, "/a0");
+        }
+        let said = ["ann:a", "bob:b", "guest", "", "eve:e:x"][self.stream.index(5)];
+        let (scheme, flags) = match self.stream.below(16) {
+            0 => ("world", ""),
+            1 => ("nobody", ""),
+            2 => ("digest", "0"),
+            3 => ("x509", ""),
+            4 | 5 => ("ip", ""),
+            _ => ("digest", ""),
+        };
+        Op { flags: flags.into(), data: said.into(), ..Op::new(Kind::Auth, scheme) }
+    }
+
+    /// A znode of any kind, by any opcode and flag.
+    fn kinds(&mut self) -> Op {
+        let path = format!("/k/{}", self.stream.below(8));
+        match self.stream.below(10) {
+            0 => Op::new(Kind::Delete, path),
+            1 => Op { flags: "0".into(), ..Op::new(Kind::Set, path) },
+            2 => Op { flags: "w".into(), ..Op::new(Kind::Exists, path) },
+            3 => {
+                let flags = ["x", "k", "T", "z", "tZ", "tsZ", "2x"][self.stream.index(7)];
+                let version = [0, -1, -5, 100][self.stream.index(4)];
+                Op { flags: flags.into(), version, ..Op::new(Kind::Create, path) }
+            }
+            4 => {
+                let flags = ["i", "j", "D", "2U", "B", "A", "p", "2p"][self.stream.index(8)];
+                Op { flags: flags.into(), data: self.data(), ..Op::new(Kind::Create, path) }
+            }
+            _ => {
+                let flags = ["2", "2e", "2s", "2es", "c", "cs", "ce", "ces", "t", "ts", "20"][self.stream.index(11)];
+                let below = self.stream.permille(200);
+                let path = if below { format!("{path}/x") } else { path };
+                let version = self.stream.between(200, 3000) as i32;
+                Op { flags: flags.into(), version, data: self.data(), ..Op::new(Kind::Create, path) }
+            }
+        }
+    }
+
+    /// A multi with parts of every kind.
+    fn multi_kinds(&mut self) -> Op {
+        let parts = self.stream.below(6);
+        let (mut flags, mut paths) = (String::new(), Vec::new());
+        for _ in 0..parts {
+            // Where one of them fails all do, so most are such as succeed.
+            let flag = if self.stream.permille(150) {
+                ['k', 'v', 'y', 'x', 'd', 's'][self.stream.index(6)]
+            } else {
+                ['c', 'C', 'K', 'T', 'e', 'q', 'E', 'f', 'F', 'q', 'd', 's'][self.stream.index(12)]
+            };
+            flags.push(flag);
+            let n = self.stream.below(40);
+            // Twice on the same znode now and then.
+            let again = paths.last().filter(|_| self.stream.permille(300)).cloned();
+            paths.push(again.unwrap_or_else(|| format!("/k/m{n}")));
+        }
+        let version = self.version();
+        Op { flags, version, data: self.data(), ..Op::new(Kind::Multi, paths.join(",")) }
+    }
+
+    /// A subtree whose quota is soon used up.
+    fn hard_quota(&mut self) -> Op {
+        let top = "/zookeeper/quota/h";
+        let path = format!("/h/x{}", self.stream.below(12));
+        match self.stream.below(12) {
+            0 => {
+                let both = format!("{top}/zookeeper_limits,{top}/zookeeper_stats");
+                let flags = ["cc", "cc", "cc", "dd", "ss"][self.stream.index(5)];
+                let (flags, paths) =
+                    if flags == "ss" { ("s", format!("{top}/zookeeper_limits")) } else { (flags, both) };
+                let limits = [
+                    "count=2,bytes=50=;byteHardLimit=400;countHardLimit=6",
+                    "count=-1,bytes=-1=;countHardLimit=4",
+                    "count=-1,bytes=-1=;byteHardLimit=150",
+                    "count=3,bytes=100",
+                    "nonsense",
+                ][self.stream.index(5)];
+                Op { flags: flags.into(), data: limits.into(), ..Op::new(Kind::Multi, paths) }
+            }
+            1 => Op::new(Kind::Get, format!("{top}/zookeeper_stats")),
+            2 => Op::new(Kind::Delete, path),
+            3..=5 => Op { data: self.data(), ..Op::new(Kind::Set, path) },
+            6 => Op { flags: "cs".into(), data: self.data(), ..Op::new(Kind::Multi, format!("{path},{path}")) },
+            7 => Op { flags: "s2".into(), data: self.data(), ..Op::new(Kind::Create, "/h/x") },
+            _ => Op { data: self.data(), ..Op::new(Kind::Create, path) },
+        }
     }
 
     fn multi(&mut self) -> Op {

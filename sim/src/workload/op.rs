@@ -24,6 +24,21 @@ pub(crate) enum Kind {
     AddWatch,
     SetAcl,
     GetAcl,
+    /// getChildren: no Stat.
+    List,
+    /// getAllChildrenNumber.
+    Count,
+    Ephemerals,
+    WhoAmI,
+    CheckWatches,
+    RemoveWatches,
+    /// setWatches or setWatches2, as somebody who has seen up to the zxid in `data`.
+    SetWatches,
+    Auth,
+    Sasl,
+    Reconfig,
+    /// Any opcode (`version`) with any body (`data`, in hexadecimal digits).
+    Raw,
     /// A check outside a multi: nobody may ask for that.
     Check,
     /// No request: the client leaves its server for another one, whatever is in flight.
@@ -62,6 +77,17 @@ const NAMES: &[(&str, Kind, &str)] = &[
     ("renew", Kind::Renew, ""),
     ("nap", Kind::Nap, ""),
     ("attach", Kind::Attach, ""),
+    ("list", Kind::List, ""),
+    ("count", Kind::Count, ""),
+    ("ephemerals", Kind::Ephemerals, ""),
+    ("who-am-i", Kind::WhoAmI, ""),
+    ("check-watches", Kind::CheckWatches, ""),
+    ("remove-watches", Kind::RemoveWatches, ""),
+    ("set-watches", Kind::SetWatches, ""),
+    ("auth", Kind::Auth, ""),
+    ("sasl", Kind::Sasl, ""),
+    ("reconfig", Kind::Reconfig, ""),
+    ("raw", Kind::Raw, ""),
 ];
 
 /// Every name of an operation in the list of a scenario.
@@ -73,12 +99,17 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn flags_of(name: &str) -> Option<&'static str> {
     let (_, kind, _) = NAMES.iter().find(|(other, ..)| *other == name)?;
     Some(match kind {
-        Kind::Create => "esctponr",
-        Kind::SetAcl => "ponr",
-        Kind::Get | Kind::Exists | Kind::Children => "w",
-        Kind::AddWatch => "r",
-        Kind::Multi => "csdk",
-        Kind::MultiRead => "gl",
+        Kind::Create => "esctponr2kTxzZijBDUA0N",
+        Kind::SetAcl => "ponrijBDUAN",
+        Kind::Set => "0N",
+        Kind::Get | Kind::Exists | Kind::Children | Kind::List => "wN",
+        Kind::Delete | Kind::GetAcl | Kind::Count | Kind::Ephemerals | Kind::CheckWatches | Kind::RemoveWatches => "N",
+        Kind::Sync => "N",
+        Kind::AddWatch => "rmN",
+        Kind::Auth => "N0",
+        Kind::SetWatches => "decpr",
+        Kind::Multi => "csdkCKTeqExXgvyfF",
+        Kind::MultiRead => "glsxN",
         _ => "",
     })
 }
@@ -97,9 +128,7 @@ pub(crate) struct Op {
     /// multi, multi-read: one path for each flag, separated by commas.
     pub(crate) path: String,
     pub(crate) data: String,
-    /// create: `e` `s` `c`, `t` with a time to live of `version` ms; create, set-acl: `p` for the asker alone, `o` anybody may read,
-    /// `n` for one other alone; get, exists, children: `w` leaves a watch; watch: `r` recursive; multi: `c` create, `s` set, `d` delete,
-    /// `k` check; multi-read: `g` get, `l` list; set-acl: `r` without the right to set data.
+    /// As `ExplicitOp::flags` says.
     pub(crate) flags: String,
     pub(crate) version: i32,
 }
@@ -144,30 +173,74 @@ impl Op {
         self.flags.contains(flag)
     }
 
-    /// The request of the client protocol.
-    pub(crate) fn request(&self) -> Request<'_> {
-        let path = || Some(Cow::Borrowed(self.path.as_str()));
+    /// The request of the client protocol; `None`: it is given as bytes.
+    pub(crate) fn request(&self) -> Option<Request<'_>> {
+        let path = || (!self.has('N')).then_some(Cow::Borrowed(self.path.as_str()));
         let watch = self.has('w');
-        match self.kind {
+        Some(match self.kind {
             Kind::Set => self.set(path()),
             Kind::Get => Request::GetData { path: path(), watch },
-            Kind::Create => self.create(path(), i32::from(self.has('e')) + 2 * i32::from(self.has('s'))),
+            Kind::Create => self.create(path()),
             Kind::Delete => Request::Delete { path: path(), version: self.version },
             Kind::Multi => Request::Multi(self.parts(Self::write)),
-            Kind::MultiRead => Request::MultiRead(self.parts(|_, flag, path| match flag {
+            Kind::MultiRead => Request::MultiRead(self.parts(|op, flag, path| match flag {
                 'l' => Request::GetChildren { path, watch: false },
+                's' => op.set(path),
+                'x' => Request::Exists { path, watch: false },
+                'N' => Request::GetData { path: None, watch: false },
                 _ => Request::GetData { path, watch: false },
             })),
             Kind::Exists => Request::Exists { path: path(), watch },
             Kind::Children => Request::GetChildren2 { path: path(), watch },
+            Kind::List => Request::GetChildren { path: path(), watch },
+            Kind::Count => Request::GetAllChildrenNumber { path: path() },
+            Kind::Ephemerals => Request::GetEphemerals { prefix: path() },
+            Kind::WhoAmI => Request::WhoAmI,
+            Kind::CheckWatches => Request::CheckWatches { path: path(), kind: self.version },
+            Kind::RemoveWatches => Request::RemoveWatches { path: path(), kind: self.version },
+            Kind::SetWatches => self.set_watches(),
+            Kind::Auth => Request::Auth { scheme: path(), auth: (!self.has('0')).then_some(self.data.as_bytes()) },
+            Kind::Sasl => Request::Sasl { token: Some(self.data.as_bytes()) },
+            Kind::Reconfig => {
+                Request::Reconfig { joining: path(), leaving: None, new_members: None, config_id: self.version.into() }
+            }
             Kind::Sync => Request::Sync { path: path() },
+            Kind::AddWatch if self.has('m') => Request::AddWatch { path: path(), mode: self.version },
             Kind::AddWatch => Request::AddWatch { path: path(), mode: i32::from(self.has('r')) },
-            Kind::SetAcl => Request::SetAcl { path: path(), acl: Some(self.acl()), version: self.version },
+            Kind::SetAcl => {
+                let acl = (!self.has('A')).then(|| self.acl());
+                Request::SetAcl { path: path(), acl, version: self.version }
+            }
             Kind::GetAcl => Request::GetAcl { path: path() },
             Kind::Check => Request::Check { path: path(), version: self.version },
+            Kind::Raw => return None,
             // A move, a nap and an attachment ask for nothing.
             Kind::Close | Kind::Renew | Kind::Move | Kind::Nap | Kind::Attach => Request::CloseSession,
+        })
+    }
+
+    /// Appends opcode and body.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        if let Some(request) = self.request() {
+            out.extend_from_slice(&request.op().to_be_bytes());
+            return request.encode_body(out);
         }
+        out.extend_from_slice(&self.version.to_be_bytes());
+        let digits: Vec<u8> = self.data.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+        out.extend(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]));
+    }
+
+    fn set_watches(&self) -> Request<'_> {
+        let of = |flag| -> Vec<JStr<'_>> {
+            let pairs = self.flags.chars().zip(self.path.split(','));
+            pairs.filter(|(f, _)| *f == flag).map(|(_, p)| Cow::Borrowed(p)).collect()
+        };
+        let seen = self.data.parse().unwrap_or_default();
+        let (data, exist, child, persistent, recursive) = (of('d'), of('e'), of('c'), of('p'), of('r'));
+        if persistent.is_empty() && recursive.is_empty() {
+            return Request::SetWatches { seen, data, exist, child };
+        }
+        Request::SetWatches2 { seen, data, exist, child, persistent, recursive }
     }
 
     fn parts<'a>(&'a self, part: impl Fn(&'a Self, char, Option<JStr<'a>>) -> Request<'a>) -> Vec<Request<'a>> {
@@ -175,29 +248,55 @@ impl Op {
     }
 
     fn write<'a>(&'a self, flag: char, path: Option<JStr<'a>>) -> Request<'a> {
+        let world = || vec![Acl::world(perm::ALL)];
+        let create = |op, path, flags| {
+            let ttl = if op == op::CREATE_TTL { 1000 } else { -1 };
+            Request::Create(Create { op, path, data: Some(self.data.as_bytes()), acl: Some(world()), flags, ttl })
+        };
         match flag {
-            'c' => self.create(path, 0),
+            'c' => create(op::CREATE, path, 0),
+            'C' => create(op::CREATE2, path, 0),
+            'K' => create(op::CREATE_CONTAINER, path, 4),
+            'T' => create(op::CREATE_TTL, path, 5),
+            'e' => create(op::CREATE, path, 1),
+            'q' => create(op::CREATE, path, 2),
+            'E' => create(op::CREATE2, path, 3),
+            'x' => create(op::CREATE_TTL, path, 7),
+            'X' => create(op::CREATE, path, 7),
+            'f' => create(op::CREATE_TTL, path, 0),
+            'F' => create(op::CREATE, path, 4),
+            'g' => Request::GetData { path, watch: false },
             'd' => Request::Delete { path, version: -1 },
+            'v' => Request::Check { path, version: -2 },
             'k' => Request::Check { path, version: self.version },
+            'y' => Request::SetData { path, data: None, version: -2 },
             _ => self.set(path),
         }
     }
 
     fn set<'a>(&'a self, path: Option<JStr<'a>>) -> Request<'a> {
-        Request::SetData { path, data: Some(self.data.as_bytes()), version: self.version }
+        let data = (!self.has('0')).then_some(self.data.as_bytes());
+        Request::SetData { path, data, version: self.version }
     }
 
-    fn create<'a>(&'a self, path: Option<JStr<'a>>, flags: i32) -> Request<'a> {
-        let single = self.kind == Kind::Create;
-        let (op, flags, ttl) = if single && self.has('c') {
-            (op::CREATE_CONTAINER, 4, -1)
-        } else if single && self.has('t') {
-            (op::CREATE_TTL, 5, i64::from(self.version.max(1)))
-        } else {
-            (op::CREATE, flags, -1)
+    fn create<'a>(&'a self, path: Option<JStr<'a>>) -> Request<'a> {
+        let sequential = self.has('s');
+        let plain = i32::from(self.has('e')) + 2 * i32::from(sequential);
+        let own = if self.has('2') { op::CREATE2 } else { op::CREATE };
+        let ttl = if self.has('Z') { i64::from(self.version) } else { i64::from(self.version.max(1)) };
+        let (op, flags, ttl) = match () {
+            () if self.has('x') => (own, 7, -1),
+            () if self.has('k') => (own, 4, -1),
+            () if self.has('T') => (own, 5, -1),
+            () if self.has('z') => (op::CREATE_TTL, plain, ttl),
+            () if self.has('c') && plain > 0 => (op::CREATE_CONTAINER, plain, -1),
+            () if self.has('c') => (op::CREATE_CONTAINER, 4, -1),
+            () if self.has('t') => (op::CREATE_TTL, if sequential { 6 } else { 5 }, ttl),
+            () => (own, plain, -1),
         };
-        let acl = if single { self.acl() } else { vec![Acl::world(perm::ALL)] };
-        Request::Create(Create { op, path, data: Some(self.data.as_bytes()), acl: Some(acl), flags, ttl })
+        let data = (!self.has('0')).then_some(self.data.as_bytes());
+        let acl = (!self.has('A')).then(|| self.acl());
+        Request::Create(Create { op, path, data, acl, flags, ttl })
     }
 
     fn acl(&self) -> Vec<Acl<'static>> {
@@ -208,6 +307,16 @@ impl Op {
             vec![Acl::world(perm::READ), entry(perm::ALL, "digest", PEOPLE[0].1)]
         } else if self.has('n') {
             vec![entry(perm::ALL, "digest", PEOPLE[1].1), entry(perm::READ, "digest", PEOPLE[0].1)]
+        } else if self.has('i') {
+            vec![entry(perm::ALL, "ip", "10.0.0.0/8")]
+        } else if self.has('j') {
+            vec![entry(perm::READ, "ip", "10.0.0.0/30"), entry(perm::ALL, "ip", "127.0.0.1")]
+        } else if self.has('D') {
+            vec![Acl::world(perm::READ), Acl::world(perm::READ), Acl::world(perm::ALL), entry(0, "digest", PEOPLE[0].1)]
+        } else if self.has('U') {
+            vec![Acl::world(perm::ALL), entry(perm::ALL, "digest", "nobody")]
+        } else if self.has('B') {
+            Vec::new()
         } else {
             vec![Acl::world(if self.has('r') { perm::ALL & !perm::WRITE } else { perm::ALL })]
         }
@@ -222,7 +331,7 @@ mod tests {
     fn an_operation_survives_the_scenario_file() {
         let op = Op { kind: Kind::Multi, path: "/a,/b".into(), data: "x".into(), flags: "cs".into(), version: 3 };
         assert_eq!(Op::from_explicit(&op.explicit(2, At::Us { us: 77 })), Some(op.clone()));
-        let Request::Multi(parts) = op.request() else { panic!("a multi") };
+        let Some(Request::Multi(parts)) = op.request() else { panic!("a multi") };
         assert!(matches!(&parts[0], Request::Create(c) if c.path.as_deref() == Some("/a")));
         assert!(matches!(&parts[1], Request::SetData { version: 3, .. }));
     }

@@ -5,7 +5,7 @@ use quorate_core::event::{Input, LinkEvent, Port};
 use quorate_core::ids::LinkId;
 
 use super::World;
-use crate::network::{Chunk, ConnId, End, Sent};
+use crate::network::{Chunk, ConnId, End, Sent, address_of};
 use crate::node;
 use crate::queue::{Micros, Plan};
 
@@ -37,9 +37,7 @@ impl World<'_> {
         if host as usize == self.visitors_host() {
             return IpAddr::V4(Ipv4Addr::LOCALHOST);
         }
-        let [_, high, mid, low] = host.to_be_bytes();
-        let moves = self.nodes.get(host as usize).map_or(0, |n| n.moves);
-        IpAddr::V4(Ipv4Addr::new(10, high.wrapping_add(moves), mid, low))
+        address_of(host, self.nodes.get(host as usize).map_or(0, |n| n.moves))
     }
 
     /// A server connects.

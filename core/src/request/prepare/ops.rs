@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::error::ErrorCode;
 use crate::ids::Millis;
+use crate::mutant::Mutant;
 use crate::request::prepare::projection::{Node, Place, View};
 use crate::request::prepare::{Step, paths};
 use crate::tree::{acl, content_crc, is_counted};
@@ -23,9 +24,15 @@ impl Step<'_> {
         let above = paths::parent(path);
         let (parent_place, parent) = self.get(above);
         let parent = parent.ok_or(ErrorCode::NoNode)?;
-        self.require(&parent, perm::DELETE)?;
+        let own = self.rules.mutants.has(Mutant::Q11);
+        if !own {
+            self.require(&parent, perm::DELETE)?;
+        }
         let (place, node) = self.get(path);
         let node = node.ok_or(ErrorCode::NoNode)?;
+        if own {
+            self.require(&node, perm::DELETE)?;
+        }
         expect_version(node.stat().version, version)?;
         if node.children() > 0 {
             return Err(ErrorCode::NotEmpty);

@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use crate::error::ErrorCode;
 use crate::ids::Millis;
+use crate::mutant::Mutant;
 use crate::request::prepare::Step;
 
 /// A quota that stays exceeded is told once in so many ms.
@@ -56,7 +57,7 @@ impl Step<'_> {
             let is_limit = |limit: &i64| *limit > -1;
             let (hard, soft) = (hard.filter(is_limit), soft.filter(is_limit));
             let (Some(used), Some(limit), true) = (used, hard.or(soft), more != 0) else { continue };
-            let new = used.saturating_add(more);
+            let new = used.saturating_add(if self.rules.mutants.has(Mutant::Q10) { 0 } else { more });
             if new <= limit {
                 continue;
             }

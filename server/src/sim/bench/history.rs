@@ -140,6 +140,7 @@ impl Recorder {
                     zxid: answer.zxid,
                     err: answer.err,
                     body: body.as_ref(),
+                    bytes: None,
                     asked_ms: answer.asked_ms,
                     asked_seq: answer.asked_seq,
                 },
@@ -169,7 +170,7 @@ impl Check for Recording {
                 let place = Place { conn: *conn, client: *client, session: *session, xid: *xid };
                 Some(Later::Asked(place, Kept::of(request)))
             }
-            Obs::Replied { conn, client, session, xid, request, zxid, err, body, asked_ms, asked_seq } => {
+            Obs::Replied { conn, client, session, xid, request, zxid, err, body, asked_ms, asked_seq, .. } => {
                 let place = Place { conn: *conn, client: *client, session: *session, xid: *xid };
                 body.map_or(Some((None, None)), |b| owned(b).map(|(b, data)| (Some(b), data))).map(|(body, data)| {
                     let (asked_ms, asked_seq) = (*asked_ms, *asked_seq);
