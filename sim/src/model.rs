@@ -11,6 +11,7 @@ mod explain;
 mod path;
 mod quota;
 mod read;
+mod znodes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -29,6 +30,7 @@ pub use exact::exact;
 pub use explain::{makes_ephemeral, part_code};
 pub use path::{parent_of, valid_path};
 pub use read::WatchList;
+use znodes::Znodes;
 
 /// How many changes the history of reads reaches back: a server that lags by more is not checked against the model.
 const HISTORY: usize = 1 << 18;
@@ -215,7 +217,7 @@ struct Sums {
 /// The tree, the sessions, and the recent past of both.
 #[derive(Clone, Debug)]
 pub struct Model {
-    znodes: BTreeMap<Rc<str>, Znode>,
+    znodes: Znodes,
     sessions: BTreeMap<i64, Session>,
     /// Every session that ever was.
     granted: BTreeMap<i64, Life>,
@@ -238,7 +240,7 @@ impl Model {
     #[must_use]
     pub fn new(extended_types: bool) -> Self {
         let mut model = Self {
-            znodes: BTreeMap::new(),
+            znodes: Znodes::default(),
             sessions: BTreeMap::new(),
             granted: BTreeMap::new(),
             lives: VecDeque::new(),
@@ -262,7 +264,7 @@ impl Model {
             let mut node = Znode { digest: digest_of(path, &state), ..Znode::default() };
             model.digest = model.digest.wrapping_add(node.digest);
             node.put(0, Some(state));
-            model.znodes.insert(path.into(), node);
+            *model.znodes.make(&path.into()) = node;
         }
         model.child_names("/").insert("zookeeper".into());
         model.child_names("/zookeeper").extend(["quota".into(), "config".into()]);
@@ -511,7 +513,7 @@ impl Model {
         node.children.insert(name);
         let stat = born.stat();
         let shared: Rc<str> = path.into();
-        let node = self.znodes.entry(shared.clone()).or_default();
+        let node = self.znodes.make(&shared);
         node.digest = digest_of(path, &born);
         self.digest = self.digest.wrapping_add(node.digest);
         node.put(h.zxid.0, Some(born));

@@ -100,7 +100,7 @@ impl Model {
     }
 
     fn compare_all(&self, tree: &DataTree, at: i64) -> Result<(), Difference> {
-        for (path, znode) in &self.znodes {
+        for (path, znode) in self.znodes.all() {
             let state = znode.at(at);
             self.compare_znode(tree, path, state)?;
         }
@@ -156,7 +156,7 @@ impl Model {
     /// # Errors
     /// The first quota that is wrong.
     pub fn compare_usage(&self, tree: &DataTree) -> Result<(), Difference> {
-        let range = self.znodes.range::<str, _>((std::ops::Bound::Excluded(QUOTA), std::ops::Bound::Unbounded));
+        let range = self.znodes.range((std::ops::Bound::Excluded(QUOTA), std::ops::Bound::Unbounded));
         for (path, _) in
             range.take_while(|(p, _)| p.starts_with(QUOTA)).filter(|(p, n)| is_usage(p) && n.now().is_some())
         {

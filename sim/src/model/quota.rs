@@ -84,8 +84,7 @@ impl Model {
     pub(super) fn usage(&self, top: &str) -> (usize, usize) {
         let below = format!("{top}/");
         let own = self.znodes.get(top).into_iter();
-        let range =
-            self.znodes.range::<str, _>((std::ops::Bound::Excluded(below.as_str()), std::ops::Bound::Unbounded));
+        let range = self.znodes.range((std::ops::Bound::Excluded(below.as_str()), std::ops::Bound::Unbounded));
         let rest = range.take_while(|(p, _)| p.starts_with(&below)).map(|(_, node)| node);
         let (mut count, mut bytes) = (0, 0);
         for state in own.chain(rest).filter_map(Znode::now) {

@@ -1,7 +1,5 @@
 //! What a read had to answer at the zxid in its header (client-protocol sections 3 to 6).
 
-use std::collections::BTreeSet;
-
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::JStr;
@@ -186,12 +184,12 @@ impl Model {
     }
 
     fn below(&self, prefix: &str, at: i64) -> i32 {
-        let range = self.znodes.range::<str, _>((std::ops::Bound::Excluded(prefix), std::ops::Bound::Unbounded));
+        let range = self.znodes.range((std::ops::Bound::Excluded(prefix), std::ops::Bound::Unbounded));
         range.take_while(|(p, _)| p.starts_with(prefix)).filter(|(_, n)| n.at(at).is_some()).count() as i32
     }
 
     fn ephemerals(&self, session: SessionId, prefix: &str, at: i64) -> Vec<Name<'_>> {
-        let range = self.znodes.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        let range = self.znodes.range((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         range
             .take_while(|(p, _)| p.starts_with(prefix))
             .filter(|(_, n)| n.at(at).is_some_and(|s| s.ephemeral() == Some(session)))
@@ -239,9 +237,12 @@ fn same(want: &Answer<'_>, got: &Response<'_>) -> bool {
             s.stat() == *stat && if *hidden { equal(&masked(&s.acl)) } else { equal(&s.acl) }
         }
         (Answer::Names(want, stat), Response::Names { names, stat: got }) => {
+            // Each of them, and none twice.
+            let mut left = vec![true; want.len()];
+            let mut takes =
+                |name: &Name<'_>| want.binary_search(name).is_ok_and(|i| std::mem::replace(&mut left[i], false));
             names.len() == want.len()
-                && names.iter().all(|n| want.binary_search(&Name::of(n)).is_ok())
-                && names.iter().collect::<BTreeSet<_>>().len() == names.len()
+                && names.iter().map(|n| Name::of(n)).all(|n| takes(&n))
                 && *got == stat.map(State::stat)
         }
         (Answer::Number(n), Response::Number(got)) => n == got,
