@@ -1,10 +1,11 @@
 //! Every znode that the model knows, by path: found by hash, walked in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::RangeBounds;
 use std::rc::Rc;
 
+use hashbrown::HashMap;
 use slab::Slab;
 
 use super::Znode;
@@ -13,6 +14,7 @@ use super::Znode;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Znodes {
     slots: Slab<Znode>,
+    /// Keyed alike in every run, and never iterated.
     found: HashMap<Rc<str>, usize, BuildHasherDefault<DefaultHasher>>,
     order: BTreeMap<Rc<str>, usize>,
 }
