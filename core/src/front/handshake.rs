@@ -125,10 +125,7 @@ impl Front {
             }
             return true;
         }
-        if read_only && request.last_zxid_seen > Zxid::ZERO {
-            // Were it a global one, it would be in the tree.
-            return self.turn_away(slot, request.read_only, ctx);
-        }
+        // What the client has seen may be older than its session: nobody who lacks a quorum can say that it is gone.
         if read_only {
             let why = "a server without a quorum cannot know whether that session lives";
             self.drop_conn(slot, CloseReason::Refused(why), ctx);

@@ -316,6 +316,11 @@ impl Clients {
             if session.closing && matches!(txn, Txn::CloseSession { .. }) {
                 return Ok(());
             }
+            // What is wrong in itself is refused before anybody asks whose it is (4.1, 8.3), also late.
+            let form = [ErrorCode::BadArguments, ErrorCode::Unimplemented, ErrorCode::MarshallingError];
+            if matches!(txn, Txn::Error(code) if form.contains(code)) {
+                return Ok(());
+            }
             return broken("C1", what(), format!("its xid {last} was decided before: {txn:?}"));
         }
         let Some(write) = session.writes.get_mut(&header.cxid) else { return nobody() };
