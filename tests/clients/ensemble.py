@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shlex
 import signal
@@ -122,9 +123,29 @@ class Server:
             )
 
     def freeze(self) -> None:
-        """SIGSTOP: it lives and does nothing. Only `thaw` and `kill9` help then."""
+        """SIGSTOP, and waits until every thread of it has stopped. Only `thaw` and `kill9` help then."""
+        from .harness import until
+
         assert self.process is not None, f"{self} does not run"
         self.process.send_signal(signal.SIGSTOP)
+        until(f"the threads of {self} to stop", lambda: self._thread_states() <= {"T"})
+
+    def _stops_with_headers(self) -> bool:
+        """Stops it; unless a log file of it is empty: then it goes on."""
+        self.freeze()
+        if all(log.stat().st_size >= 16 for log in (self.data / "version-2").glob("log.*")):
+            return True
+        self.thaw()
+        return False
+
+    def _thread_states(self) -> set[str]:
+        """The letters of `proc_pid_stat(5)`; they come behind the name, which may hold anything."""
+        states = set()
+        for stat in Path(f"/proc/{self.process.pid}/task").glob("*/stat"):
+            # A thread may end meanwhile.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                states.add(stat.read_text(errors="replace").rpartition(")")[2].split()[0])
+        return states
 
     def thaw(self) -> None:
         """SIGCONT: it goes on as if nothing had happened."""
@@ -132,10 +153,18 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
 
     def kill9(self) -> None:
-        """SIGKILL, and waits until the process is gone."""
+        """SIGKILL, and waits until the process is gone.
+
+        A Java server that ends between the creation of a log file and its first bytes does not start again: that is not what is
+        tested here, so it is spared that moment.
+        """
+        from .harness import until
+
         assert self.process is not None, f"{self} does not run"
         if self.process.poll() is not None:
             raise AssertionError(f"{self} had ended by itself with code {self.process.returncode}")
+        if self.kind == "java":
+            until(f"the log files of {self} to have their headers", self._stops_with_headers)
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
@@ -186,6 +215,14 @@ class Server:
         if self.process is not None and self.process.poll() is not None:
             raise AssertionError(f"{self} ended by itself with code {self.process.returncode}")
         return self.process is not None and self.mode() is not None
+
+    def wait_logged(self, path: str) -> None:
+        """Waits until its transaction log speaks of that path: it may learn of a commit before it has written what is committed."""
+        from .harness import until
+
+        logs = self.data / "version-2"
+        text = path.encode()
+        until(f"the log of {self} to have {path}", lambda: any(text in f.read_bytes() for f in logs.glob("log.*")))
 
     def log_text(self) -> str:
         """All it has printed."""

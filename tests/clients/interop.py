@@ -17,7 +17,7 @@ from . import wire
 from .ensemble import Ensemble, Server
 from .harness import Context, check, equal, raises, test, until
 from .kill9 import Pool, prepare, verify
-from .mixed import MULTI, Printed, create_many, digests_agree, mixed, multi, same_trees
+from .mixed import MULTI, Printed, create_many, digests_agree, mixed, multi, newest_zxid, same_trees
 from .session import Observed, saw
 
 COMBINATIONS = ("qjj", "jjq", "qqj", "jqq")
@@ -335,13 +335,14 @@ def killed(context: Context, letters: str) -> None:
             pool.progress(f"without {victim}")
         victim.start()
         servers.wait_serving()
+        synchronised = newest_zxid(servers.servers)
         pool.progress(f"with {victim} again")
         now = servers.leader()
         how = "" if now.kind == victim.kind == "quorate" or now is victim else f" by {printed.sync_of(victim)}"
         pool.quiet()
         children = verify(servers, pool, seen)
         same_trees(servers.servers)
-        compared = digests_agree(servers.servers)
+        compared = digests_agree(servers.servers, above=synchronised)
         context.say(
             f"round {number}: killed {victim} ({victim.kind}), back under {now} ({now.kind}){how}; {children} children"
             f" verified, {compared} samples of the digest"
@@ -439,13 +440,14 @@ def cut(context: Context, name: str) -> None:
     with wire.Client(old.client_port) as client:
         equal(client.call(wire.CREATE, wire.create("/kept", b"")).err, 0, "create")
         create_many(client, "/kept", 30)
+        for server in others:
+            server.wait_logged("/kept/n-29")
         # They receive nothing more, which their leader cannot know yet: what follows is logged by it alone.
         for server in others:
             server.freeze()
         for number in range(20):
             client.send(wire.CREATE, wire.create(f"/alone-{number}", b""))
-        logs = old.data / "version-2"
-        until("the log to have them", lambda: any(b"/alone-19" in f.read_bytes() for f in logs.glob("log.*")))
+        old.wait_logged("/alone-19")
         for server in servers.servers:
             server.kill9()
     for server in others:
@@ -506,11 +508,12 @@ def rolling(context: Context) -> None:
         for server in [leader, *rest] if leader_first else [*rest, leader]:
             pool.progress("before the next one")
             replaced(server, kind, servers)
+            synchronised = newest_zxid(servers.servers)
             pool.progress("with it")
             pool.quiet()
             children = verify(servers, pool, seen)
             paths = len(same_trees(servers.servers))
-            digests_agree([s for s in servers.servers])
+            digests_agree(servers.servers, above=synchronised)
             now = servers.leader()
             context.say(f"{server} is {kind}, {now} ({now.kind}) leads: {children} children, {paths} znodes verified")
             pool.resume()
