@@ -212,6 +212,8 @@ planted! {
     Q13,
     /// Watch events are told to connections that may not read the znode.
     Q14,
+    /// The first answer about a session is taken for that to the last question.
+    Q15,
 }
 
 impl Mutant {

@@ -59,4 +59,11 @@ pub(super) const ROWS: &[Row] = &[
         applies: Applies::AsIs,
         violates: &["C5"],
     },
+    Row {
+        id: "Q15",
+        source: "found by a seed",
+        mutation: "A learner takes the answer about an earlier connection of a session for one about its present connection",
+        applies: Applies::AsIs,
+        violates: &["C1", "C2"],
+    },
 ];

@@ -2,6 +2,7 @@
 
 mod persist;
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -113,6 +114,8 @@ pub struct Learner {
     moved_on: Zxid,
     /// Sessions heard of since the last PING.
     touches: TouchTable,
+    /// How many answers to REVALIDATE are awaited, by session: a client may come, go and come again meanwhile.
+    asked: BTreeMap<SessionId, u32>,
 }
 
 impl Learner {
@@ -149,6 +152,7 @@ impl Learner {
             acked: Zxid::ZERO,
             moved_on: Zxid::ZERO,
             touches: TouchTable::new(),
+            asked: BTreeMap::new(),
         };
         learner.connect(ctx);
         learner
@@ -579,7 +583,9 @@ impl Learner {
                 let mut r = Reader::new(p.data.unwrap_or_default());
                 let session = SessionId(r.i64().map_err(CloseReason::Undecodable)?);
                 let valid = r.bool().map_err(CloseReason::Undecodable)?;
-                ctx.effects.push(Effect::Revalidated(session, valid));
+                if self.is_last_answer(session) || ctx.cfg.mutants.has(Mutant::Q15) {
+                    ctx.effects.push(Effect::Revalidated(session, valid));
+                }
             }
             kind::SYNC => ctx.effects.push(Effect::SyncReply),
             kind::REQUEST => {
@@ -664,6 +670,20 @@ impl Learner {
         data.put_i64(session.0);
         data.put_i32(timeout);
         self.send(ctx, kind::REVALIDATE, Zxid::NONE, Some(&data));
+        *self.asked.entry(session).or_default() += 1;
+    }
+
+    /// An answer to REVALIDATE came. Answers come in the order of the questions, and only the last one is about the connection that
+    /// the session has now. An earlier one says nothing: the session may be used elsewhere before the last question is heard, and
+    /// come back here with it, so that what is asked for now would have its place behind what is asked for there.
+    fn is_last_answer(&mut self, session: SessionId) -> bool {
+        match self.asked.get_mut(&session) {
+            Some(awaited) if *awaited > 1 => {
+                *awaited -= 1;
+                false
+            }
+            _ => self.asked.remove(&session).is_some(),
+        }
     }
 
     /// A local session was resumed here. A leader of ours may take it for one that has ended, because it was refused elsewhere;
