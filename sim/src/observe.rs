@@ -83,6 +83,8 @@ pub enum Obs<'a> {
     Started {
         /// Which.
         node: usize,
+        /// Whether the transactions that it prepares bring the digest of their tree.
+        digests: bool,
     },
     /// A server's process ended.
     Stopped {

@@ -67,7 +67,7 @@ impl<'a> Watcher<'a> {
         if let Some(reach) = &mut self.reach {
             match what {
                 Obs::Server { node, event } => reach.event(node, event),
-                Obs::Started { node } => reach.started(node),
+                Obs::Started { node, .. } => reach.started(node),
                 _ => {}
             }
         }

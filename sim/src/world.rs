@@ -272,6 +272,7 @@ impl<'a> World<'a> {
             node.clock.reboot(self.now);
         }
         let switches = self.nodes[n].features();
+        let digests = switches.tree_digest;
         let cfg = node::peer_config(self.spec, &self.ensemble, n, self.nodes[n].identity, life, switches);
         let cfg = match self.told.get(n) {
             Some(told) => {
@@ -282,7 +283,7 @@ impl<'a> World<'a> {
         };
         let node = &mut self.nodes[n];
         let (now, script) = (node.clock.now(self.now), node.script.take());
-        self.watcher.tell(Obs::Started { node: n });
+        self.watcher.tell(Obs::Started { node: n, digests });
         self.note_wrong();
         self.watcher.digest.number(self.now ^ 0xb007 ^ ((n as u64) << 48));
         self.running = Some(n);

@@ -68,6 +68,9 @@ pub struct Recovered {
     pub health: Health,
     /// Everything up to this zxid is known to be committed; at least the snapshot's zxid.
     pub committed_hint: Zxid,
+    /// The loaded snapshot may hold traces of transactions up to this zxid: while they are replayed, the tree is not that of any
+    /// zxid. Zero for the empty tree and for a snapshot whose own digest is that of its content.
+    pub fuzzy_until: Zxid,
     /// No id of a session that was given away before says this ms or a later one; those of this life, for [`IDS_AHEAD`] ms of
     /// them, are on record as given away.
     pub ids_from: Millis,

@@ -21,6 +21,7 @@ use crate::event::{Dir, DiskOp, DiskReply, FileName, Halt, Lane, Outbox};
 use crate::ids::{Ticket, Zxid};
 use crate::mutant::Mutant;
 use crate::wire::snapshot::{FileDecoder, Trailer};
+use crate::wire::txn::TxnDigest;
 use crate::wire::txnlog::HEADER_LEN;
 
 /// Java tries this many snapshots.
@@ -97,6 +98,8 @@ pub(super) struct Recovery {
     pub(super) unread: Vec<Zxid>,
     /// The snapshot that was loaded, and what stands behind its body.
     pub(super) base: Option<(usize, Trailer)>,
+    /// The tree to start from is that of one instant: the empty one, the initial one, or that of a snapshot with its own digest.
+    pub(super) exact: bool,
     pub(super) scan: Option<LogScan>,
     pub(super) loaded: u64,
     /// What [`DiskEvent::Recovered`] will say.
@@ -118,6 +121,7 @@ impl Recovery {
             mark: None,
             unread: Vec::new(),
             base: None,
+            exact: false,
             scan: None,
             loaded: 0,
             outcome: None,
@@ -247,6 +251,7 @@ impl Disk {
     fn load_snapshot(&mut self, r: &mut Recovery, index: Option<usize>, sink: &mut dyn RecoverySink, io: &mut Io<'_>) {
         let Some(i) = index.filter(|_| r.unread.len() < CANDIDATES) else {
             sink.begin_empty();
+            r.exact = true;
             self.load_without_snapshot(r, sink, io);
             return;
         };
@@ -358,6 +363,7 @@ impl Disk {
         snap.end = trailer.end(zxid);
         let stored = trailer.digest.filter(|(at, _)| *at == zxid).map(|(_, digest)| digest);
         let digest = sink.end_snapshot(zxid, stored);
+        r.exact = stored == Some(digest) || (zxid == Zxid::ZERO && digest == TxnDigest::INITIAL);
         if let Some(stored) = stored.filter(|stored| *stored != digest) {
             // Java's snapshots may hold half of the next transaction, so this proves nothing by itself.
             let text = format!("{}: digest {stored:#x} stored, {digest:#x} loaded", snap.name.name);

@@ -97,7 +97,7 @@ impl Peer {
             self.history.commit_to(r.last_logged);
         }
         self.history.commit_to(r.committed_hint);
-        self.fuzzy_until = r.committed_hint;
+        self.fuzzy_until = r.fuzzy_until;
         out.event(Event::TreeReplaced { zxid: self.history.applied(), digest: self.tree.digest() });
         self.apply_ready(now, out);
         out.event(Event::Recovered {

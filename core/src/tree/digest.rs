@@ -46,3 +46,14 @@ pub fn stat_digest(content: u32, stat: &StatPersisted) -> u64 {
     crc.update(&bytes);
     crc.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::tree::DataTree;
+    use crate::wire::txn::TxnDigest;
+
+    #[test]
+    fn the_initial_tree_has_the_recorded_digest() {
+        assert_eq!(DataTree::new(1, false).digest(), TxnDigest::INITIAL);
+    }
+}

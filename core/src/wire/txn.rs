@@ -216,6 +216,8 @@ pub struct TxnDigest {
 impl TxnDigest {
     /// The version that we compute.
     pub const VERSION: i32 = 2;
+    /// That of the tree before the first transaction, as recorded; snapshots of it leave it out.
+    pub const INITIAL: u64 = 0x51c6_d660;
 }
 
 /// Reads a record payload: header, body, and the digest when bytes remain for it.

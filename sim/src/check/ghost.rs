@@ -98,6 +98,8 @@ pub(super) struct Ghost {
     pub(super) opened: BTreeMap<Epoch, (usize, At)>,
     /// Where the counter of an epoch ends.
     pub(super) epoch_len: u32,
+    /// Whether all servers write digests.
+    pub(super) digests: bool,
 }
 
 impl Ghost {
@@ -153,6 +155,7 @@ impl Ghost {
             leaders: BTreeMap::new(),
             opened: BTreeMap::new(),
             epoch_len: u32::MAX - 1,
+            digests: true,
         }
     }
 

@@ -401,8 +401,9 @@ impl Checks {
             Obs::Malformed { invariant, text, .. } => {
                 broken(invariant, (*text).to_owned(), "the protocol has another form".into())
             }
-            Obs::Started { node } => {
+            Obs::Started { node, digests } => {
                 self.ghost.servers[*node].spoiled = false;
+                self.ghost.digests &= *digests;
                 Ok(())
             }
             Obs::Fault(_) | Obs::End => Ok(()),

@@ -341,7 +341,7 @@ impl State {
 
     fn boot(&mut self, n: usize) {
         let now = self.clocks();
-        self.tell(Obs::Started { node: n });
+        self.tell(Obs::Started { node: n, digests: true });
         let cfg = node::peer_config(&self.spec, &self.ensemble, n, n, self.machines[n].life, Default::default());
         let machine = self.machine(n);
         machine.told.write_i64(now.mono_ms);

@@ -132,7 +132,7 @@ pub(super) fn observation(at: Micros, what: &Obs<'_>) -> Option<Fact> {
     let server = |n: usize| Who::Server(n as u32);
     let client = |n: usize| Who::Client(n as u32);
     let (who, kind, numbers, text) = match what {
-        Obs::Started { node } => (server(*node), Kind::Started, [0; 4], "starts".into()),
+        Obs::Started { node, .. } => (server(*node), Kind::Started, [0; 4], "starts".into()),
         Obs::Stopped { node, how } => {
             let how = match how {
                 Down::PowerCut => "loses power".to_owned(),
