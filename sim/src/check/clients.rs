@@ -317,7 +317,12 @@ impl Clients {
                 return Ok(());
             }
             // What is wrong in itself is refused before anybody asks whose it is (4.1, 8.3), also late.
-            let form = [ErrorCode::BadArguments, ErrorCode::Unimplemented, ErrorCode::MarshallingError];
+            let form = [
+                ErrorCode::BadArguments,
+                ErrorCode::Unimplemented,
+                ErrorCode::MarshallingError,
+                ErrorCode::ReconfigDisabled,
+            ];
             if matches!(txn, Txn::Error(code) if form.contains(code)) {
                 return Ok(());
             }
@@ -395,7 +400,10 @@ impl Clients {
         let caught_up = std::mem::take(&mut c.caught_up);
         let (id, server) = (c.session, c.server);
         let Some(session) = self.sessions.get_mut(&id.0) else { return Ok(None) };
-        session.heard = Some((server, reply.asked_ms));
+        // What proves who asks, and what is refused for want of that, is no sign of life (client-protocol 2.3).
+        if !matches!(p.op, op::AUTH | op::SASL) && err != ErrorCode::SessionClosedRequireSaslAuth {
+            session.heard = Some((server, reply.asked_ms));
+        }
         if err == ErrorCode::SessionMoved {
             return broken("C10", what(), "the client has left every other connection of this session".into());
         }

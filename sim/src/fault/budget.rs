@@ -3,6 +3,7 @@
 use quorate_core::event::Role;
 use quorate_core::ids::Zxid;
 
+use crate::node::Node;
 use crate::observe::{DiskFault, Obs};
 use crate::rng::{Purpose, Stream};
 use crate::spec::{Budget, RunSpec};
@@ -92,7 +93,9 @@ impl World<'_> {
         self.nodes[n].rotten |= !self.nodes[n].wiped;
         self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Lasting, log: false });
         let voters = self.spec.topology.voters as usize;
-        let spoiled = self.nodes[..voters].iter().filter(|node| node.rotten || node.wiped).count();
+        // Who never had anything elects as one who lost it all.
+        let lacks = |node: &&Node| node.rotten || node.wiped || node.durable == Zxid::ZERO;
+        let spoiled = self.nodes[..voters].iter().filter(lacks).count();
         if self.spec.disk.budget == Budget::Unlimited && spoiled > voters.saturating_sub(1) / 2 {
             self.outside("more disks are spoiled than a quorum can bear");
         }
