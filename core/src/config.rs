@@ -250,7 +250,7 @@ pub struct Limits {
     /// A learner whose queue holds more undrained bytes than this is disconnected.
     pub learner_queue_bytes: usize,
     /// A client whose undrained replies exceed this is not read from until they drain; one for which sixteen times as many
-    /// bytes of events wait is closed.
+    /// bytes of events wait is closed. When 256 times as many wait for all clients together, the one with the most is closed.
     pub client_output_bytes: usize,
     /// Snapshot bytes in flight to one learner.
     pub snap_chunk_bytes: usize,

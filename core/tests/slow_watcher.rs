@@ -114,3 +114,39 @@ fn a_long_answer_is_no_reason_to_close() {
     assert!(!s.is_closed(slow), "it is about to read what it has asked for");
     assert_eq!(frames(&s.take_sent(slow)), 11);
 }
+
+#[test]
+fn together_they_are_bounded_too_and_the_slowest_goes_first() {
+    let mut s = server();
+    let (quick, writer) = (client(&mut s), client(&mut s));
+    watch(&mut s, quick);
+    let slow: Vec<LinkId> = (0..40).map(|_| client(&mut s)).collect();
+    // It has heard of something before the others listen.
+    watch(&mut s, slow[7]);
+    set(&mut s, writer);
+    slow.iter().filter(|link| **link != slow[7]).for_each(|link| watch(&mut s, *link));
+    let (mut sets, mut heard) = (1, frames(&s.take_sent(quick)));
+    let gone = loop {
+        set(&mut s, writer);
+        sets += 1;
+        heard += frames(&s.take_sent(quick));
+        let gone: Vec<LinkId> = slow.iter().copied().filter(|link| s.is_closed(*link)).collect();
+        if !gone.is_empty() {
+            break gone;
+        }
+    };
+    assert_eq!(gone, [slow[7]]);
+    assert!(!s.is_closed(quick) && !s.is_closed(writer));
+    let waited: Vec<usize> = slow.iter().map(|link| s.take_sent(*link).len()).collect();
+    assert!(waited[7] > waited[8] && waited.iter().all(|bytes| *bytes < MOST), "{waited:?}: none was at its own bound");
+    let total: usize = waited.iter().sum();
+    assert!(total > 256 * OUTPUT && total - waited[7] <= 256 * OUTPUT, "{total}: without one of them it is enough");
+    // What has left no longer counts.
+    for _ in 0..sets {
+        set(&mut s, writer);
+        heard += frames(&s.take_sent(quick));
+        slow.iter().for_each(|link| drop(s.take_sent(*link)));
+    }
+    assert_eq!(heard, 2 * sets);
+    assert_eq!(slow.iter().filter(|link| s.is_closed(**link)).count(), 1);
+}

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::error::{CloseReason, ErrorCode};
 use crate::front::conn::{HeaderZxid, Pending, Stage, State};
 use crate::front::queue::ends_connection;
-use crate::front::{Front, FrontCtx, SLOW_FACTOR};
+use crate::front::{Front, FrontCtx, SLOW_FACTOR, SLOW_TOGETHER};
 use crate::ids::Zxid;
 use crate::mutant::Mutant;
 use crate::request::finish::Finished;
@@ -44,12 +44,24 @@ impl Front {
                 let bytes = ctx.out.send_with(link, |out| encode_event(kind, &change.path, zxid, out));
                 self.count_sent(slot, bytes, 1);
                 self.conns[slot].events += bytes;
-                if self.conns[slot].events > ctx.cfg.limits.client_output_bytes.saturating_mul(SLOW_FACTOR) {
+                self.events += bytes;
+                if let Some(slot) = self.too_slow(slot, ctx.cfg.limits.client_output_bytes) {
                     self.drop_conn(slot, CloseReason::TooSlow, ctx);
                 }
             }
             self.fired = fired;
         }
+    }
+
+    /// Who must go when an event was added here, because more wait than are allowed.
+    fn too_slow(&self, slot: usize, bound: usize) -> Option<usize> {
+        if self.conns[slot].events > bound.saturating_mul(SLOW_FACTOR) {
+            return Some(slot);
+        }
+        if self.events <= bound.saturating_mul(SLOW_TOGETHER) {
+            return None;
+        }
+        self.conns.iter().max_by_key(|(_, conn)| conn.events).map(|(slowest, _)| slowest)
     }
 
     fn finish(&mut self, header: &TxnHeader, txn: &Txn<'_>, result: &OpResult, ctx: &mut FrontCtx<'_>) {

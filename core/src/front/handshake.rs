@@ -77,6 +77,7 @@ impl Front {
     /// Decides in the order of client-protocol 2.1. Returns whether the connection is still there.
     fn connect(&mut self, slot: usize, request: &ConnectRequest<'_>, info: ServeInfo, ctx: &mut FrontCtx<'_>) -> bool {
         let read_only = info.role == Role::ReadOnly;
+        self.stats.handshakes += 1;
         let limit = &ctx.cfg.limits.connects;
         let need = match request.session {
             SessionId::NONE if read_only || ctx.cfg.features.local_sessions => limit.local_weight,

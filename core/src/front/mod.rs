@@ -144,6 +144,8 @@ pub struct Front {
     in_flight_max: usize,
     /// Connections that wait for fewer requests in flight.
     throttled: VecDeque<LinkId>,
+    /// Bytes of events that may wait, of all connections.
+    events: usize,
     /// Writes in flight whose connections are gone.
     orphans: Orphans,
     /// Connections whose syncs a learner's leader has not answered, in order.
@@ -164,6 +166,8 @@ const PENDING_MAX: usize = 4096;
 const READS_MAX: usize = 16;
 /// A connection that lets this many times its output bound of events pile up is closed.
 const SLOW_FACTOR: usize = 16;
+/// When this many times the output bound of events have piled up on all connections together, the one with the most is closed.
+const SLOW_TOGETHER: usize = 256;
 
 impl Front {
     /// Without a connection, not serving.
@@ -188,6 +192,7 @@ impl Front {
                 cfg.limits.outstanding
             },
             throttled: VecDeque::new(),
+            events: 0,
             orphans: Orphans::default(),
             syncs: VecDeque::new(),
             stats: FrontStats::new(),
@@ -261,6 +266,7 @@ impl Front {
     /// Takes a connection out of every table.
     fn forget(&mut self, slot: usize, ctx: &mut FrontCtx<'_>) -> Conn {
         let conn = self.conns.remove(slot);
+        self.events -= conn.events;
         self.by_link.remove(&conn.link.0);
         if self.by_session.get(&conn.session.0) == Some(&(slot as u32)) {
             self.by_session.remove(&conn.session.0);
@@ -406,7 +412,9 @@ impl Front {
         let conn = &mut self.conns[slot];
         let was_full = conn.undrained > ctx.cfg.limits.client_output_bytes;
         conn.undrained = conn.undrained.saturating_sub(bytes);
-        conn.events = conn.events.min(conn.undrained);
+        let events = conn.events.min(conn.undrained);
+        self.events -= conn.events - events;
+        conn.events = events;
         if was_full {
             self.alive(slot, ctx);
             self.progress(slot, ctx);

@@ -116,6 +116,7 @@ impl Front {
         }
         *touched = true;
         if self.has_waited_too_long(slot, op, ctx) {
+            self.stats.throttled += 1;
             let state = State::Header { zxid: HeaderZxid::Last, err: ErrorCode::ThrottledOp };
             return self.enqueue(slot, xid, op, state, ctx);
         }

@@ -40,8 +40,16 @@ pub struct FrontStats {
     pub latency: Latency,
     /// Refused identities.
     pub auth_failed: u64,
-    /// Connections refused for their number.
+    /// Connections refused for their number, or by the connection throttle.
     pub rejected: u64,
+    /// Handshakes asked for.
+    pub handshakes: u64,
+    /// Times that a connection came to wait in the request throttler.
+    pub waited: u64,
+    /// Requests that waited there longer than their session lives, dropped with their connections.
+    pub stale: u64,
+    /// Requests answered with ThrottledOp.
+    pub throttled: u64,
     /// Size of the newest reply, bytes; -1 before the first. Events are not counted.
     pub response_last: i64,
     /// Smallest reply, bytes; -1 before the first.
@@ -58,6 +66,10 @@ impl FrontStats {
             latency: Latency { min: 0, max: 0, total: 0, count: 0 },
             auth_failed: 0,
             rejected: 0,
+            handshakes: 0,
+            waited: 0,
+            stale: 0,
+            throttled: 0,
             response_last: -1,
             response_min: -1,
             response_max: -1,

@@ -23,6 +23,7 @@ impl Front {
         let conn = &mut self.conns[slot];
         if throttled && conn.held_since.is_none() {
             conn.held_since = Some(ctx.now.mono_ms);
+            self.stats.waited += 1;
         }
         if blocked && (throttled || self.in_flight >= self.in_flight_max) && !conn.throttled {
             conn.throttled = true;
@@ -52,6 +53,7 @@ impl Front {
     pub(super) fn drop_stale(&mut self, slot: usize, ctx: &mut FrontCtx<'_>) -> bool {
         let stale = ctx.cfg.limits.requests.drop_late && self.held_for(slot, ctx) > self.conns[slot].timeout.into();
         if stale {
+            self.stats.stale += 1;
             self.drop_conn(slot, CloseReason::Timeout("a request waited longer than its session lives"), ctx);
         }
         stale

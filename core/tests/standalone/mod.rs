@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use quorate_core::config::PeerConfig;
 use quorate_core::event::{Action, Outbox, Role};
-use quorate_core::front::{Front, FrontCtx, FrontEffect, FrontEffects, ServeInfo};
+use quorate_core::front::{Front, FrontCtx, FrontEffect, FrontEffects, FrontStats, ServeInfo};
 use quorate_core::ids::{LinkId, Millis, Now, SessionId, Zxid};
 use quorate_core::request::prepare::{Incoming, Outcome, Preparer};
 use quorate_core::session::{Origin, Tracker};
@@ -188,6 +188,9 @@ impl Standalone {
     pub(crate) fn drained(&mut self, link: LinkId, bytes: usize) {
         self.with_front(|front, ctx| front.drained(link, bytes, ctx));
         self.settle();
+    }
+    pub(crate) fn stats(&self) -> &FrontStats {
+        self.front.stats()
     }
     pub(crate) fn trace_mask(&self) -> i64 {
         self.front.trace_mask()
