@@ -325,7 +325,11 @@ fn monitor(out: &mut String, config: &ServerConfig, o: &Overview, source: &dyn S
         gauge("min_proposal_size", sizes.min);
         gauge("max_proposal_size", sizes.max);
     }
-    source.metrics().print(out);
+    let mut metrics = source.metrics().clone();
+    for (counter, times) in g.counters {
+        metrics.add(counter, int(times));
+    }
+    metrics.print(out);
 }
 
 /// The state as ZooKeeper's `Peer state changed` and `zk_peer_state` name it; a server that serves is in broadcast.

@@ -11,7 +11,7 @@ use quorate_core::peer::{Peer, View};
 
 use crate::config::ServerConfig;
 use crate::data_dir::VERSION_DIR;
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, Metrics};
 use crate::views::{
     Connection, ConnectionSession, DirSizes, ExpiryBucket, Gauges, Latency, LeaderGauges, Overview, Sessions, Sizes,
     Source, WatchTotals,
@@ -174,6 +174,13 @@ impl Source for PeerSource<'_> {
             data_size: peer.tree().data_size() as u64,
             responses: Sizes { last: stats.response_last, min: stats.response_min, max: stats.response_max },
             auth_failed: stats.auth_failed,
+            counters: vec![
+                (Counter::ConnectionRejected, stats.rejected),
+                (Counter::ConnectionRequestCount, stats.handshakes),
+                (Counter::RequestThrottleWaitCount, stats.waited),
+                (Counter::StaleRequestsDropped, stats.stale),
+                (Counter::ThrottledOps, stats.throttled),
+            ],
             drop_probability: f64::from(peer.front().drop_ppm()) / 1e6,
             uptime_ms: view.uptime_ms,
             quorum_size: (view.role != Role::Standalone).then_some(view.voters as u64),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use quorate_core::event::Role;
 use quorate_core::ids::{Millis, SessionId, Zxid};
 
-use crate::metrics::{Metrics, average};
+use crate::metrics::{Counter, Metrics, average};
 
 /// Latencies of requests in ms since the last reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,6 +165,8 @@ pub struct Gauges {
     pub responses: Sizes,
     /// Failed authentications.
     pub auth_failed: u64,
+    /// What the core counts of ZooKeeper's counters.
+    pub counters: Vec<(Counter, u64)>,
     /// How likely the connection throttle refuses a handshake, between 0 and 1.
     pub drop_probability: f64,
     /// Since the process began, ms.

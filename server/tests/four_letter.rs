@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use quorate_core::event::Role;
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_server::config::{Environment, ServerConfig, load};
-use quorate_server::metrics::Metrics;
+use quorate_server::metrics::{Counter, Metrics};
 use quorate_server::views::{
     Connection, ConnectionSession, DirSizes, ExpiryBucket, Gauges, Latency, LeaderGauges, Overview, Sessions, Sizes,
     Source, WatchTotals,
@@ -74,7 +74,8 @@ impl Source for Recorded {
         DirSizes { data: 722, log: 67_108_880 }
     }
     fn gauges(&self) -> Gauges {
-        Gauges { quorum_size: Some(3), leader: self.leader.clone(), ..Gauges::default() }
+        let counters = vec![(Counter::ThrottledOps, 3)];
+        Gauges { quorum_size: Some(3), leader: self.leader.clone(), counters, ..Gauges::default() }
     }
     fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -273,6 +274,7 @@ fn mntr_has_the_keys_of_the_recording() {
     for (name, server) in [("mntr.leader", leader(0, 0)), ("mntr.follower", follower(0, 0))] {
         let ours = ask(b"mntr", &server);
         let theirs = vector(name);
+        assert!(ours.lines().any(|line| line == "zk_throttled_ops\t3"), "what the core counts is among the counters");
         let shape = |text: &str| -> BTreeSet<(String, bool)> {
             let pairs = text.lines().map(|l| l.split_once('\t').unwrap());
             pairs.filter(|(k, _)| !labelled(k)).map(|(k, v)| (k.to_owned(), v.contains('.'))).collect()
