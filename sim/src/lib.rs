@@ -9,6 +9,7 @@ mod fault;
 mod liveness;
 mod network;
 mod node;
+mod past;
 mod queue;
 mod watcher;
 mod world;

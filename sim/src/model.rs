@@ -32,6 +32,8 @@ pub use path::{parent_of, valid_path};
 pub use read::WatchList;
 use znodes::Znodes;
 
+use crate::past::after;
+
 /// How many changes the history of reads reaches back: a server that lags by more is not checked against the model.
 const HISTORY: usize = 1 << 18;
 
@@ -114,11 +116,7 @@ impl Znode {
         self.states.back().and_then(|(_, s)| s.as_ref())
     }
     fn at(&self, zxid: i64) -> Option<&State> {
-        // Reads are mostly new.
-        if let Some((_, newest)) = self.states.back().filter(|(z, _)| *z <= zxid) {
-            return newest.as_ref();
-        }
-        let i = self.states.partition_point(|(z, _)| *z <= zxid);
+        let i = after(&self.states, |(z, _)| *z <= zxid);
         i.checked_sub(1).and_then(|i| self.states[i].1.as_ref())
     }
     fn put(&mut self, zxid: i64, state: Option<State>) {
@@ -346,7 +344,7 @@ impl Model {
     /// Changes of transactions above `zxid`, ascending; `None` when they are forgotten.
     #[must_use]
     pub fn changes_after(&self, zxid: Zxid) -> Option<impl Iterator<Item = &Change>> {
-        let i = self.changes.partition_point(|c| c.zxid <= zxid);
+        let i = after(&self.changes, |c| c.zxid <= zxid);
         (zxid.0 >= self.horizon).then(|| self.changes.range(i..))
     }
 

@@ -3,11 +3,13 @@
 //! Each log of each server is a path in one tree of proposals: a proposal's parent is what stood before it in its leader's log.
 //! So a whole log is one index, "contains" is a look at the newest decided ancestor, and no check compares two logs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Millis, SessionId, Sid, Zxid};
+
+use crate::past::after;
 
 /// Index of a proposal in [`Ghost`]. [`ROOT`] stands before the first.
 pub(super) type At = u32;
@@ -83,9 +85,8 @@ pub(super) struct Server {
 #[derive(Clone, Hash, Debug)]
 pub(super) struct Ghost {
     pub(super) entries: Vec<Entry>,
-    by_zxid: BTreeMap<Zxid, At>,
-    /// Highest of them.
-    newest: Zxid,
+    /// The newest entry with each zxid, ascending.
+    by_zxid: VecDeque<(Zxid, At)>,
     /// Newest decided.
     pub(super) tip: At,
     /// The newest of which a client was told that it is done.
@@ -146,8 +147,7 @@ impl Ghost {
         };
         Self {
             entries: vec![root],
-            by_zxid: BTreeMap::from([(Zxid::ZERO, ROOT)]),
-            newest: Zxid::ZERO,
+            by_zxid: VecDeque::from([(Zxid::ZERO, ROOT)]),
             tip: ROOT,
             told: ROOT,
             servers,
@@ -176,8 +176,8 @@ impl Ghost {
                 return Some(at);
             }
         }
-        // Most are asked for once before they are there.
-        if zxid > self.newest { None } else { self.by_zxid.get(&zxid).copied() }
+        let (found, at) = self.by_zxid[after(&self.by_zxid, |(z, _)| *z <= zxid).checked_sub(1)?];
+        (found == zxid).then_some(at)
     }
 
     pub(super) fn propose(&mut self, zxid: Zxid, hash: u64, parent: At, record: Bytes) -> At {
@@ -194,8 +194,11 @@ impl Ghost {
             digest: 0,
             record,
         });
-        self.by_zxid.insert(zxid, at);
-        self.newest = self.newest.max(zxid);
+        let i = after(&self.by_zxid, |(z, _)| *z <= zxid);
+        match i.checked_sub(1).map(|i| &mut self.by_zxid[i]) {
+            Some((there, newer)) if *there == zxid => *newer = at,
+            _ => self.by_zxid.insert(i, (zxid, at)),
+        }
         at
     }
 

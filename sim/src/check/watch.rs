@@ -12,6 +12,7 @@ use quorate_core::wire::records::{Acl, Id, perm};
 
 use super::{Checked, broken};
 use crate::model::{Change, Model, parent_of, permits};
+use crate::past::after;
 
 /// What kind of watch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -91,7 +92,7 @@ struct Owed {
 impl Owed {
     fn owe(&mut self, change: &Change, (kind, part, acl): Fired<'_>, by: Watch) {
         let place = (change.zxid, change.number, part);
-        let i = self.due.partition_point(|d| d.place < place);
+        let i = after(&self.due, |d| d.place < place);
         if let Some(there) = self.due.get_mut(i).filter(|d| d.place == place) {
             if !there.by.contains(&by) {
                 there.by.push(by);

@@ -9,6 +9,7 @@ use quorate_core::wire::records::{Acl, StatPersisted};
 
 use super::quota::ROOT as QUOTA;
 use super::{Model, State, Sums};
+use crate::past::after;
 
 /// How a tree differs from the model's.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,7 +72,7 @@ impl Model {
         if self.past_sums.back().is_none_or(|(z, _)| *z <= at) {
             return self.sums;
         }
-        let i = self.past_sums.partition_point(|(z, _)| *z <= at);
+        let i = after(&self.past_sums, |(z, _)| *z <= at);
         let none = Sums { znodes: 4, ..Sums::default() };
         i.checked_sub(1).map_or(none, |i| self.past_sums[i].1)
     }

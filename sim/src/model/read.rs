@@ -1,5 +1,7 @@
 //! What a read had to answer at the zxid in its header (client-protocol sections 3 to 6).
 
+use std::cmp::Ordering;
+
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::{SessionId, Zxid};
 use quorate_core::jute::JStr;
@@ -20,9 +22,30 @@ enum Answer<'a> {
     Number(i32),
 }
 
-/// A name, in the order of its bytes; the first eight of them are compared at once.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A name, in the order of its bytes; the first eight of them are compared at once, and mostly there are no more.
+#[derive(Clone, Copy)]
 struct Name<'a>(u64, &'a str);
+
+impl Ord for Name<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let rest = || match (self.1.len(), other.1.len()) {
+            (a @ ..=8, b @ ..=8) => a.cmp(&b),
+            _ => self.1.cmp(other.1),
+        };
+        self.0.cmp(&other.0).then_with(rest)
+    }
+}
+impl PartialOrd for Name<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Name<'_> {}
 
 impl<'a> Name<'a> {
     fn of(name: &'a str) -> Self {
@@ -237,13 +260,13 @@ fn same(want: &Answer<'_>, got: &Response<'_>) -> bool {
             s.stat() == *stat && if *hidden { equal(&masked(&s.acl)) } else { equal(&s.acl) }
         }
         (Answer::Names(want, stat), Response::Names { names, stat: got }) => {
-            // Each of them, and none twice.
-            let mut left = vec![true; want.len()];
-            let mut takes =
-                |name: &Name<'_>| want.binary_search(name).is_ok_and(|i| std::mem::replace(&mut left[i], false));
-            names.len() == want.len()
-                && names.iter().map(|n| Name::of(n)).all(|n| takes(&n))
-                && *got == stat.map(State::stat)
+            // Each of them, and none twice, in whatever order.
+            let sorted = || {
+                let mut names: Vec<Name<'_>> = names.iter().map(|n| Name::of(n)).collect();
+                names.sort_unstable();
+                names
+            };
+            names.len() == want.len() && *got == stat.map(State::stat) && sorted() == *want
         }
         (Answer::Number(n), Response::Number(got)) => n == got,
         _ => false,

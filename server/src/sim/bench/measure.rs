@@ -284,7 +284,10 @@ pub(super) fn history(_: &SimBench) -> Result<Vec<Row>, String> {
     let mut spec = busy(1, 20, OPERATIONS);
     spec.workload.generate.mix = usual(1, 0, 0).workload.generate.mix;
     spec.workload.generate.pipeline = 16;
-    let checked = history::check(&spec)?;
+    // The median of three: other work on the machine slows what waits for memory.
+    let mut runs = (0..3).map(|_| history::check(&spec)).collect::<Result<Vec<_>, _>>()?;
+    runs.sort_by_key(|run| run.cpu);
+    let checked = &runs[1];
     let operations = checked.tally.reads + checked.tally.writes;
     let million = 1e6 * checked.cpu.as_secs_f64() / operations as f64;
     Ok(vec![
