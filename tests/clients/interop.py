@@ -435,7 +435,7 @@ each(
 
 def cut(context: Context, name: str) -> None:
     letters, writes_meanwhile = name.split("-")
-    servers = mixed(context, letters)
+    servers = mixed(context, letters, stirred=False)
     others, old = servers.servers[:-1], servers.servers[-1]
     with wire.Client(old.client_port) as client:
         equal(client.call(wire.CREATE, wire.create("/kept", b"")).err, 0, "create")

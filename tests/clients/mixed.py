@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import threading
 from dataclasses import dataclass, replace
 
 from . import wire
@@ -24,7 +26,35 @@ _JAVA_LEARNER = {
 }
 
 
-def mixed(context: Context, letters: str, **settings: object) -> Ensemble:
+class Stir:
+    """Sessions that come and go, one every few seconds, so that there is always something to commit soon.
+
+    Java's server may forget to look for a commit until the next one comes (ZOOKEEPER-4537); a client that is alone waits for ever.
+    """
+
+    EVERY_S = 3.0
+
+    def __init__(self, context: Context, servers: Ensemble) -> None:
+        self._servers = servers
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        context.cleanup(self._stop)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self.EVERY_S):
+            for server in self._servers.servers:
+                # One that is not there, or was killed meanwhile: the next one will do.
+                with contextlib.suppress(OSError), wire.Client(server.client_port, timeout_s=5) as client:
+                    client.close()
+                    break
+
+    def _stop(self) -> None:
+        self._ended.set()
+        self._thread.join(30)
+
+
+def mixed(context: Context, letters: str, *, stirred: bool = True, **settings: object) -> Ensemble:
     """A running ensemble of these kinds, one letter per id from 1; the last voter leads, behind it are observers."""
     voters = len(letters.split("+")[0])
     kinds = tuple(KINDS[letter] for letter in letters.replace("+", ""))
@@ -42,6 +72,8 @@ def mixed(context: Context, letters: str, **settings: object) -> Ensemble:
     servers.wait_serving()
     for server in (first, *rest):
         equal(server.mode(), "observer" if server.observer else "follower", f"role of {server}")
+    if stirred:
+        Stir(context, servers)
     return servers
 
 
