@@ -154,7 +154,7 @@ fn snapshot(history: &[Zxid], left_by: Option<LeftBy>) -> Vec<u8> {
     tree.begin_walk();
     while !tree.walk(1 << 16, &mut file) {}
     encoder.body(&file[header.len()..]);
-    let trailers = encoder.finish(tree.last_zxid(), tree.digest());
+    let trailers = encoder.finish(tree.last_zxid(), Some(tree.digest()));
     let sealed = if left_by == Some(LeftBy::Java35) { SEAL_LEN } else { trailers.len() };
     file.extend(&trailers[..sealed]);
     file

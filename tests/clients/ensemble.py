@@ -128,7 +128,9 @@ class Server:
 
         assert self.process is not None, f"{self} does not run"
         self.process.send_signal(signal.SIGSTOP)
-        until(f"the threads of {self} to stop", lambda: self._thread_states() <= {"T"})
+        until(f"the threads of {self} to stop", lambda: self._thread_states() <= {"T"} or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self} had ended by itself with code {self.process.returncode}")
 
     def _stops_with_headers(self) -> bool:
         """Stops it; unless a log file of it is empty: then it goes on."""

@@ -17,7 +17,7 @@ from . import wire
 from .ensemble import Ensemble, Server
 from .harness import Context, check, equal, raises, test, until
 from .kill9 import Pool, prepare, verify
-from .mixed import MULTI, Printed, create_many, digests_agree, mixed, multi, newest_zxid, same_trees
+from .mixed import MULTI, Printed, Stir, create_many, digests_agree, mixed, multi, newest_zxid, same_trees
 from .session import Observed, saw
 
 COMBINATIONS = ("qjj", "jjq", "qqj", "jqq")
@@ -437,11 +437,13 @@ def cut(context: Context, name: str) -> None:
     letters, writes_meanwhile = name.split("-")
     servers = mixed(context, letters, stirred=False)
     others, old = servers.servers[:-1], servers.servers[-1]
+    stir = Stir(context, servers)
     with wire.Client(old.client_port) as client:
         equal(client.call(wire.CREATE, wire.create("/kept", b"")).err, 0, "create")
         create_many(client, "/kept", 30)
         for server in others:
             server.wait_logged("/kept/n-29")
+        stir.stop()
         # They receive nothing more, which their leader cannot know yet: what follows is logged by it alone.
         for server in others:
             server.freeze()

@@ -38,18 +38,19 @@ class Stir:
         self._servers = servers
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        context.cleanup(self._stop)
+        context.cleanup(self.stop)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._ended.wait(self.EVERY_S):
             for server in self._servers.servers:
                 # One that is not there, or was killed meanwhile: the next one will do.
-                with contextlib.suppress(OSError), wire.Client(server.client_port, timeout_s=5) as client:
+                with contextlib.suppress(OSError, struct.error), wire.Client(server.client_port, timeout_s=5) as client:
                     client.close()
                     break
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """No more sessions come."""
         self._ended.set()
         self._thread.join(30)
 

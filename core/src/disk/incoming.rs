@@ -69,7 +69,7 @@ impl Disk {
     }
 
     /// The snapshot is complete and its tree has this digest; [`DiskEvent::Installed`] follows.
-    pub fn incoming_finish(&mut self, digest: u64, out: &mut Outbox) {
+    pub fn incoming_finish(&mut self, digest: Option<u64>, out: &mut Outbox) {
         if let Some(incoming) = &mut self.incoming {
             let sync = !self.cfg.mutants.has(Mutant::B09);
             incoming.writer.seal(digest, sync, Job::Incoming, &mut Io { out, jobs: &mut self.jobs });

@@ -68,9 +68,10 @@ pub struct Recovered {
     pub health: Health,
     /// Everything up to this zxid is known to be committed; at least the snapshot's zxid.
     pub committed_hint: Zxid,
-    /// The loaded snapshot may hold traces of transactions up to this zxid: while they are replayed, the tree is not that of any
-    /// zxid. Zero for the empty tree and for a snapshot whose own digest is that of its content.
-    pub fuzzy_until: Zxid,
+    /// The tree to start from was that of one zxid: the initial one, or that of a snapshot which has the digest that it names for
+    /// its zxid. Others may hold traces of later transactions; while those are replayed, the tree is that of no zxid. (One kind of
+    /// Java's has such a digest and is fuzzy: taken at the end of a SNAP from a Java leader. Java, too, tells of a mismatch then.)
+    pub exact: bool,
     /// No id of a session that was given away before says this ms or a later one; those of this life, for [`IDS_AHEAD`] ms of
     /// them, are on record as given away.
     pub ids_from: Millis,

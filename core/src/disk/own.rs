@@ -54,7 +54,7 @@ impl Disk {
         // A name that appears before its content is durable says something untrue after a power failure.
         let early = self.cfg.mutants.has(Mutant::K23);
         if let Some(own) = &mut self.own {
-            own.seal(digest, !early, Job::Own, &mut Io { out, jobs: &mut self.jobs });
+            own.seal(Some(digest), !early, Job::Own, &mut Io { out, jobs: &mut self.jobs });
         }
     }
 

@@ -98,7 +98,7 @@ pub(super) struct Recovery {
     pub(super) unread: Vec<Zxid>,
     /// The snapshot that was loaded, and what stands behind its body.
     pub(super) base: Option<(usize, Trailer)>,
-    /// The tree to start from is that of one instant: the empty one, the initial one, or that of a snapshot with its own digest.
+    /// See [`super::Recovered::exact`].
     pub(super) exact: bool,
     pub(super) scan: Option<LogScan>,
     pub(super) loaded: u64,

@@ -16,7 +16,6 @@ use crate::disk::{Disk, DiskEvent, IDS_AHEAD, Recovered};
 use crate::event::{Dir, DiskOp, Halt, Health};
 use crate::ids::{Epoch, Zxid};
 use crate::mutant::Mutant;
-use crate::wire::snapshot::Trailer;
 
 /// What an epoch's sources say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,7 +172,6 @@ impl Disk {
         self.health = health;
         self.first_start = health != Health::Damaged && self.files.snaps.is_empty() && self.files.logs.is_empty();
         let known = r.mark.map_or(Zxid::ZERO, |m| m.2.committed).min(last);
-        let committed_hint = known.max(base.map_or(Zxid::ZERO, |b| b.1.min(last)));
         r.outcome = Some(Recovered {
             last_logged: last,
             snapshot: base.map_or(Zxid::ZERO, |b| b.0),
@@ -181,12 +179,8 @@ impl Disk {
             accepted: self.state.accepted,
             current: self.state.current,
             health,
-            committed_hint,
-            fuzzy_until: match r.base {
-                _ if r.exact => Zxid::ZERO,
-                Some((_, Trailer { digest: Some((until, _)), .. })) => until.min(last),
-                _ => committed_hint,
-            },
+            committed_hint: known.max(base.map_or(Zxid::ZERO, |b| b.1.min(last))),
+            exact: r.exact,
             ids_from,
         });
         Self::writing(r);

@@ -52,7 +52,7 @@ impl SnapWriter {
     }
 
     /// Writes the trailers and syncs the file.
-    pub(super) fn seal(&mut self, digest: u64, sync: bool, job: fn(u64, usize) -> Job, io: &mut Io<'_>) {
+    pub(super) fn seal(&mut self, digest: Option<u64>, sync: bool, job: fn(u64, usize) -> Job, io: &mut Io<'_>) {
         let encoder = self.encoder.take().expect("a file is sealed once");
         let trailers = Bytes::from(encoder.finish(self.zxid, digest));
         let len = trailers.len() as u64;

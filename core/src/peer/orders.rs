@@ -210,11 +210,10 @@ impl Peer {
             Effect::EpochKnown(epoch) => self.epoch_known(epoch),
             Effect::SnapshotWanted => self.want_snapshot(),
             Effect::UpToDate => {
-                if let State::Following(l) = &self.state
-                    && l.took_snapshot()
-                {
-                    self.fuzzy_until = self.history.last();
-                }
+                // What another server's snapshot may hold beyond its zxid is in the history by now.
+                let fuzzy = matches!(&self.state, State::Following(l) if l.took_snapshot());
+                let until = if fuzzy { Zxid(i64::MAX) } else { self.fuzzy_until };
+                self.fuzzy_until = until.min(self.history.last());
                 self.apply_ready(now, out);
                 out.event(Event::UpToDate { epoch: self.epoch(), applied: self.history.applied() });
                 self.begin_serving(now, out);
@@ -232,7 +231,10 @@ impl Peer {
                         timeout,
                         Origin::Learner(from),
                     );
-                    if valid || ctx.cfg.mutants.has(Mutant::Q01) {
+                    if valid && p.zab.owes_ours(link, session) {
+                        // It lives again, where sessions may be local. Ours count answers.
+                        p.zab.sync(SyncOrigin::ThereAt(link, session), ctx);
+                    } else if valid || ctx.cfg.mutants.has(Mutant::Q01) {
                         p.zab.revalidated(link, session, valid, ctx);
                     } else {
                         p.zab.sync(SyncOrigin::GoneAt(link, session), ctx);

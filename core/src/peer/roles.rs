@@ -97,7 +97,7 @@ impl Peer {
             self.history.commit_to(r.last_logged);
         }
         self.history.commit_to(r.committed_hint);
-        self.fuzzy_until = r.fuzzy_until;
+        self.fuzzy_until = if r.exact { Zxid::ZERO } else { Zxid(i64::MAX) };
         out.event(Event::TreeReplaced { zxid: self.history.applied(), digest: self.tree.digest() });
         self.apply_ready(now, out);
         out.event(Event::Recovered {
@@ -237,6 +237,7 @@ impl Peer {
     /// The leader has its quorum, or the server stands alone: the initial history is applied and clients may come.
     pub(super) fn established(&mut self, now: Now, out: &mut Outbox) {
         let known = self.cfg.mutants.has(Mutant::B52).then(|| self.tree.sessions().clone());
+        self.fuzzy_until = self.fuzzy_until.min(self.history.last());
         self.apply_ready(now, out);
         let extra = self.cfg.clone();
         let tree = &self.tree;

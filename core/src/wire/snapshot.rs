@@ -411,15 +411,16 @@ impl FileEncoder {
     pub fn body(&mut self, bytes: &[u8]) {
         self.sum.write_slice(bytes);
     }
-    /// The trailers: the tree's digest at `zxid`, and `zxid` as the newest one contained.
+    /// The trailers: the tree's digest at `zxid`, and `zxid` as the newest one contained. `None`: the tree is not that of any zxid,
+    /// as another implementation's snapshot may be; 0 stands for that.
     #[must_use]
-    pub fn finish(mut self, zxid: Zxid, digest: u64) -> Vec<u8> {
+    pub fn finish(mut self, zxid: Zxid, digest: Option<u64>) -> Vec<u8> {
         let mut out = Vec::with_capacity(TRAILERS_LEN);
         self.seal(&mut out, 0);
         let at = out.len();
-        out.put_i64(zxid.0);
+        out.put_i64(digest.map_or(0, |_| zxid.0));
         out.put_i32(2);
-        out.put_i64(digest as i64);
+        out.put_i64(digest.unwrap_or(0) as i64);
         self.seal(&mut out, at);
         let at = out.len();
         out.put_i64(zxid.0);
@@ -501,7 +502,7 @@ mod tests {
         encoder.body(&body);
         let mut file = header.to_vec();
         file.extend_from_slice(&body);
-        file.extend_from_slice(&encoder.finish(Zxid(9), 77));
+        file.extend_from_slice(&encoder.finish(Zxid(9), Some(77)));
         assert_eq!(file.len(), FILE_HEADER_LEN + body.len() + TRAILERS_LEN);
         let decode = |file: &[u8]| {
             let mut decoder = FileDecoder::new();

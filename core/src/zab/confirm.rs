@@ -18,6 +18,8 @@ pub enum SyncOrigin {
     Gone(SessionId),
     /// A learner, for such a client.
     GoneAt(LinkId, SessionId),
+    /// A learner, for a client that resumes a session that lives, while an earlier answer about it waits here.
+    ThereAt(LinkId, SessionId),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,12 @@ impl Confirm {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.next.len() + self.round.len() + self.ready.len()
+    }
+    /// Whether an answer about that session waits for this learner.
+    #[must_use]
+    pub fn owes(&self, link: LinkId, session: SessionId) -> bool {
+        let answers = [SyncOrigin::GoneAt(link, session), SyncOrigin::ThereAt(link, session)];
+        self.next.iter().chain(&self.round).chain(&self.ready).any(|waiting| answers.contains(&waiting.origin))
     }
     /// Whether a round is under way.
     #[must_use]

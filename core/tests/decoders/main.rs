@@ -87,7 +87,7 @@ static SNAPSHOTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         let body = &stream[..stream.len() - 14];
         let (mut encoder, header) = FileEncoder::new();
         encoder.body(body);
-        let trailer = encoder.finish(Zxid(0x1_0000_0005), 7);
+        let trailer = encoder.finish(Zxid(0x1_0000_0005), Some(7));
         [&header[..], body, &trailer].concat()
     };
     streams().into_iter().map(file).collect()

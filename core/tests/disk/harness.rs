@@ -215,7 +215,7 @@ impl Rig {
         self.call(|disk, out| {
             disk.incoming_begin(zxid, out);
             disk.incoming_bytes(body(zxid), out);
-            disk.incoming_finish(0, out);
+            disk.incoming_finish(Some(0), out);
         });
     }
 }

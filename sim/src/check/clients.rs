@@ -317,13 +317,10 @@ impl Clients {
                 return Ok(());
             }
             // What is wrong in itself is refused before anybody asks whose it is (4.1, 8.3), also late.
-            let form = [
-                ErrorCode::BadArguments,
-                ErrorCode::Unimplemented,
-                ErrorCode::MarshallingError,
-                ErrorCode::ReconfigDisabled,
-            ];
-            if matches!(txn, Txn::Error(code) if form.contains(code)) {
+            let form = [ErrorCode::BadArguments, ErrorCode::Unimplemented, ErrorCode::MarshallingError];
+            let off = session.writes.get(&header.cxid).is_none_or(|write| write.op == op::RECONFIG);
+            let fine = |code| form.contains(&code) || (code == ErrorCode::ReconfigDisabled && off);
+            if matches!(txn, Txn::Error(code) if fine(*code)) {
                 return Ok(());
             }
             return broken("C1", what(), format!("its xid {last} was decided before: {txn:?}"));

@@ -34,8 +34,11 @@ pub(super) fn kept(g: &Ghost, what: impl Fn() -> String) -> Checked {
     // What was replaced by an older snapshot is not counted on before the rest has come again.
     let spent =
         |s: &&super::ghost::Server| s.voter && (s.excused || s.health == Health::Doubtful || s.resync.is_some());
-    let spent = g.servers.iter().filter(spent).filter(|s| !g.contains(s.durable, g.told)).count() as u32;
-    if copies > 0 && copies + spent >= g.majority() {
+    let spent = || g.servers.iter().filter(spent).filter(|s| !g.contains(s.durable, g.told));
+    // Spoiled disks of a majority may hold all copies of what was written while others were away, behind what cannot be read. Then
+    // they say that they are damaged, and nobody leads before they are repaired.
+    let told = spent().filter(|s| s.excused && s.health == Health::Damaged).count() as u32;
+    if copies + spent().count() as u32 >= g.majority() && (copies > 0 || told >= g.majority()) {
         return Ok(());
     }
     let known = format!("{} of {} voters have {} durable, which was acknowledged", copies, g.voters, g.zxid(g.told));

@@ -93,9 +93,11 @@ impl World<'_> {
         self.nodes[n].rotten |= !self.nodes[n].wiped;
         self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Lasting, log: false });
         let voters = self.spec.topology.voters as usize;
-        // Who never had anything elects as one who lost it all.
-        let lacks = |node: &&Node| node.rotten || node.wiped || node.durable == Zxid::ZERO;
-        let spoiled = self.nodes[..voters].iter().filter(lacks).count();
+        let voting = &self.nodes[..voters];
+        // Who never had anything elects with one who has lost it all.
+        let forgets = voting.iter().any(|node| node.wiped) && voting.iter().any(|node| node.durable > Zxid::ZERO);
+        let lacks = |node: &&Node| node.rotten || node.wiped || (forgets && node.durable == Zxid::ZERO);
+        let spoiled = voting.iter().filter(lacks).count();
         if self.spec.disk.budget == Budget::Unlimited && spoiled > voters.saturating_sub(1) / 2 {
             self.outside("more disks are spoiled than a quorum can bear");
         }

@@ -9,7 +9,7 @@ use crate::config::PeerConfig;
 use crate::disk::ReaderId;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Health, LinkEvent, Port, SyncKind};
-use crate::ids::{Epoch, LinkId, Millis, Sid, Zxid};
+use crate::ids::{Epoch, LinkId, Millis, SessionId, Sid, Zxid};
 use crate::jute::Put;
 use crate::message::Known;
 use crate::mutant::{Mutant, coin};
@@ -583,6 +583,12 @@ impl Leader {
         }
     }
 
+    /// Whether this learner is one of ours and an earlier answer about the session waits for a confirmation.
+    #[must_use]
+    pub fn owes_ours(&self, link: LinkId, session: SessionId) -> bool {
+        self.handlers.get(&link).is_some_and(|h| h.ours) && self.confirm.owes(link, session)
+    }
+
     pub(crate) fn finish_syncs(&mut self, ctx: &mut Ctx<'_>) {
         if self.confirm.wants_round() {
             self.start_round(ctx);
@@ -594,6 +600,7 @@ impl Leader {
                 SyncOrigin::Client(link) => ctx.effects.push(Effect::SyncDone(link)),
                 SyncOrigin::Gone(session) => ctx.effects.push(Effect::Revalidated(session, false)),
                 SyncOrigin::GoneAt(link, session) => self.revalidated(link, session, false, ctx),
+                SyncOrigin::ThereAt(link, session) => self.revalidated(link, session, true, ctx),
                 SyncOrigin::Learner(link) => {
                     if let Some(h) = self.handlers.get_mut(&link) {
                         h.sync_done(ctx.out);

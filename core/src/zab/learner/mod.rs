@@ -673,8 +673,8 @@ impl Learner {
         *self.asked.entry(session).or_default() += 1;
     }
 
-    /// An answer to REVALIDATE came. Answers come in the order of the questions, and only the last one is about the connection that
-    /// the session has now. An earlier one says nothing: the session may be used elsewhere before the last question is heard, and
+    /// An answer to REVALIDATE came. Answers about a session come in the order of the questions, and only the last one is about the
+    /// connection that it has now. An earlier one says nothing: the session may be used elsewhere before the last question is heard, and
     /// come back here with it, so that what is asked for now would have its place behind what is asked for there.
     fn is_last_answer(&mut self, session: SessionId) -> bool {
         match self.asked.get_mut(&session) {
