@@ -91,6 +91,8 @@ pub(super) struct Ghost {
     pub(super) tip: At,
     /// The newest of which a client was told that it is done.
     pub(super) told: At,
+    /// Whether a disk that no fault had spoiled held it then.
+    pub(super) sound: bool,
     pub(super) servers: Vec<Server>,
     pub(super) voters: u32,
     /// Established leaders, by epoch.
@@ -150,6 +152,7 @@ impl Ghost {
             by_zxid: VecDeque::from([(Zxid::ZERO, ROOT)]),
             tip: ROOT,
             told: ROOT,
+            sound: true,
             servers,
             voters,
             leaders: BTreeMap::new(),

@@ -17,6 +17,7 @@ pub(super) fn acknowledged(g: &mut Ghost, zxid: Zxid) -> Checked {
     let Some(at) = g.find(zxid, g.tip) else { return Ok(()) };
     if g.entry(at).depth > g.entry(g.told).depth {
         g.told = at;
+        g.sound = g.servers.iter().any(|s| s.voter && !s.excused && g.contains(s.durable, at));
     }
     kept(g, || format!("a client is told that {zxid} is done"))
 }
@@ -35,10 +36,10 @@ pub(super) fn kept(g: &Ghost, what: impl Fn() -> String) -> Checked {
     let spent =
         |s: &&super::ghost::Server| s.voter && (s.excused || s.health == Health::Doubtful || s.resync.is_some());
     let spent = || g.servers.iter().filter(spent).filter(|s| !g.contains(s.durable, g.told));
-    // Spoiled disks of a majority may hold all copies of what was written while others were away, behind what cannot be read. Then
-    // they say that they are damaged, and nobody leads before they are repaired.
+    // What was written while others were away may stand on spoiled disks only, behind what cannot be read. Then a majority says that
+    // it is damaged, and nobody leads before they are repaired.
     let told = spent().filter(|s| s.excused && s.health == Health::Damaged).count() as u32;
-    if copies + spent().count() as u32 >= g.majority() && (copies > 0 || told >= g.majority()) {
+    if copies + spent().count() as u32 >= g.majority() && (copies > 0 || (!g.sound && told >= g.majority())) {
         return Ok(());
     }
     let known = format!("{} of {} voters have {} durable, which was acknowledged", copies, g.voters, g.zxid(g.told));
