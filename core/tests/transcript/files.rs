@@ -105,6 +105,13 @@ pub fn snapshot(zxids: &[Zxid]) -> Vec<u8> {
     out
 }
 
+/// Whether a snapshot file says what the digest of its tree is: behind the body's seal stand zxid, version, digest.
+pub fn names_digest(file: &[u8]) -> bool {
+    const SEAL: usize = 8 + 4 + 1;
+    let at = file.len() - 20 - SEAL - 8 - SEAL;
+    file[at..at + 8].iter().any(|byte| *byte != 0)
+}
+
 /// The records of a log file as far as they are whole: offset of the payload, and the payload.
 pub fn records(file: &[u8]) -> Vec<(usize, &[u8])> {
     let mut r = Reader::new(file);

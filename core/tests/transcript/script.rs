@@ -128,7 +128,7 @@ impl Script {
                 let what = words[4..].join(" ");
                 w.server(words[2]).disk.fail[lane_of(words[3])] = Some(what);
             }
-            "damage" | "tear" => harm_record(w, words[0] == "tear", words[1], zxid(words[2])),
+            "damage" | "tear" | "blank" => harm_record(w, words[0], words[1], zxid(words[2])),
             "write" => {
                 let text = words[3..].join(" ");
                 w.server(words[1]).disk.put(file(words[2]), text.into_bytes());
@@ -165,6 +165,14 @@ impl Script {
                 let peer = w.server(words[1]).peer.as_ref().expect("the server runs");
                 let data = peer.tree().node(words[2]).and_then(|n| n.data()).unwrap_or_default();
                 let line = format!("{} {} holds {:?}", words[1], words[2], String::from_utf8_lossy(data));
+                w.say(&line);
+            }
+            "digest" => {
+                let wanted = files::named(Dir::Data, "snapshot", zxid(words[2]));
+                let files = &w.server(words[1]).disk;
+                let (_, bytes) = files.files(true).find(|(file, _)| **file == wanted).expect("a snapshot of that name");
+                let says = if files::names_digest(bytes) { "a digest" } else { "no digest" };
+                let line = format!("{} {} names {says}", words[1], wanted.name);
                 w.say(&line);
             }
             "state" | "disk" | "tree" => self.report(w, words[0], &words[1..]),
@@ -367,7 +375,7 @@ fn file(text: &str) -> FileName {
 }
 
 /// A flipped byte in the record, or the end of the log in its middle.
-fn harm_record(w: &mut World, tear: bool, name: &str, zxid: Zxid) {
+fn harm_record(w: &mut World, how: &str, name: &str, zxid: Zxid) {
     let server = w.server(name);
     assert!(server.peer.is_none(), "files are harmed while the server is down");
     let found = server.disk.files(false).find_map(|(file, bytes)| {
@@ -376,7 +384,12 @@ fn harm_record(w: &mut World, tear: bool, name: &str, zxid: Zxid) {
         Some((file.clone(), record.0, record.1.len()))
     });
     let (file, at, len) = found.unwrap_or_else(|| panic!("{zxid} is not in the log of {name}"));
-    server.disk.edit(&file, |bytes| if tear { bytes.truncate(at + len / 2) } else { bytes[at + len - 1] ^= 1 });
+    server.disk.edit(&file, |bytes| match how {
+        "tear" => bytes.truncate(at + len / 2),
+        // Its length and checksum stand before it, a byte behind it.
+        "blank" => bytes[at - 12..=at + len].fill(0),
+        _ => bytes[at + len - 1] ^= 1,
+    });
 }
 
 fn hold(w: &mut World, hold: bool, words: &[&str]) {
