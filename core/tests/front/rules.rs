@@ -1,8 +1,9 @@
 //! Rules of the client protocol that no recorded conversation shows whole: encodings and headers (1), opcodes (3), bad input (8),
 //! logins (9). See `edges.rs` for versions, numbers, owners and multi.
 
-mod standalone;
-
+use crate::standalone::Standalone;
+use crate::standalone::ask::{create, create_with, delete, get, login, make, open, set};
+use crate::standalone::client::{Client, Frame, server};
 use quorate_core::config::{Auth, DigestAlgorithm, Features, PeerConfig};
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::Zxid;
@@ -10,9 +11,6 @@ use quorate_core::jute::{Put, Reader};
 use quorate_core::request::read::is_read;
 use quorate_core::wire::client::{MultiResult, Request, Response};
 use quorate_core::wire::records::{Acl, Id, Stat, op, perm};
-use standalone::Standalone;
-use standalone::ask::{create, create_with, delete, get, login, make, open, set};
-use standalone::client::{Client, Frame, server};
 
 fn with(features: Features) -> PeerConfig {
     PeerConfig { features, ..PeerConfig::default() }

@@ -1,14 +1,10 @@
 //! A watcher that takes nothing: what waits for it is bounded, and nobody else notices.
 
-#![allow(dead_code, unreachable_pub)] // Nothing is outside of a test, and not all of the server is needed here.
-
+use crate::standalone::Standalone;
 use quorate_core::config::PeerConfig;
 use quorate_core::ids::{LinkId, SessionId, Zxid};
 use quorate_core::wire::client::{ConnectRequest, Request, next_frame};
 use quorate_core::wire::records::Acl;
-use standalone::Standalone;
-
-mod standalone;
 
 /// Undrained replies beyond which a client is not read from.
 const OUTPUT: usize = 1000;

@@ -1,8 +1,6 @@
 //! A server alone without a disk: front, prepare, tree and watches, every transaction applied at once.
 
-#[allow(dead_code)] // Each test binary uses its own part.
 pub(crate) mod ask;
-#[allow(dead_code)]
 pub(crate) mod client;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,7 +21,6 @@ use quorate_core::wire::txn::{Txn, TxnHeader, decode_record};
 const EPOCH: Millis = 1_700_000_000_000;
 
 #[derive(Debug)]
-#[allow(dead_code)] // Each test binary uses its own part.
 pub(crate) struct Standalone {
     cfg: PeerConfig,
     tree: DataTree,
@@ -47,7 +44,6 @@ pub(crate) struct Standalone {
     closed: BTreeSet<LinkId>,
 }
 
-#[allow(dead_code)] // Each test binary uses its own part.
 impl Standalone {
     /// `start`: the zxid before the first transaction.
     pub(crate) fn new(cfg: PeerConfig, start: Zxid) -> Self {
@@ -184,23 +180,11 @@ impl Standalone {
         self.settle();
         bytes
     }
-    /// The client has taken so many bytes.
-    pub(crate) fn drained(&mut self, link: LinkId, bytes: usize) {
-        self.with_front(|front, ctx| front.drained(link, bytes, ctx));
-        self.settle();
-    }
     pub(crate) fn stats(&self) -> &FrontStats {
         self.front.stats()
     }
-    pub(crate) fn trace_mask(&self) -> i64 {
-        self.front.trace_mask()
-    }
     pub(crate) fn is_closed(&self, link: LinkId) -> bool {
         self.closed.contains(&link)
-    }
-    /// Links with bytes that nobody took.
-    pub(crate) fn unread(&self) -> Vec<LinkId> {
-        self.sent.iter().filter(|(_, bytes)| !bytes.is_empty()).map(|(link, _)| *link).collect()
     }
 
     /// Lets time pass.

@@ -1,18 +1,13 @@
 //! What client libraries depend on (client-protocol section 16): which test shows each row, and those rows that had none.
 
-#![allow(unreachable_pub)] // Nothing is outside of a test.
-
-mod standalone;
-mod transcript;
-
+use crate::standalone::client::{Client, server};
 use quorate_core::config::PeerConfig;
 use quorate_core::error::ErrorCode;
 use quorate_core::jute::Reader;
 use quorate_core::wire::client::{Create, EventKind, Request, Response, WatcherEvent, xid};
 use quorate_core::wire::records::{Acl, op, perm};
-use standalone::client::{Client, server};
 
-/// Row of section 16, and tests (a file of `core/tests` and a name, or a recording in `server/tests/client_vectors`) in which a server
+/// Row of section 16, and tests (a file of these and a name, or a recording in `server/tests/client_vectors`) in which a server
 /// without it fails.
 const ROWS: &[(u32, &[&str])] = &[
     (1, &["client_vectors::session", "quirks::every_request_has_one_reply_in_its_place"]),
@@ -58,7 +53,8 @@ fn every_row_has_a_test() {
             let (file, name) = test.split_once("::").expect("file::name");
             let path = match file {
                 "client_vectors" => "../server/tests/client_vectors/main.rs".to_owned(),
-                _ => format!("tests/{file}.rs"),
+                "prepare" => "tests/prepare.rs".to_owned(),
+                _ => format!("tests/front/{file}.rs"),
             };
             let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).expect("a file of tests");
@@ -169,7 +165,7 @@ fn a_login_counts_at_once_and_is_answered_in_its_place() {
 fn nobody_is_told_a_zxid_that_others_do_not_reach() {
     // [D] of 1.4: a new leader reports the last transaction until its epoch has one, and a follower takes a client that saw the
     // epoch's first zxid at a leader of another implementation.
-    let text = transcript::run(
+    let text = crate::transcript::run(
         "ensemble 1 2 3
          quiet start 1 2 3
          quiet time 1000

@@ -1,7 +1,7 @@
 //! The order of checks (client-protocol 4.1): where two of them fail, the first one is the answer.
 
-mod standalone;
-
+use crate::standalone::Standalone;
+use crate::standalone::client::{Client, server};
 use quorate_core::config::{Features, PeerConfig};
 use quorate_core::error::ErrorCode::{self, *};
 use quorate_core::ids::{Now, SessionId, Sid, Zxid};
@@ -12,8 +12,6 @@ use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{Create, MultiHeader, Request};
 use quorate_core::wire::records::{Acl, Id, op, perm};
 use quorate_core::wire::txn::{Txn, decode_record};
-use standalone::Standalone;
-use standalone::client::{Client, server};
 
 type List = Vec<Acl<'static>>;
 

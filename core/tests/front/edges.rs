@@ -1,7 +1,8 @@
 //! Versions, owners and numbers at their edges (client-protocol 4.2, 5), and what a multi is made of (6).
 
-mod standalone;
-
+use crate::standalone::Standalone;
+use crate::standalone::ask::{create, create_with, delete, make, open, results, set, stat};
+use crate::standalone::client::{Client, server};
 use quorate_core::config::{Features, PeerConfig, TtlForms};
 use quorate_core::error::ErrorCode;
 use quorate_core::ids::SessionId;
@@ -9,9 +10,6 @@ use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{MultiResult, Request};
 use quorate_core::wire::records::{Owner, op};
 use quorate_core::wire::txn::{CreateMode, Txn};
-use standalone::Standalone;
-use standalone::ask::{create, create_with, delete, make, open, results, set, stat};
-use standalone::client::{Client, server};
 
 fn with(features: Features) -> PeerConfig {
     PeerConfig { features, ..PeerConfig::default() }

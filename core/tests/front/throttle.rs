@@ -1,14 +1,12 @@
 //! What is refused before it is ordered: the request throttler (-127), and ACLs that are checked early (client-protocol 4, 4.1).
 
-mod standalone;
-
+use crate::standalone::Standalone;
+use crate::standalone::client::{Client, server};
 use quorate_core::config::{Auth, Features, PeerConfig};
 use quorate_core::error::ErrorCode;
 use quorate_core::event::Role;
 use quorate_core::wire::client::{Create, Request};
 use quorate_core::wire::records::{Acl, Id, op, perm};
-use standalone::Standalone;
-use standalone::client::{Client, server};
 
 fn set(path: &str) -> Request<'_> {
     Request::SetData { path: Some(path.into()), data: Some(b"x"), version: -1 }
