@@ -6,7 +6,6 @@
 
 use alloc::vec::Vec;
 
-use adler2::Adler32;
 use bytes::Bytes;
 
 use crate::disk::files::{Files, follows};
@@ -17,6 +16,7 @@ use crate::error::DiskError;
 use crate::event::{DiskOp, FileName, Lane, Outbox};
 use crate::ids::Zxid;
 use crate::mutant::{Mutant, Mutants};
+use crate::wire::adler::Adler;
 use crate::wire::snapshot::FILE_HEADER_LEN;
 use crate::wire::txnlog::{Found, Record, Scanner};
 
@@ -41,7 +41,7 @@ struct SnapReader {
     name: FileName,
     at: u64,
     body_end: u64,
-    sum: Adler32,
+    sum: Adler,
 }
 
 #[derive(Clone, Debug)]
@@ -139,11 +139,11 @@ impl SnapReader {
             return None;
         }
         let body = usize::try_from(self.body_end - self.at).unwrap_or(usize::MAX).min(bytes.len());
-        self.sum.write_slice(&bytes[..body]);
+        self.sum.write(&bytes[..body]);
         let header = usize::try_from((FILE_HEADER_LEN as u64).saturating_sub(self.at)).unwrap_or(0).min(body);
         self.at += body as u64;
         let last = self.at == self.body_end;
-        if last && bytes[body..body + 8] != i64::from(self.sum.checksum()).to_be_bytes() {
+        if last && bytes[body..body + 8] != i64::from(self.sum.sum()).to_be_bytes() {
             return None;
         }
         Some((bytes.slice(header..body), last))
@@ -179,7 +179,7 @@ impl Disk {
     pub fn open_snapshot(&mut self, _out: &mut Outbox) -> Option<(ReaderId, Zxid)> {
         let snap = self.files.newest_trusted()?;
         let (zxid, name, body_end) = (snap.zxid, snap.name.clone(), snap.body_end);
-        let reader = SnapReader { name, at: 0, body_end, sum: Adler32::new() };
+        let reader = SnapReader { name, at: 0, body_end, sum: Adler::new() };
         Some((self.add_reader(Kind::Snapshot(reader)), zxid))
     }
 

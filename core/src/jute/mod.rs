@@ -76,7 +76,11 @@ impl<'a> Reader<'a> {
     }
     /// A ustring; `None` for length -1.
     pub fn string(&mut self) -> Result<Option<JStr<'a>>, DecodeError> {
-        Ok(self.buffer()?.map(String::from_utf8_lossy))
+        // What is lossy looks at every byte; most strings are whole.
+        Ok(self.buffer()?.map(|bytes| match core::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        }))
     }
     /// A vector's count; `None` for -1, other negative counts are empty. Nothing is allocated from it.
     pub fn count(&mut self) -> Result<Option<usize>, DecodeError> {

@@ -54,7 +54,7 @@ impl Deref for Changes {
 /// Texts longer than this are not kept.
 const KEPT_TEXT: usize = 1 << 10;
 /// More changes than this are not kept.
-const KEPT: usize = 64;
+const KEPT: usize = 256;
 
 impl Changes {
     /// Forgets the changes.

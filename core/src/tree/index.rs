@@ -19,7 +19,7 @@ pub(super) struct PathIndex {
 }
 
 /// The 64 bits that the table wants: its low bits are the bucket, its highest seven the tag.
-const fn spread(hash: u32) -> u64 {
+pub(super) const fn spread(hash: u32) -> u64 {
     (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -45,10 +45,14 @@ impl PathIndex {
 
     /// The znode with this path; "" and "/" are the root.
     pub(super) fn find(&self, path: &str, nodes: &Arena) -> Option<NodeId> {
+        self.find_hashed(path, self.hash(path), nodes)
+    }
+
+    /// The same for who has the hash already; the root's does not matter.
+    pub(super) fn find_hashed(&self, path: &str, hash: u32, nodes: &Arena) -> Option<NodeId> {
         if path.is_empty() || path == "/" {
             return Some(NodeId::ROOT);
         }
-        let hash = self.hash(path);
         let found =
             self.parts[part(hash)].find(spread(hash), |id| nodes.get(*id).hash == hash && is_at(nodes, *id, path));
         found.copied()

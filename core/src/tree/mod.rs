@@ -42,6 +42,17 @@ use walk::Walk;
 /// Holds the dynamic configuration.
 pub const CONFIG_NODE: &str = "/zookeeper/config";
 
+/// A keyed hash of a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PathHash(u32);
+
+impl PathHash {
+    /// The 64 bits that a table wants.
+    pub(crate) const fn spread(self) -> u64 {
+        index::spread(self.0)
+    }
+}
+
 /// The replicated state of one server.
 #[derive(Clone)]
 pub struct DataTree {
@@ -159,6 +170,18 @@ impl DataTree {
     #[must_use]
     pub fn node(&self, path: &str) -> Option<NodeRef<'_>> {
         self.find(path).map(|id| self.at(id))
+    }
+
+    /// The same for who has [`DataTree::path_hash`] of it already.
+    #[must_use]
+    pub(crate) fn node_hashed(&self, path: &str, hash: PathHash) -> Option<NodeRef<'_>> {
+        self.index.find_hashed(path, hash.0, &self.nodes).map(|id| self.at(id))
+    }
+
+    /// The hash by which this tree finds a path. Clients choose paths: its key is secret to them.
+    #[must_use]
+    pub(crate) fn path_hash(&self, path: &str) -> PathHash {
+        PathHash(self.index.hash(path))
     }
 
     fn find(&self, path: &str) -> Option<NodeId> {

@@ -92,7 +92,8 @@ impl Table {
     }
 
     pub(super) fn path(&self, text: &str) -> Option<u32> {
-        self.path_hashed(text, self.hash(text))
+        // Most servers hear of many more changes than anybody watches for.
+        if self.paths.is_empty() { None } else { self.path_hashed(text, self.hash(text)) }
     }
     fn path_hashed(&self, text: &str, hash: u32) -> Option<u32> {
         let same = |at: &u32| {

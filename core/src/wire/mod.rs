@@ -1,5 +1,6 @@
 //! Bytes <-> types: what clients, peers and disks see, in ZooKeeper's own encodings. Knows nothing about state.
 
+pub mod adler;
 pub mod client;
 pub mod inbuf;
 pub mod notification;

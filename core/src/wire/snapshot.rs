@@ -2,11 +2,10 @@
 
 use alloc::vec::Vec;
 
-use adler2::Adler32;
-
 use crate::error::DecodeError;
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{Put as _, Reader};
+use crate::wire::adler::Adler;
 use crate::wire::inbuf::InBuf;
 use crate::wire::records::{Acl, StatPersisted};
 
@@ -278,7 +277,7 @@ impl Trailer {
 pub struct FileDecoder {
     header: Vec<u8>,
     body: Body,
-    sum: Adler32,
+    sum: Adler,
     body_end: u64,
     tail: Vec<u8>,
 }
@@ -296,7 +295,7 @@ impl FileDecoder {
         if self.header.len() < FILE_HEADER_LEN {
             let n = rest.len().min(FILE_HEADER_LEN - self.header.len());
             self.header.extend_from_slice(&rest[..n]);
-            self.sum.write_slice(&rest[..n]);
+            self.sum.write(&rest[..n]);
             self.body_end += n as u64;
             rest = &rest[n..];
             if self.header.len() == FILE_HEADER_LEN && self.header[..4] != MAGIC.to_be_bytes() {
@@ -305,7 +304,7 @@ impl FileDecoder {
         }
         if self.body.part != Part::Done {
             let n = self.body.feed(rest, sink)?;
-            self.sum.write_slice(&rest[..n]);
+            self.sum.write(&rest[..n]);
             self.body_end += n as u64;
             rest = &rest[n..];
         }
@@ -346,15 +345,15 @@ impl FileDecoder {
     fn seal(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let seal = r.take(SEAL_LEN).map_err(|_| self.error("a snapshot that ends in a seal"))?;
         let (sum, slash) = seal.split_at(8);
-        if slash != SLASH || sum != i64::from(self.sum.checksum()).to_be_bytes() {
+        if slash != SLASH || sum != i64::from(self.sum.sum()).to_be_bytes() {
             return Err(self.error("a snapshot with a wrong seal"));
         }
-        self.sum.write_slice(seal);
+        self.sum.write(seal);
         Ok(())
     }
 
     fn digest(&mut self, r: &mut Reader<'_>, trailer: &mut Trailer) -> Result<(), DecodeError> {
-        self.sum.write_slice(&r.rest()[..20]);
+        self.sum.write(&r.rest()[..20]);
         let (zxid, version, digest) = (Zxid(r.i64()?), r.i32()?, r.i64()? as u64);
         self.seal(r)?;
         if version == 2 && zxid > Zxid::ZERO {
@@ -364,7 +363,7 @@ impl FileDecoder {
     }
 
     fn last_zxid(&mut self, r: &mut Reader<'_>, trailer: &mut Trailer) -> Result<(), DecodeError> {
-        self.sum.write_slice(&r.rest()[..8]);
+        self.sum.write(&r.rest()[..8]);
         trailer.last_zxid = Some(Zxid(r.i64()?));
         self.seal(r)
     }
@@ -378,7 +377,7 @@ impl FileDecoder {
             return Err(self.error("bytes behind the end of a snapshot"));
         };
         let Some(whole) = section.get(..16 + text) else { return Err(self.error("a snapshot that ends in a seal")) };
-        self.sum.write_slice(whole);
+        self.sum.write(whole);
         r.take(whole.len())?;
         self.seal(r)?;
         match r.remaining() {
@@ -392,7 +391,7 @@ impl FileDecoder {
 /// Makes a snapshot file around a body that comes in pieces.
 #[derive(Clone, Debug)]
 pub struct FileEncoder {
-    sum: Adler32,
+    sum: Adler,
 }
 
 impl FileEncoder {
@@ -403,13 +402,13 @@ impl FileEncoder {
         header[..4].copy_from_slice(&MAGIC.to_be_bytes());
         header[4..8].copy_from_slice(&VERSION.to_be_bytes());
         header[8..].copy_from_slice(&(-1_i64).to_be_bytes());
-        let mut sum = Adler32::new();
-        sum.write_slice(&header);
+        let mut sum = Adler::new();
+        sum.write(&header);
         (Self { sum }, header)
     }
     /// Learns the bytes of the body that were written, ending with the ustring "/".
     pub fn body(&mut self, bytes: &[u8]) {
-        self.sum.write_slice(bytes);
+        self.sum.write(bytes);
     }
     /// The trailers: the tree's digest at `zxid`, and `zxid` as the newest one contained. `None`: the tree is not that of any zxid,
     /// as another implementation's snapshot may be; 0 stands for that.
@@ -429,11 +428,11 @@ impl FileEncoder {
     }
 
     fn seal(&mut self, out: &mut Vec<u8>, from: usize) {
-        self.sum.write_slice(&out[from..]);
+        self.sum.write(&out[from..]);
         let at = out.len();
-        out.put_i64(i64::from(self.sum.checksum()));
+        out.put_i64(i64::from(self.sum.sum()));
         out.extend_from_slice(SLASH);
-        self.sum.write_slice(&out[at..]);
+        self.sum.write(&out[at..]);
     }
 }
 

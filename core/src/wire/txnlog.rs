@@ -9,6 +9,7 @@ use bytes::{Buf as _, Bytes};
 
 use crate::ids::Zxid;
 use crate::jute::{Put as _, Reader};
+use crate::wire::adler::Adler;
 use crate::wire::txn::TxnHeader;
 
 /// One logged transaction: the payload of its log record and of its PROPOSAL. Cheap to clone.
@@ -33,7 +34,7 @@ const END: u8 = b'B';
 /// The checksum of a payload.
 #[must_use]
 pub fn checksum(payload: &[u8]) -> u32 {
-    adler2::adler32_slice(payload)
+    Adler::of(payload)
 }
 
 /// The header of a new file: magic, version 2, dbid 0.

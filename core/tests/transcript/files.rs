@@ -32,7 +32,7 @@ pub fn path_of(zxid: Zxid) -> String {
 }
 
 fn log_record(payload: &[u8], out: &mut Vec<u8>) {
-    out.put_i64(i64::from(adler2::adler32_slice(payload)));
+    out.put_i64(i64::from(simd_adler32::adler32(&payload)));
     out.put_buffer(Some(payload));
     out.push(b'B');
 }
@@ -91,7 +91,7 @@ pub fn snapshot(zxids: &[Zxid]) -> Vec<u8> {
     out.put_i64(-1);
     out.extend_from_slice(&snapshot_body(zxids));
     let seal = |out: &mut Vec<u8>| {
-        let sum = adler2::adler32_slice(out);
+        let sum = simd_adler32::adler32(&&out[..]);
         out.put_i64(i64::from(sum));
         out.put_string("/");
     };
@@ -120,7 +120,7 @@ pub fn records(file: &[u8]) -> Vec<(usize, &[u8])> {
         return out;
     }
     while let (Ok(sum), Ok(Some(payload))) = (r.i64(), r.buffer()) {
-        if payload.is_empty() || sum != i64::from(adler2::adler32_slice(payload)) || r.take(1) != Ok(b"B") {
+        if payload.is_empty() || sum != i64::from(simd_adler32::adler32(&payload)) || r.take(1) != Ok(b"B") {
             break;
         }
         out.push((r.position() - 1 - payload.len(), payload));

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
+#[cfg(not(target_vendor = "apple"))]
+use rustix::fs::{Advice, fadvise};
 
 use super::DataDirs;
 use super::snapshots::{Compressed, Packed};
@@ -27,7 +30,43 @@ struct Open {
     writable: bool,
     /// The length was set since the last fsync: everything about the inode must reach the disk.
     resized: bool,
+    /// Where the furthest write ended.
+    written: u64,
+    /// The system's cache was told to let go of what is before this.
+    let_go: u64,
 }
+
+impl Open {
+    fn new(name: &FileName, file: File, writable: bool, resized: bool) -> Self {
+        Self { name: name.clone(), file, writable, resized, written: 0, let_go: 0 }
+    }
+
+    fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+        if self.written == 0 {
+            self.let_go = at;
+        }
+        self.written = self.written.max(at + bytes.len() as u64);
+        self.file.write_all_at(bytes, at)
+    }
+
+    /// What is on the disk for good needs no memory: nobody reads it before the next start, but for a learner that is far
+    /// behind. A log that grows through the system's cache takes a new page of memory for every page of its own; one that
+    /// lets go of them has the same few again.
+    fn let_go_of_synced(&mut self) {
+        let Some(len) = NonZeroU64::new(self.written.saturating_sub(self.let_go)) else { return };
+        if len.get() >= LET_GO_BYTES {
+            // Advice: where it can't be taken, nothing is lost. Apple's systems have no such call.
+            #[cfg(not(target_vendor = "apple"))]
+            let _ = fadvise(&self.file, self.let_go, Some(len), Advice::DontNeed);
+            self.let_go = self.written & !(PAGE - 1);
+        }
+    }
+}
+
+/// Synchronised bytes that the system's cache may hold of a file that is being written.
+const LET_GO_BYTES: u64 = 256 << 10;
+/// The page at the end will be written again.
+const PAGE: u64 = 4096;
 
 /// Carries out the operations of one lane.
 #[derive(Debug)]
@@ -59,7 +98,7 @@ impl Files {
         match op {
             DiskOp::Create(name) => self.create(name),
             DiskOp::WriteAt(name, at, bytes) => {
-                self.with(name, true, |open| open.file.write_all_at(bytes, *at)).map(|()| DiskReply::Done)
+                self.with(name, true, |open| open.write(bytes, *at)).map(|()| DiskReply::Done)
             }
             DiskOp::Extend(name, length) => self.extend(name, *length),
             DiskOp::Truncate(name, length) => self.truncate(name, *length),
@@ -91,7 +130,7 @@ impl Files {
         } else {
             let path = path(self)?;
             let file = OpenOptions::new().read(true).write(write).open(&path).map_err(|e| explain(&path, &e))?;
-            self.keep(Open { name: name.clone(), file, writable: write, resized: false });
+            self.keep(Open::new(name, file, write, false));
         }
         let Some(open) = self.open.last_mut() else { return Err(DiskError::NotFound) };
         f(open).map_err(|e| match path(self) {
@@ -120,7 +159,7 @@ impl Files {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.map_err(|e| explain(&path, &e))?;
         self.packed = None;
-        self.keep(Open { name: name.clone(), file, writable: true, resized: true });
+        self.keep(Open::new(name, file, true, true));
         Ok(DiskReply::Done)
     }
 
@@ -155,6 +194,7 @@ impl Files {
                 open.file.sync_data()?
             }
             open.resized = false;
+            open.let_go_of_synced();
             Ok(DiskReply::Done)
         })
     }

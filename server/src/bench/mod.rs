@@ -4,6 +4,7 @@
 //! Both sides run at the same time and are measured in turn, after a warm-up of both (Java compiles while it runs); a result is
 //! the median of its rounds.
 
+pub mod bare;
 pub mod client;
 pub mod crowd;
 pub mod failover;

@@ -25,13 +25,21 @@ pub struct Row {
     /// Every round of every side, in the order of `Setting::sides`.
     samples: Vec<Vec<f64>>,
     floor: Floor,
+    /// Who was measured in place of the sides.
+    by: Option<&'static str>,
 }
 
 impl Row {
     /// A row; a side's result is the median of its samples.
     #[must_use]
     pub fn new(name: String, unit: &'static str, samples: Vec<Vec<f64>>, floor: Floor) -> Self {
-        Self { name, unit, samples, floor }
+        Self { name, unit, samples, floor, by: None }
+    }
+
+    /// A row of neither side, to compare with.
+    #[must_use]
+    pub fn beside(by: &'static str, name: String, unit: &'static str, samples: Vec<f64>) -> Self {
+        Self { name: format!("{by}, {name}"), unit, samples: vec![samples], floor: Floor::None, by: Some(by) }
     }
 }
 
@@ -116,8 +124,9 @@ impl Report {
         let _ = writeln!(out, "  {:>7}  floor", "ratio");
         for row in &self.rows {
             let _ = write!(out, "{:width$}  {:5}", row.name, row.unit);
-            for samples in &row.samples {
-                let _ = write!(out, "  {:>10}", number(median(samples)));
+            for at in 0..self.sides.len() {
+                let result = row.samples.get(at).map_or_else(|| "-".to_owned(), |s| number(median(s)));
+                let _ = write!(out, "  {result:>10}");
             }
             let ratio = self.ratio(row).map_or_else(|| "-".to_owned(), |r| format!("{r:.3}"));
             let verdict = match self.held(row) {
@@ -149,7 +158,7 @@ impl Report {
                 .sides
                 .iter()
                 .zip(&row.samples)
-                .map(|(side, rounds)| JsonResult { side, median: median(rounds), rounds })
+                .map(|(side, rounds)| JsonResult { side: row.by.unwrap_or(side), median: median(rounds), rounds })
                 .collect(),
             ratio: self.ratio(row),
             floor: floor(row),
@@ -225,6 +234,22 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&broken.json()).unwrap();
         assert_eq!(json["rows"][0]["held"], false);
         assert_eq!(json["rows"][0]["results"][1]["median"], 10.0);
+    }
+
+    #[test]
+    fn a_row_of_neither_side_has_no_ratio() {
+        let mut report = report(3.0, 10.0, Floor::None);
+        report.rows.push(Row::beside("a bare loop", "sends".into(), "µs/op", vec![4.5]));
+        assert!(
+            report.table().contains("a bare loop, sends  µs/op        4.50           -        -\n"),
+            "{}",
+            report.table()
+        );
+        let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!(
+            (&json["rows"][1]["results"][0]["side"], &json["rows"][1]["ratio"]),
+            (&"a bare loop".into(), &serde_json::Value::Null)
+        );
     }
 
     #[test]

@@ -271,11 +271,19 @@ impl Drop for Ensemble {
     }
 }
 
+/// Files beside those of connections.
+const OTHER_FILES: usize = 300;
+
+/// Connections whose both ends this process may have.
+#[must_use]
+pub fn connections_of_both_ends() -> usize {
+    usize::try_from(crate::process::max_files()).unwrap_or(0).saturating_sub(OTHER_FILES) / 2
+}
+
 /// Connections of a crowd: 10,000, or as many as this process and a server may have files.
 #[must_use]
 pub fn connections() -> usize {
     const WANTED: usize = 10_000;
-    const OTHER_FILES: usize = 300;
     let soft = || usize::try_from(crate::process::max_files()).unwrap_or(0);
     if soft() < WANTED + OTHER_FILES {
         // From util-linux; servers inherit the limit. Where it fails, the limit says so below.

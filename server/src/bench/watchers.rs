@@ -10,8 +10,8 @@ use super::crowd::{Crowd, News};
 use super::load::{Kind, Load, Until};
 use super::report::{Floor, Row};
 use super::request::{ReplyHeader, Request};
-use super::servers::{Ensemble, Shape, connections};
-use super::{Setting, VALUE, rounds};
+use super::servers::{Ensemble, Shape, connections, connections_of_both_ends};
+use super::{Setting, VALUE, bare, rounds};
 
 const PATH: &str = "/watched";
 
@@ -53,6 +53,11 @@ pub fn fan_out(setting: &Setting) -> io::Result<Vec<Row>> {
         rows.push(Row::new(format!("{name}: server CPU per event"), "µs/op", cpu, Floor::OfOther(0.2)));
         rows.push(Row::new(format!("{name}: p99 from set to event"), "ms", p99, Floor::OfOther(1.0)));
     }
+    eprintln!("  the same bytes from a bare loop");
+    // Both ends are this process's.
+    let count = count.min(connections_of_both_ends());
+    let name = format!("the same bytes to {count}: CPU per send");
+    rows.push(Row::beside("bare loop", name, "µs/op", bare::sends(setting, count)?));
     Ok(rows)
 }
 

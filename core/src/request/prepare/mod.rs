@@ -116,12 +116,7 @@ impl Preparer {
             growth_max: acl::growth_max(&cfg.limits),
             mutants: cfg.mutants,
         };
-        Self {
-            rules,
-            flying: Projection::new(cfg.seed, tree),
-            last_acl: SharedAcl::from([]),
-            exceeded: Exceeded::default(),
-        }
+        Self { rules, flying: Projection::new(tree), last_acl: SharedAcl::from([]), exceeded: Exceeded::default() }
     }
 
     /// Makes the transaction `zxid` of this request and appends its record to `out`. With another outcome than

@@ -7,9 +7,23 @@ pub(super) fn is_valid(path: &str) -> bool {
     if rest.is_empty() {
         return true;
     }
-    let fine =
-        if rest.is_ascii() { rest.bytes().all(|b| b >= b' ' && b != 0x7f) } else { rest.chars().all(is_allowed) };
-    fine && rest.split('/').all(|name| !matches!(name, "" | "." | ".."))
+    let bytes = rest.as_bytes();
+    // Of the names: where the one at hand begins.
+    let mut start = 0;
+    for (i, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'/' if !is_name(&bytes[start..i]) => return false,
+            b'/' => start = i + 1,
+            b' '..=b'~' => {}
+            0x80.. => return rest.chars().all(is_allowed) && rest.split('/').all(|name| is_name(name.as_bytes())),
+            _ => return false,
+        }
+    }
+    is_name(&bytes[start..])
+}
+
+const fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..")
 }
 
 /// Java looks at UTF-16 units: whatever needs a surrogate is refused with them.

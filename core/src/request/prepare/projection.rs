@@ -1,18 +1,15 @@
 //! The tree as it will be when everything in flight is applied: the znodes that transactions in flight change, over the tree.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::hash::Hasher;
 
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 use slab::Slab;
 
 use crate::config::TtlForms;
 use crate::ids::{SessionId, Zxid};
-use crate::tree::{DataTree, NodeRef, is_counted, stat_digest};
+use crate::tree::{DataTree, NodeRef, PathHash, is_counted, stat_digest};
 use crate::wire::client::SharedAcl;
 use crate::wire::records::{Owner, StatPersisted};
 
@@ -76,7 +73,7 @@ impl View<'_> {
 /// Where a path was found; good until the projection changes at that path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    hash: u64,
+    hash: PathHash,
     slot: Option<u32>,
     /// What is there now adds this to the digest.
     digest: u64,
@@ -84,9 +81,9 @@ pub(super) struct Place {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    path: Box<str>,
+    path: String,
     /// Of the path.
-    hash: u64,
+    hash: PathHash,
     /// The last transaction that changes it.
     zxid: Zxid,
     /// `None`: deleted.
@@ -100,7 +97,6 @@ type Before = Option<(Zxid, Option<Node>, u64)>;
 /// Changed znodes by path, with the digest of the projected tree.
 #[derive(Clone, Debug)]
 pub(super) struct Projection {
-    key: (u64, u64),
     ttl_forms: TtlForms,
     entries: Slab<Entry>,
     by_path: HashTable<u32>,
@@ -109,22 +105,32 @@ pub(super) struct Projection {
     /// Which transaction changed which entry, in order.
     queue: VecDeque<(Zxid, u32)>,
     digest: u64,
-    /// While a multi is prepared: how to take it back.
-    undo: Option<(u64, Vec<(u32, Before)>)>,
+    /// While a multi is prepared: the digest before it.
+    begun: Option<u64>,
+    /// How to take it back.
+    undo: Vec<(u32, Before)>,
+    /// Texts to use again: entries come and go with every transaction.
+    spare: Vec<String>,
 }
 
+/// So many texts and steps back are kept for later.
+const KEPT: usize = 256;
+/// Longer texts are not kept.
+const KEPT_TEXT: usize = 256;
+
 impl Projection {
-    /// With nothing in flight. Clients choose paths: the keys of the hash come from `seed`.
-    pub(super) fn new(seed: u64, tree: &DataTree) -> Self {
+    /// With nothing in flight.
+    pub(super) fn new(tree: &DataTree) -> Self {
         Self {
-            key: (seed ^ 0x7072_6f6a_6563_7465, seed.rotate_left(17)),
             ttl_forms: tree.ttl_forms(),
             entries: Slab::new(),
             by_path: HashTable::new(),
             ephemerals: BTreeSet::new(),
             queue: VecDeque::new(),
             digest: tree.digest(),
-            undo: None,
+            begun: None,
+            undo: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -133,22 +139,24 @@ impl Projection {
         self.digest
     }
 
-    fn hash(key: (u64, u64), path: &str) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(key.0, key.1);
-        hasher.write(path.as_bytes());
-        hasher.finish()
-    }
-
     /// What will be at `path`, and where to put what becomes of it. The root is "/" only.
     pub(super) fn get<'a>(&'a self, tree: &'a DataTree, path: &str) -> (Place, Option<View<'a>>) {
-        let hash = Self::hash(self.key, path);
-        let slot = self.by_path.find(hash, |at| *self.entries[*at as usize].path == *path).copied();
+        let hash = tree.path_hash(path);
+        let slot = self.slot(path, hash);
         if let Some(at) = slot {
             let entry = &self.entries[at as usize];
             return (Place { hash, slot, digest: entry.digest }, entry.node.as_ref().map(View::Flying));
         }
-        let node = tree.node(path);
+        let node = tree.node_hashed(path, hash);
         (Place { hash, slot, digest: node.map_or(0, |n| n.digest()) }, node.map(View::Standing))
+    }
+
+    fn slot(&self, path: &str, hash: PathHash) -> Option<u32> {
+        let same = |at: &u32| {
+            let entry = &self.entries[*at as usize];
+            entry.hash == hash && entry.path == path
+        };
+        self.by_path.find(hash.spread(), same).copied()
     }
 
     /// `zxid` makes this of what is at `path`; `None`: nothing is there any more.
@@ -178,7 +186,9 @@ impl Projection {
                 at
             }
             None => {
-                let at = self.add(Entry { path: path.into(), hash: place.hash, zxid, node, digest });
+                let mut text = self.spare.pop().unwrap_or_default();
+                text.push_str(path);
+                let at = self.add(Entry { path: text, hash: place.hash, zxid, node, digest });
                 self.remember(at, None);
                 self.queue.push_back((zxid, at));
                 at
@@ -193,15 +203,19 @@ impl Projection {
         let hash = entry.hash;
         let at = u32::try_from(self.entries.insert(entry)).expect("fewer than 2^32 znodes in flight");
         let entries = &self.entries;
-        self.by_path.insert_unique(hash, at, |other| entries[*other as usize].hash);
+        self.by_path.insert_unique(hash.spread(), at, |other| entries[*other as usize].hash.spread());
         at
     }
 
     fn remove(&mut self, at: u32) {
-        let entry = self.entries.remove(at as usize);
-        self.by_path.find_entry(entry.hash, |other| *other == at).expect("every entry is indexed").remove();
+        let mut entry = self.entries.remove(at as usize);
+        self.by_path.find_entry(entry.hash.spread(), |other| *other == at).expect("every entry is indexed").remove();
         if let Some(session) = self.owner(entry.node.as_ref()) {
             self.ephemerals.remove(&(session, at));
+        }
+        if self.spare.len() < KEPT && entry.path.capacity() <= KEPT_TEXT {
+            entry.path.clear();
+            self.spare.push(entry.path);
         }
     }
 
@@ -214,13 +228,10 @@ impl Projection {
 
     /// Paths of the ephemerals that the session will own, in ascending order.
     pub(super) fn ephemerals_of(&self, session: SessionId, tree: &DataTree) -> Vec<String> {
-        let changed = |path: &String| {
-            let hash = Self::hash(self.key, path);
-            self.by_path.find(hash, |at| *self.entries[*at as usize].path == **path).is_some()
-        };
+        let changed = |path: &String| self.slot(path, tree.path_hash(path)).is_some();
         let mut paths: Vec<String> = tree.ephemerals_of(session).filter(|path| !changed(path)).collect();
         let flying = self.ephemerals.range((session, 0)..=(session, u32::MAX));
-        paths.extend(flying.map(|(_, at)| String::from(&*self.entries[*at as usize].path)));
+        paths.extend(flying.map(|(_, at)| self.entries[*at as usize].path.clone()));
         paths.sort_unstable();
         paths
     }
@@ -246,18 +257,20 @@ impl Projection {
 
     /// From here on changes can be taken back.
     pub(super) fn begin(&mut self) {
-        self.undo = Some((self.digest, Vec::new()));
+        self.begun = Some(self.digest);
     }
 
     /// The changes since [`Projection::begin`] stay.
     pub(super) fn keep(&mut self) {
-        self.undo = None;
+        self.begun = None;
+        self.undo.clear();
+        self.undo.shrink_to(KEPT);
     }
 
     /// The changes since [`Projection::begin`] never happened.
     pub(super) fn take_back(&mut self) {
-        let (digest, steps) = self.undo.take().expect("a multi is being prepared");
-        for (at, before) in steps.into_iter().rev() {
+        let digest = self.begun.take().expect("a multi is being prepared");
+        while let Some((at, before)) = self.undo.pop() {
             let Some((zxid, node, digest)) = before else {
                 self.remove(at);
                 continue;
@@ -273,11 +286,12 @@ impl Projection {
             (entry.zxid, entry.node, entry.digest) = (zxid, node, digest);
         }
         self.digest = digest;
+        self.undo.shrink_to(KEPT);
     }
 
     fn remember(&mut self, at: u32, before: Before) {
-        if let Some((_, steps)) = &mut self.undo {
-            steps.push((at, before));
+        if self.begun.is_some() {
+            self.undo.push((at, before));
         }
     }
 }
