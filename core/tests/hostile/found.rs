@@ -37,3 +37,11 @@ fn a_session_that_is_asked_for_is_given_to_nobody_else() {
     let ping = |slot| Op::Request { slot, op: 11, body: Vec::new() };
     check(ALL, &[hello(0), Op::Hold(true), guess, hello(2), Op::Hold(false), ping(0), ping(2)]);
 }
+
+/// A follower asks the leader whether a session lives that is just being closed: its end closes whoever has come for it.
+#[test]
+fn a_session_that_ends_while_it_is_resumed_closes_the_connection() {
+    let close = Op::Request { slot: 0, op: -11, body: Vec::new() };
+    let hello = Op::Hello { slot: 0, flag: false };
+    check(ALL, &[hello, Op::Hold(true), close, Op::Resume { slot: 2, of: 0 }, Op::Hold(false)]);
+}

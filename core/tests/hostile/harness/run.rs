@@ -11,6 +11,7 @@ use quorate_core::wire::password::password;
 
 use super::cluster::{ClientEvent, Cluster};
 use super::conn::{Conn, Tally};
+use super::expect::Due;
 use super::grammar::{self, Facts, Fields};
 use super::meter::allocated;
 use super::program::{Op, Profile, Program, SLOTS};
@@ -313,7 +314,11 @@ impl Run {
             CloseReason::Timeout(_) => self.waited,
             CloseReason::Replaced => self.tally.resumed > 0,
             CloseReason::TooSlow => gone.stalled,
-            CloseReason::Done => gone.conn.session.as_ref().is_some_and(ended),
+            // Also where its session ended while the leader was asked whether it lives: it is closed like any other of it.
+            CloseReason::Done => match gone.conn.due.front() {
+                Some(Due::Handshake { session, .. }) => ended(&SessionId(*session)),
+                _ => gone.conn.session.as_ref().is_some_and(ended),
+            },
             _ => false,
         };
         assert!(excused, "closed ({why}) while {:?} was owed", gone.conn.due);
