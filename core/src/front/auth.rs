@@ -90,7 +90,9 @@ fn prove(conn: &mut Conn, scheme: &str, data: Option<&[u8]>, cfg: &PeerConfig) -
         ("digest", Some(data)) if auth.digest => {
             let id = acl::digest_id(data, auth.digest_algorithm);
             let taken: usize = conn.ids.iter().map(|id| id.scheme().len() + id.id().len() + 8).sum();
-            if taken + "digest".len() + id.len() + 8 > IDENTITIES_MAX.min(cfg.limits.frame_extra) {
+            // Who logs in once more takes no more.
+            let known = conn.ids.iter().any(|of| of.scheme() == "digest" && of.id() == id);
+            if !known && taken + "digest".len() + id.len() + 8 > IDENTITIES_MAX.min(cfg.limits.frame_extra) {
                 return false;
             }
             if auth.super_digest.as_deref() == Some(&*id) {

@@ -85,6 +85,20 @@ fn a_small_limit_is_kept_on_the_way_in_only() {
 }
 
 #[test]
+fn who_logs_in_once_more_takes_no_more_room() {
+    let mut cfg = PeerConfig::default();
+    (cfg.limits.frame_max, cfg.limits.frame_extra) = (2000, 1024);
+    let (mut s, mut c) = server(cfg);
+    let name = |letter: u8| [&[letter; 600][..], b":secret"].concat();
+    for _ in 0..3 {
+        assert_eq!(c.err(&mut s, &login("digest", &name(b'a'))), ErrorCode::Ok);
+    }
+    // Another one does, and there is no room.
+    assert_eq!(c.err(&mut s, &login("digest", &name(b'b'))), ErrorCode::AuthFailed);
+    assert!(s.is_closed(c.link));
+}
+
+#[test]
 fn zxids_and_bodies_of_replies() {
     let (mut s, mut c) = server(PeerConfig::default());
     c.ask(&mut s, &create("/a"));
