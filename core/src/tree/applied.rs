@@ -53,12 +53,22 @@ impl Deref for Changes {
 
 /// Texts longer than this are not kept.
 const KEPT_TEXT: usize = 1 << 10;
+/// Nor are longer lists.
+const KEPT_ACL: usize = 8;
 /// More changes than this are not kept.
-const KEPT: usize = 256;
+const KEPT: usize = 128;
 
 impl Changes {
     /// Forgets the changes.
     pub fn clear(&mut self) {
+        for change in &mut self.all[..self.used] {
+            if change.path.capacity() > KEPT_TEXT {
+                change.path = String::new();
+            }
+            if change.acl.len() > KEPT_ACL {
+                change.acl = SharedAcl::default();
+            }
+        }
         if self.all.len() > KEPT {
             self.all.truncate(KEPT);
             self.all.shrink_to_fit();
@@ -72,9 +82,6 @@ impl Changes {
         match self.all.get_mut(self.used) {
             Some(old) => {
                 old.kind = kind;
-                if old.path.capacity() > KEPT_TEXT {
-                    old.path = String::new();
-                }
                 old.path.clear();
                 old.path.push_str(path);
                 old.acl.clone_from(acl);

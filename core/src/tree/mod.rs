@@ -175,6 +175,7 @@ impl DataTree {
     /// The same for who has [`DataTree::path_hash`] of it already.
     #[must_use]
     pub(crate) fn node_hashed(&self, path: &str, hash: PathHash) -> Option<NodeRef<'_>> {
+        debug_assert_eq!(hash, self.path_hash(path), "of this tree");
         self.index.find_hashed(path, hash.0, &self.nodes).map(|id| self.at(id))
     }
 

@@ -44,6 +44,8 @@ impl fmt::Debug for Adler {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::Adler;
 
     #[test]
@@ -56,5 +58,26 @@ mod tests {
         parts.write(b"Wiki");
         parts.write(b"pedia");
         assert_eq!(parts.sum(), 0x11e6_0398);
+    }
+
+    #[test]
+    fn it_is_what_its_definition_says_at_every_length() {
+        let naive = |bytes: &[u8]| {
+            let (a, b) = bytes.iter().fold((1u32, 0u32), |(a, b), byte| {
+                let a = (a + u32::from(*byte)) % 65521;
+                (a, (a + b) % 65521)
+            });
+            b << 16 | a
+        };
+        let mixed: Vec<u8> = (0u32..70_000).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let full = alloc::vec![0xff; 70_000];
+        for len in (0..200).chain([5535, 5536, 5537, 5552, 65_535, 65_536, 65_537, 70_000]) {
+            for bytes in [&mixed[..len], &full[..len]] {
+                assert_eq!(Adler::of(bytes), naive(bytes), "{len} bytes");
+                let mut parts = Adler::new();
+                bytes.chunks(37).for_each(|part| parts.write(part));
+                assert_eq!(parts.sum(), naive(bytes), "{len} bytes in parts");
+            }
+        }
     }
 }

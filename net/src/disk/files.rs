@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, DiskOp, DiskReply, FileName};
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(target_os = "linux")]
 use rustix::fs::{Advice, fadvise};
 
 use super::DataDirs;
@@ -49,23 +49,35 @@ impl Open {
         self.file.write_all_at(bytes, at)
     }
 
-    /// What is on the disk for good needs no memory: nobody reads it before the next start, but for a learner that is far
+    /// What is in the log for good needs no memory: nobody reads it before the next start, but for a learner that is far
     /// behind. A log that grows through the system's cache takes a new page of memory for every page of its own; one that
-    /// lets go of them has the same few again.
+    /// lets go of them has the same few again. Snapshots stay: a learner may be sent one that was just written.
     fn let_go_of_synced(&mut self) {
-        let Some(len) = NonZeroU64::new(self.written.saturating_sub(self.let_go)) else { return };
-        if len.get() >= LET_GO_BYTES {
-            // Advice: where it can't be taken, nothing is lost. Apple's systems have no such call.
-            #[cfg(not(target_vendor = "apple"))]
-            let _ = fadvise(&self.file, self.let_go, Some(len), Advice::DontNeed);
-            self.let_go = self.written & !(PAGE - 1);
+        if self.name.dir != Dir::Log {
+            return;
         }
+        // The newest pages may still be on their way to the lists from which the system can take them.
+        let until = self.written.saturating_sub(STAYS_BYTES) & !(PAGE - 1);
+        if let Some(len) = NonZeroU64::new(until.saturating_sub(self.let_go)).filter(|len| len.get() >= LET_GO_BYTES) {
+            // Advice: where it can't be taken, nothing is lost.
+            #[cfg(target_os = "linux")]
+            let _ = fadvise(&self.file, self.let_go, Some(len), Advice::DontNeed);
+            self.let_go += len.get();
+        }
+    }
+
+    /// The file is not longer than this any more.
+    fn shortened(&mut self, length: u64) {
+        self.resized = true;
+        self.written = self.written.min(length);
+        self.let_go = self.let_go.min(length);
     }
 }
 
 /// Synchronised bytes that the system's cache may hold of a file that is being written.
 const LET_GO_BYTES: u64 = 256 << 10;
-/// The page at the end will be written again.
+/// And those at its end that are left alone.
+const STAYS_BYTES: u64 = 128 << 10;
 const PAGE: u64 = 4096;
 
 /// Carries out the operations of one lane.
@@ -179,7 +191,7 @@ impl Files {
         self.with(name, true, |open| {
             if open.file.metadata()?.len() > length {
                 open.file.set_len(length)?;
-                open.resized = true;
+                open.shortened(length);
             }
             Ok(DiskReply::Done)
         })

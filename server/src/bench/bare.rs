@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
-use super::Setting;
 use super::servers::cpu_seconds;
 
 /// As long as an event of the fan-out's path.
@@ -17,9 +16,12 @@ const EVENT: [u8; 40] = [0; 40];
 /// Rounds of sends before those that count.
 const WARM_UP: usize = 2;
 
-/// Microseconds of CPU per send, one for each round of the setting: one thread sends the same bytes to `count` connections, this
-/// one takes them as the crowd does.
-pub fn sends(setting: &Setting, count: usize) -> io::Result<Vec<f64>> {
+/// Microseconds of CPU per send, one for each round: one thread sends the same bytes to `count` connections, this one takes them
+/// as the crowd does. `go_on` ends it with its error.
+pub fn sends(rounds: usize, round: Duration, count: usize, go_on: impl Fn() -> io::Result<()>) -> io::Result<Vec<f64>> {
+    if count == 0 {
+        return Err(io::Error::other("no connections are possible: raise the limit of open files (ulimit -n)"));
+    }
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let (mut near, mut far) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(4096));
@@ -34,8 +36,7 @@ pub fn sends(setting: &Setting, count: usize) -> io::Result<Vec<f64>> {
         near.push(stream);
     }
     let (heard, wait) = mpsc::channel();
-    let (rounds, round) = (setting.rounds, setting.round);
-    let sender = thread::spawn(move || -> io::Result<Vec<f64>> {
+    let sender = thread::spawn(move || -> io::Result<(Vec<f64>, Vec<TcpStream>)> {
         let all = |near: &mut [TcpStream]| -> io::Result<()> {
             near.iter_mut().try_for_each(|stream| stream.write_all(&EVENT))?;
             wait.recv().map_err(io::Error::other)
@@ -50,16 +51,18 @@ pub fn sends(setting: &Setting, count: usize) -> io::Result<Vec<f64>> {
             }
             results.push((cpu_seconds("thread-self")? - before) * 1e6 / sent as f64);
         }
-        Ok(results)
+        // The connections outlive the thread: the other ends are still being read.
+        Ok((results, near))
     });
     let (mut buffer, mut bytes) = (vec![0; 1 << 16], 0);
-    while !sender.is_finished() {
-        setting.go_on()?;
+    'receive: while !sender.is_finished() {
+        go_on()?;
         poll.poll(&mut events, Some(Duration::from_millis(10)))?;
         for event in &events {
             loop {
                 match far[event.token().0].read(&mut buffer) {
-                    Ok(0) => return Err(io::Error::other("a connection has ended")),
+                    // The sender has failed; joining it says why.
+                    Ok(0) => break 'receive,
                     Ok(n) => bytes += n,
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                     Err(e) => return Err(e),
@@ -72,5 +75,18 @@ pub fn sends(setting: &Setting, count: usize) -> io::Result<Vec<f64>> {
             let _ = heard.send(());
         }
     }
-    sender.join().map_err(|_| io::Error::other("the sending thread ended by a panic"))?
+    sender.join().map_err(|_| io::Error::other("the sending thread ended by a panic"))?.map(|(results, _)| results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_round_has_a_figure() {
+        let sends = |count| sends(2, Duration::from_millis(20), count, || Ok(()));
+        let figures = sends(4).unwrap();
+        assert!(figures.len() == 2 && figures.iter().all(|cpu| *cpu >= 0.0), "{figures:?}");
+        assert!(sends(0).is_err());
+    }
 }

@@ -299,7 +299,7 @@ pub fn connections() -> usize {
     possible
 }
 
-/// User and system time of a process and its threads, those that ended among them.
+/// User and system time of a process and its threads, those that ended among them; of "thread-self", of the calling thread.
 pub fn cpu_seconds(pid: &str) -> io::Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The second field is a name in parentheses and may hold blanks; utime and stime are the 14th and 15th.

@@ -57,7 +57,12 @@ pub fn fan_out(setting: &Setting) -> io::Result<Vec<Row>> {
     // Both ends are this process's.
     let count = count.min(connections_of_both_ends());
     let name = format!("the same bytes to {count}: CPU per send");
-    rows.push(Row::beside("bare loop", name, "µs/op", bare::sends(setting, count)?));
+    rows.push(Row::beside(
+        "bare loop",
+        name,
+        "µs/op",
+        bare::sends(setting.rounds, setting.round, count, || setting.go_on())?,
+    ));
     Ok(rows)
 }
 

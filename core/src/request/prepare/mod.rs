@@ -100,7 +100,7 @@ struct Step<'a> {
 }
 
 impl Preparer {
-    /// With nothing in flight above `tree`.
+    /// With nothing in flight above `tree`, which is the one that the other calls are given too.
     #[must_use]
     pub fn new(cfg: &PeerConfig, tree: &DataTree) -> Self {
         let features = &cfg.features;

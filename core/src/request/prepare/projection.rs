@@ -119,7 +119,7 @@ const KEPT: usize = 256;
 const KEPT_TEXT: usize = 256;
 
 impl Projection {
-    /// With nothing in flight.
+    /// With nothing in flight above this tree: paths are found by its keys.
     pub(super) fn new(tree: &DataTree) -> Self {
         Self {
             ttl_forms: tree.ttl_forms(),
@@ -257,6 +257,7 @@ impl Projection {
 
     /// From here on changes can be taken back.
     pub(super) fn begin(&mut self) {
+        debug_assert!(self.begun.is_none() && self.undo.is_empty(), "one multi at a time");
         self.begun = Some(self.digest);
     }
 

@@ -380,8 +380,8 @@ fn paths<'a>(r: &mut Reader<'a>) -> Result<Vec<JStr<'a>>, DecodeError> {
 
 /// The ops of a multi or multiRead, whichever they are: what may be there is the caller's to say.
 fn decode_parts<'a>(r: &mut Reader<'a>) -> Result<Vec<Request<'a>>, DecodeError> {
-    // A guess that no sender can make large: the shortest op is a quarter of this.
-    let mut parts = Vec::with_capacity(r.remaining() / 64);
+    // A guess that no sender can make large.
+    let mut parts = Vec::with_capacity((r.remaining() / 64).min(256));
     loop {
         let header = MultiHeader::decode(r)?;
         if header.done {

@@ -1,5 +1,7 @@
 //! What must come of a frame: client-protocol 3, 4, 6, 8 and 9.1 as predicates.
 
+use std::collections::BTreeSet;
+
 use quorate_core::config::PeerConfig;
 
 use super::grammar::{self, Facts, Fields};
@@ -115,12 +117,19 @@ impl Hello {
 }
 
 /// What a connection has proved so far, as far as its frames tell.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Proved {
     /// An identity of the scheme digest.
     pub digest: bool,
-    /// What its auth frames have claimed at most, bytes: there is a bound.
-    pub bytes: usize,
+    /// What its auth frames have claimed, each once.
+    pub claims: BTreeSet<Vec<u8>>,
+}
+
+impl Proved {
+    /// Bytes that the claims may take; a byte that is no text becomes three that are.
+    fn bytes(&self) -> usize {
+        self.claims.iter().map(|claim| 3 * claim.len() + 64).sum()
+    }
 }
 
 /// What must come of a frame behind the handshake.
@@ -170,9 +179,8 @@ fn auth(xid: i32, facts: &Facts, cfg: &PeerConfig, proved: &mut Proved) -> Reply
     match facts.path.as_slice() {
         b"digest" if cfg.features.auth.digest && !facts.null_buffer => {
             proved.digest = true;
-            // A byte that is no text becomes three that are.
-            proved.bytes += 3 * facts.buffer_len + 64;
-            let full = if proved.bytes > cfg.limits.frame_extra.min(64 << 10) { &[-115][..] } else { &[] };
+            proved.claims.insert(facts.buffer.clone());
+            let full = if proved.bytes() > cfg.limits.frame_extra.min(64 << 10) { &[-115][..] } else { &[] };
             reply.or_errs(&[0]).or_errs(full)
         }
         b"ip" => reply.or_errs(&[0]),

@@ -16,8 +16,8 @@ pub struct Facts {
     pub null_id: bool,
     /// Its last buffer is null.
     pub null_buffer: bool,
-    /// Bytes of its last buffer.
-    pub buffer_len: usize,
+    /// Its last buffer.
+    pub buffer: Vec<u8>,
 }
 
 /// A place in a record.
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
                 'z' => _ = self.boolean()?,
                 'b' => {
                     let buffer = self.buffer()?;
-                    (facts.null_buffer, facts.buffer_len) = (buffer.is_none(), buffer.map_or(0, <[u8]>::len));
+                    (facts.null_buffer, facts.buffer) = (buffer.is_none(), buffer.unwrap_or_default().to_vec());
                 }
                 's' => {
                     let string = self.buffer()?;

@@ -65,6 +65,8 @@ struct Slot {
     stalled: bool,
     undrained: usize,
     xid: i32,
+    /// Whether the session that it asks for was in the tree when it asked.
+    lived: Option<bool>,
 }
 
 struct Run {
@@ -181,7 +183,7 @@ impl Run {
         let link = self.cluster.open();
         let conn = Conn::new(link);
         self.slots[slot] =
-            Some(Slot { conn, backlog: Vec::new(), paused: false, stalled: false, undrained: 0, xid: 0 });
+            Some(Slot { conn, backlog: Vec::new(), paused: false, stalled: false, undrained: 0, xid: 0, lived: None });
     }
 
     fn hang_up(&mut self, slot: usize) {
@@ -231,6 +233,10 @@ impl Run {
             let front = self.cluster.peer().front();
             let newest = front.serving().expect("it serves").min_seen.max(self.cluster.peer().tree().last_zxid());
             s.conn.delivered(&piece, newest.0, &self.cfg, &mut self.tally);
+            if let Some(Due::Handshake { session, .. }) = s.conn.due.front() {
+                let sessions = self.cluster.peer().tree().sessions();
+                s.lived.get_or_insert_with(|| sessions.contains_key(&SessionId(*session)));
+            }
             let link = s.conn.link;
             self.cluster.bytes(link, &piece);
             any = true;
@@ -316,7 +322,7 @@ impl Run {
             CloseReason::TooSlow => gone.stalled,
             // Also where its session ended while the leader was asked whether it lives: it is closed like any other of it.
             CloseReason::Done => match gone.conn.due.front() {
-                Some(Due::Handshake { session, .. }) => ended(&SessionId(*session)),
+                Some(Due::Handshake { session, .. }) => gone.lived == Some(true) && ended(&SessionId(*session)),
                 _ => gone.conn.session.as_ref().is_some_and(ended),
             },
             _ => false,
