@@ -1,9 +1,10 @@
 //! A watcher that takes nothing: what waits for it is bounded, and nobody else notices.
 
 use crate::standalone::Standalone;
+use crate::standalone::client::Client;
 use quorate_core::config::PeerConfig;
-use quorate_core::ids::{LinkId, SessionId, Zxid};
-use quorate_core::wire::client::{ConnectRequest, Request, next_frame};
+use quorate_core::ids::{LinkId, Zxid};
+use quorate_core::wire::client::{Request, next_frame};
 use quorate_core::wire::records::Acl;
 
 /// Undrained replies beyond which a client is not read from.
@@ -18,20 +19,7 @@ fn server() -> Standalone {
 }
 
 fn client(server: &mut Standalone) -> LinkId {
-    let link = server.open();
-    let mut hello = Vec::new();
-    ConnectRequest {
-        protocol: 0,
-        last_zxid_seen: Zxid::ZERO,
-        timeout: 10_000,
-        session: SessionId::NONE,
-        password: Some(&[0; 16]),
-        read_only: Some(false),
-    }
-    .encode(&mut hello);
-    server.bytes(link, &hello);
-    server.take_sent(link);
-    link
+    Client::connect(server).link
 }
 
 fn ask(server: &mut Standalone, link: LinkId, request: &Request<'_>) -> usize {
