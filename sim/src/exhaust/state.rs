@@ -24,7 +24,8 @@ use crate::spec::RunSpec;
 
 /// Where the wall clocks stand.
 const WALL_MS: Millis = 1_767_225_600_000;
-/// With a quorum up, everything delivered and everything written, a leader must be there after so long.
+/// With a quorum up and everything delivered and written before time passes, every server that is up must serve after so long
+/// without an accident.
 const PATIENCE_MS: Millis = 60_000;
 /// More than this at once is a storm.
 const STORM: usize = 100_000;
@@ -53,6 +54,8 @@ pub struct State {
     ensemble: Arc<Configuration>,
     left: Bounds,
     now: Millis,
+    /// When something was last done to the ensemble that may cost a server its role.
+    calm_since: Millis,
     machines: Vec<Rc<Machine>>,
     conns: Vec<Conn>,
     next_conn: u64,
@@ -79,6 +82,7 @@ impl State {
             ensemble: node::ensemble(&spec),
             left: *bounds,
             now: 1_000,
+            calm_since: 1_000,
             machines: machines.collect(),
             conns: Vec::new(),
             next_conn: 0,
@@ -186,6 +190,9 @@ impl State {
     }
 
     fn happen(&mut self, choice: Choice) {
+        if let Choice::Crash { .. } | Choice::Restart { .. } | Choice::Cut { .. } = choice {
+            self.calm_since = self.now;
+        }
         match choice {
             Choice::Deliver { from, to } => {
                 let fits = |c: &Conn, e: usize| c.ends[e].node == to && c.ends[1 - e].node == from && c.arrives(e);
@@ -222,6 +229,7 @@ impl State {
                     self.wait();
                 } else {
                     self.left.lapses -= 1;
+                    self.calm_since = self.now;
                     self.advance();
                 }
             }
@@ -238,15 +246,15 @@ impl State {
         self.settle();
     }
 
-    /// Until something is under way, or every server has a role.
+    /// Until something is under way, or every server has a role. All the waits since the ensemble was last left in peace count
+    /// together: a leader that pings its follower for ever is no answer to a third server that is never let in.
     fn wait(&mut self) {
-        let since = self.now;
         let mut work = Vec::new();
         while work.is_empty() && self.waits() && self.violation.is_none() {
-            if self.now > since + PATIENCE_MS {
+            if self.now > self.calm_since + PATIENCE_MS {
                 let roles: Vec<String> = self.machines.iter().map(|m| m.role.name().to_owned()).collect();
                 let text = format!(
-                    "a quorum is up and nothing is under way, but after {PATIENCE_MS} ms the servers are {}",
+                    "a quorum is up and nothing is under way, but after {PATIENCE_MS} ms in peace the servers are {}",
                     roles.join(", ")
                 );
                 self.violation = Some(Violation { invariant: "L1", at_ms: self.now, node: None, text, earlier: None });
@@ -422,6 +430,11 @@ impl State {
     fn event(&mut self, n: usize, event: &Event) {
         self.say(|| format!("s{} {event:?}", n + 1));
         self.machine(n).note(event);
+        if let Event::RoleChanged { role: Role::Recovering, .. } = event {
+            // An fsync that was to be chosen is no choice any more.
+            let life = self.machines[n].life;
+            self.soon.extend((0..2).map(|lane| Soon::Disk { node: n, life, lane }));
+        }
         if let Event::SnapshotTaken { zxid, .. } = event {
             self.show_snapshot(n, *zxid);
         }
@@ -537,6 +550,7 @@ impl State {
             }
         }
         mark.write_i64(self.now);
+        mark.write_i64(self.calm_since);
         mark.write_u64(self.client.told.finish());
         for left in [self.left.writes, self.left.crashes, self.left.cuts, self.left.lapses] {
             mark.write_u32(left);
