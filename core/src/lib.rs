@@ -22,6 +22,7 @@ pub mod peer;
 pub mod quorum;
 pub mod request;
 pub mod session;
+mod slots;
 pub mod tree;
 pub mod watch;
 pub mod wire;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, u32)] = &[
     ("ids", 0),
     ("hash", 0),
+    ("slots", 0),
     ("error", 0),
     ("message", 0),
     ("event", 0),
@@ -151,8 +152,8 @@ fn debug_hides_nothing() {
     }
     own.sort();
     let names: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
-    // Ids show their number, a tree its digest, a checksum its sum, which is all of it.
-    assert_eq!(names, ["Adler", "DataTree", "NodeRef<'_>", "SessionId", "Zxid"], "{own:?}");
+    // Ids show their number, a tree its digest, a checksum its sum, slots what is in them, which is all of it.
+    assert_eq!(names, ["Adler", "DataTree", "NodeRef<'_>", "SessionId", "Slots<T>", "Zxid"], "{own:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod damage;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash as _, Hasher};
 
 use bytes::Bytes;
 use quorate_core::error::DiskError;
@@ -180,7 +181,7 @@ type Inode = u32;
 /// A change of a directory that is not synced: names and what they stand for afterwards, all or nothing.
 type Binding = Vec<(Box<str>, Option<Inode>)>;
 
-#[derive(Clone, Hash, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Directory {
     /// It was listed once, which makes it, durably.
     exists: bool,
@@ -241,7 +242,7 @@ impl std::fmt::Display for Survived {
 }
 
 /// The disk of one server.
-#[derive(Clone, Hash, Debug)]
+#[derive(Clone, Debug)]
 pub struct SimDisk {
     directories: [Directory; 4],
     files: BTreeMap<Inode, File>,
@@ -435,6 +436,38 @@ impl SimDisk {
             self.directories[slot(from.dir)].change(gone);
         }
         Ok(())
+    }
+
+    /// Everything that operations and power cuts can show, so that disks with one digest go on alike. Which number a file has
+    /// shows nowhere; a file goes in where its number first comes up.
+    pub(crate) fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { directories, files, next: _, sector, full, lying, lied, bad, met } = self;
+        let mut known: Vec<Inode> = Vec::new();
+        let mut file = |inode: Inode, hasher: &mut H| {
+            let at = known.iter().position(|i| *i == inode);
+            at.unwrap_or(known.len()).hash(hasher);
+            if at.is_none() {
+                known.push(inode);
+                files.get(&inode).hash(hasher);
+            }
+        };
+        for Directory { exists, cache, platter, unsynced } in directories {
+            (exists, cache.len(), platter.len(), unsynced.len()).hash(hasher);
+            for (name, inode) in cache.iter().chain(platter) {
+                name.hash(hasher);
+                file(*inode, hasher);
+            }
+            for binding in unsynced {
+                binding.len().hash(hasher);
+                for (name, inode) in binding {
+                    (name, inode.is_some()).hash(hasher);
+                    if let Some(inode) = inode {
+                        file(*inode, hasher);
+                    }
+                }
+            }
+        }
+        (sector, full, lying, lied, bad, met).hash(hasher);
     }
 
     /// Forgets files without a name.

@@ -1,6 +1,7 @@
 // Opens pages of `quorate sim run --html` in a headless Chromium, uses keyboard and mouse, and says what does not work.
 //   node tests/picture/check.mjs page.html …            exit code 1 when something does not
 //   node tests/picture/check.mjs --shot out.png page.html#zoom=3     only a screenshot
+//   node tests/picture/check.mjs --scroll page.html …   frames a second while it scrolls
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { open } from './browser.mjs';
@@ -91,14 +92,62 @@ async function check(name) {
   await page.close();
 }
 
+// Scrolls by so many pixels a frame; `then` is done at the end, while the view still counts as moving.
+const scroll = (dx, dy, frames, then) => `new Promise((done) => {
+  const s = document.getElementById('scroller'), times = [];
+  s.scrollLeft = ${dx < 0 ? 9000 : 2000}; s.scrollTop = 0;
+  setTimeout(() => {
+    let last = 0;
+    const step = (t) => {
+      if (last) times.push(t - last);
+      last = t;
+      s.scrollLeft += ${dx}; s.scrollTop += ${dy};
+      if (times.length < ${frames}) requestAnimationFrame(step); else requestAnimationFrame(() => requestAnimationFrame(() => { ${then} }));
+    };
+    requestAnimationFrame(step);
+  }, 400);
+})`;
+
+// What was moved and what is drawn anew differ in words, and a little in shades.
+async function moving(name) {
+  const page = await open(url(name));
+  await page.rest();
+  const differ = await page.eval(scroll(13, 5, 25, `
+    const canvas = document.getElementById('view'), shot = () => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const a = shot();
+    setTimeout(() => {
+      const b = shot();
+      let n = 0;
+      for (let i = 0; i < a.length; i += 4) if (Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]) > 24) n++;
+      done(n / (a.length / 4));
+    }, 500);`));
+  expect('a view that moves shows what one that stands shows', differ < 0.12, `${(100 * differ).toFixed(2)} % of the pixels differ`);
+  await page.close();
+}
+
+async function frames(name) {
+  const page = await open(url(name));
+  await page.rest();
+  for (const [what, dx, dy] of [['right', 24, 0], ['left', -24, 0], ['down', 0, 10], ['both', 17, 7]]) {
+    const told = await page.eval(scroll(dx, dy, 150, 'const all = times.sort((a, b) => a - b); done({ rate: 1000 * all.length / all.reduce((a, b) => a + b, 0), late: all.filter((t) => t > 25).length })'));
+    console.log(`${name} ${what}: ${told.rate.toFixed(1)} frames a second, ${told.late} of 150 late`);
+  }
+  await page.close();
+}
+
 const names = process.argv.slice(2);
-if (names[0] === '--shot') {
+if (names[0] === '--scroll') {
+  for (const name of names.slice(1)) await frames(name);
+} else if (names[0] === '--shot') {
   const page = await open(url(names[2]));
   await page.rest();
   writeFileSync(names[1], await page.screenshot());
   await page.close();
 } else {
-  for (const name of names) await check(name);
+  for (const name of names) {
+    await check(name);
+    await moving(name);
+  }
   if (!names.length) console.log('which pages?');
 }
 process.exit(failed || !names.length ? 1 : 0);

@@ -77,7 +77,7 @@ pub struct Fle {
     same_round: BTreeMap<(Sid, i64), Tally>,
     /// Latest notification of each other voter that is LOOKING and has no history.
     blank: BTreeMap<Sid, Arrival>,
-    /// Voters whose last word, since this server settled, was for another leader.
+    /// LEADING: voters whose last word, since this server settled, was for another leader.
     elsewhere: BTreeSet<Sid>,
     /// A server with data was heard, ever, so an empty one does not vote.
     data_heard: bool,
@@ -186,6 +186,7 @@ impl Fle {
         self.settled.clear();
         self.same_round.clear();
         self.elsewhere.clear();
+        self.agree = Tally::new();
         self.quorum_since = None;
     }
 
@@ -240,7 +241,7 @@ impl Fle {
         if !self.looking() {
             if n.vote.leader == self.vote.leader {
                 self.elsewhere.remove(&n.sid);
-            } else {
+            } else if self.state == VoterState::Leading {
                 self.elsewhere.insert(n.sid);
             }
             return if n.state == VoterState::Looking { Reaction::Answer(n.sid) } else { Reaction::Nothing };

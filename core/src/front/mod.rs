@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 
-use slab::Slab;
+use crate::slots::Slots;
 
 use crate::config::PeerConfig;
 use crate::error::CloseReason;
@@ -130,7 +130,7 @@ pub struct FrontCtx<'a> {
 /// All client connections of one server.
 #[derive(Clone, Debug)]
 pub struct Front {
-    conns: Slab<Conn>,
+    conns: Slots<Conn>,
     by_link: IdMap<u64, u32>,
     by_session: IdMap<i64, u32>,
     by_address: BTreeMap<IpAddr, usize>,
@@ -175,7 +175,7 @@ impl Front {
     pub fn new(cfg: &PeerConfig, now: Now) -> Self {
         let voters = cfg.ensemble.as_ref().map_or(1, |e| e.voters().count());
         Self {
-            conns: Slab::new(),
+            conns: Slots::new(),
             by_link: IdMap::default(),
             by_session: IdMap::default(),
             by_address: BTreeMap::new(),

@@ -194,7 +194,7 @@ impl Front {
     }
     /// `crst`.
     pub fn reset_connection_stats(&mut self) {
-        for (_, conn) in &mut self.conns {
+        for (_, conn) in self.conns.iter_mut() {
             let s = &mut conn.stats;
             (s.received, s.sent, s.latency, s.last_latency) = (0, 0, Latency::default(), 0);
             (s.last_op, s.last_cxid, s.last_zxid, s.last_response) = (None, -1, Zxid::NONE, 0);

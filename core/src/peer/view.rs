@@ -135,6 +135,12 @@ impl Peer {
         self.effects.packets
     }
 
+    /// Starts the counters anew that no command resets for itself: nothing that a Peer does depends on one.
+    pub fn reset_counters(&mut self) {
+        self.front.reset_stats();
+        self.effects.packets = 0;
+    }
+
     /// Everything that the reports show.
     #[must_use]
     pub fn view(&self, now: Now) -> View {

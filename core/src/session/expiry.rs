@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use slab::Slab;
+use crate::slots::Slots;
 
 use crate::hash::IdMap;
 use crate::ids::{Millis, SessionId};
@@ -32,7 +32,7 @@ struct Bucket {
 #[derive(Clone, Debug)]
 pub struct Expiry {
     tick: Millis,
-    entries: Slab<Entry>,
+    entries: Slots<Entry>,
     by_session: IdMap<SessionId, u32>,
     buckets: BTreeMap<Millis, Bucket>,
 }
@@ -41,7 +41,7 @@ impl Expiry {
     /// Without a session; buckets are `tick` ms wide.
     #[must_use]
     pub fn new(tick: Millis) -> Self {
-        Self { tick: tick.max(1), entries: Slab::new(), by_session: IdMap::default(), buckets: BTreeMap::new() }
+        Self { tick: tick.max(1), entries: Slots::new(), by_session: IdMap::default(), buckets: BTreeMap::new() }
     }
 
     /// When a session expires that is heard of at `now`: more than `timeout` and at most `timeout` + tick later.

@@ -8,7 +8,7 @@ use core::hash::Hasher;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
-use slab::Slab;
+use crate::slots::Slots;
 
 use crate::ids::LinkId;
 use crate::watch::mode::Modes;
@@ -50,9 +50,9 @@ pub(super) struct Watcher {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     key: (u64, u64),
-    pub(super) watches: Slab<Watch>,
-    pub(super) paths: Slab<WatchedPath>,
-    pub(super) conns: Slab<Watcher>,
+    pub(super) watches: Slots<Watch>,
+    pub(super) paths: Slots<WatchedPath>,
+    pub(super) conns: Slots<Watcher>,
     by_path: HashTable<u32>,
     by_link: HashTable<u32>,
     by_pair: HashTable<u32>,
@@ -63,9 +63,9 @@ impl Table {
     pub(super) const fn new(seed: u64) -> Self {
         Self {
             key: (seed, seed.rotate_left(32) ^ 0x7761_7463_6865_7321),
-            watches: Slab::new(),
-            paths: Slab::new(),
-            conns: Slab::new(),
+            watches: Slots::new(),
+            paths: Slots::new(),
+            conns: Slots::new(),
             by_path: HashTable::new(),
             by_link: HashTable::new(),
             by_pair: HashTable::new(),

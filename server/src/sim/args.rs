@@ -369,7 +369,7 @@ pub struct Exhaust {
     /// Times that time passes, to the next deadline of anybody, although something is under way
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=99))]
     pub lapses: u32,
-    /// For so long at most: 90s, 10m, 2h; without it to the end, which may be days away
+    /// For so long at most: 90s, 10m, 2h; without it to the end
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub budget: Option<Duration>,
     /// Worker threads

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quorate_sim::exhaust::{self, Bounds, Choices, Found, Marks, Progress, Root, SCHEMA, Seen, State};
+use quorate_sim::exhaust::{self, Bounds, Choices, Found, Progress, Root, SCHEMA, Seen, State};
 use serde::Serialize;
 
 use super::args::{Exhaust, Replay};
@@ -121,7 +121,7 @@ pub fn round(bounds: Bounds, mutant: Option<&str>, jobs: usize, until: Option<In
             .map_err(|violation| Found { choices: Vec::new(), violation: violation.into() })
     };
     let cpu_before = process::thread_cpu();
-    let first = begin().and_then(|start| exhaust::roots(&start, ROOTS * jobs, &shared, &mut Marks::default()));
+    let first = begin().and_then(|start| exhaust::roots(&start, ROOTS * jobs, &shared));
     let cpu = Mutex::new(process::thread_cpu().saturating_sub(cpu_before));
     let next = AtomicUsize::new(0);
     let found: Mutex<Option<Found>> = Mutex::default();
@@ -173,10 +173,9 @@ fn work(
     shared: &Shared<'_>,
 ) -> Option<Found> {
     let start = begin().ok()?;
-    let mut marks = Marks::default();
     while !shared.is_over() {
         let root = roots.get(next.fetch_add(1, Ordering::Relaxed))?;
-        if let Some(found) = exhaust::search(&start, root, shared, &mut marks) {
+        if let Some(found) = exhaust::search(&start, root, shared) {
             return Some(found);
         }
     }

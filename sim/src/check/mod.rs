@@ -36,6 +36,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::Hash as _;
+use std::rc::Rc;
 
 use quorate_core::error::CloseReason;
 use quorate_core::event::{Event, Halt, Health, Role, SyncKind};
@@ -99,7 +100,8 @@ pub struct Tally {
 #[derive(Clone, Debug)]
 pub struct Checks {
     ghost: Ghost,
-    model: Model,
+    /// Shared by copies until the next decision.
+    model: Rc<Model>,
     clients: Clients,
     watches: Watches,
     commits: u64,
@@ -123,7 +125,7 @@ impl Checks {
         let model = Model::new(false).with_rules(crate::node::rules(spec));
         let mut checks = Self {
             ghost: Ghost::new(servers, model.digest()),
-            model,
+            model: Rc::new(model),
             clients: Clients::default(),
             watches: Watches::default(),
             commits: 0,
@@ -251,7 +253,8 @@ impl Checks {
     fn decide(&mut self, end: ghost::At) -> Checked {
         let new = order::extend(&mut self.ghost, end)?;
         self.commits += new.len() as u64;
-        tree::decided(&mut self.ghost, &new, &mut self.model, &mut self.clients, &mut self.watches)
+        let model = Rc::make_mut(&mut self.model);
+        tree::decided(&mut self.ghost, &new, model, &mut self.clients, &mut self.watches)
     }
 
     fn replaced(&mut self, n: usize, zxid: Zxid, digest: u64) -> Checked {

@@ -1,5 +1,7 @@
 //! Where a run begins: the histories that initial disks hold.
 
+use std::rc::Rc;
+
 use quorate_core::ids::Zxid;
 use quorate_core::zab::payload_hash;
 
@@ -31,7 +33,7 @@ impl Checks {
         }
         // Our snapshots hold what is decided and nothing else. Scenarios are valid: what is decided is one path.
         let begun = order::extend(g, tip)
-            .and_then(|new| tree::decided(g, &new, &mut self.model, &mut self.clients, &mut self.watches));
+            .and_then(|new| tree::decided(g, &new, Rc::make_mut(&mut self.model), &mut self.clients, &mut self.watches));
         debug_assert!(begun.is_ok(), "{begun:?}");
         for at in left {
             self.ghost.leave(at);

@@ -9,7 +9,7 @@ use quorate_core::jute::Reader;
 use quorate_core::wire::client::{ConnectRequest, ConnectResponse, ReplyHeader, Request, RequestHeader, Response};
 use quorate_core::wire::records::{Acl, op, perm};
 
-use super::machine::Mark;
+use super::memo::Mark;
 use crate::observe::Obs;
 
 /// Where it comes from.

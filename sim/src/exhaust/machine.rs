@@ -1,97 +1,48 @@
 //! A server that can be copied: its process, its disk, and the queues between them. And the connections between servers.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt::{self, Write as _};
-use std::hash::{Hash as _, Hasher};
+use std::collections::VecDeque;
+use std::hash::Hasher as _;
+use std::rc::Rc;
 
 use bytes::Bytes;
-use quorate_core::event::{DiskOp, Event, Input, Lane, LinkEvent, Outbox, Port, Role};
+use quorate_core::event::{DiskOp, Event, Lane, Port, Role};
 use quorate_core::ids::{LinkId, Millis, Ticket, Zxid};
-use quorate_core::peer::Peer;
 
+use super::memo::{Drive, Mark, Process};
 use crate::disk::SimDisk;
-use crate::watcher::Digest;
 
-/// Digest of a value by all its fields: what derives `Debug` hides none. Slow.
-fn digest_of(value: &dyn fmt::Debug) -> u64 {
-    let mut mark = Mark::default();
-    // A mark takes everything.
-    let written = write!(mark, "{value:?}");
-    debug_assert!(written.is_ok());
-    mark.finish()
-}
-
-/// A digest of everything that is put into it, in order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Mark(Digest);
-
-impl Default for Mark {
-    fn default() -> Self {
-        Self(Digest::new(0))
-    }
-}
-
-impl fmt::Write for Mark {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        self.0.bytes(s.as_bytes());
-        Ok(())
-    }
-}
-
-impl Hasher for Mark {
-    fn finish(&self) -> u64 {
-        self.0.value()
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.bytes(bytes);
-    }
-    fn write_u8(&mut self, n: u8) {
-        self.0.number(n.into());
-    }
-    fn write_u32(&mut self, n: u32) {
-        self.0.number(n.into());
-    }
-    fn write_u64(&mut self, n: u64) {
-        self.0.number(n);
-    }
-    fn write_i64(&mut self, n: i64) {
-        self.0.number(n as u64);
-    }
-    fn write_usize(&mut self, n: usize) {
-        self.0.number(n as u64);
-    }
-    fn write_isize(&mut self, n: isize) {
-        self.0.number(n as u64);
-    }
+/// An operation in the queue of a disk.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) ticket: Ticket,
+    pub(super) op: DiskOp,
+    /// Of the operation.
+    pub(super) mark: u64,
 }
 
 /// One server.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
-    pub(super) peer: Option<Box<Peer>>,
-    pub(super) out: Outbox,
-    pub(super) disk: SimDisk,
+    pub(super) process: Option<Rc<Process>>,
+    pub(super) drive: Rc<Drive>,
     /// Log, bulk.
-    pub(super) lanes: [VecDeque<(Ticket, DiskOp)>; 2],
+    pub(super) lanes: [VecDeque<Rc<Queued>>; 2],
     pub(super) listening: [bool; 3],
     pub(super) life: u32,
-    /// Links that it has accepted in this life.
+    /// Links that it has accepted in this life: only names.
     accepted: u64,
     pub(super) role: Role,
     /// A leader that is established, a learner that is up to date.
     pub(super) serves: bool,
     /// Its tree has moved since the checks looked at it.
     pub(super) moved: Option<(Zxid, bool)>,
-    /// Of its disk when it went down, and of everything that it has been told since: a Peer is a function of that.
-    pub(super) told: Mark,
 }
 
 impl Machine {
     pub(super) fn new(sector: usize) -> Self {
         Self {
-            peer: None,
-            out: Outbox::new(),
-            disk: SimDisk::new(sector),
+            process: None,
+            drive: Drive::new(SimDisk::new(sector)),
             lanes: Default::default(),
             listening: [false; 3],
             life: 0,
@@ -99,12 +50,11 @@ impl Machine {
             role: Role::Recovering,
             serves: false,
             moved: None,
-            told: Mark::default(),
         }
     }
 
     pub(super) const fn is_up(&self) -> bool {
-        self.peer.is_some()
+        self.process.is_some()
     }
 
     /// Whether it is an established leader.
@@ -112,52 +62,35 @@ impl Machine {
         self.is_up() && self.serves && self.role == Role::Leading
     }
 
-    pub(super) fn accept(&mut self) -> LinkId {
+    pub(super) const fn accept(&mut self) -> LinkId {
         self.accepted += 1;
         LinkId(self.accepted - 1)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Millis> {
-        self.peer.as_ref().and_then(|p| p.next_deadline())
+        self.process.as_ref().and_then(|p| p.peer.next_deadline())
     }
 
-    /// Tells states of this server apart by all that is in them: what derives `Debug` hides nothing, and of a tree there is its
-    /// digest. This takes long, so it is done once for each thing that a server can have been told.
-    pub(super) fn mark(&self, known: &mut Marks) -> u64 {
-        let told = self.told.finish() ^ u64::from(self.is_up());
-        let Self { peer, disk, lanes, listening, life, accepted, role, serves, .. } = self;
-        *known.0.entry(told).or_insert_with(|| {
-            let mut mark = Mark::default();
-            disk.hash(&mut mark);
-            mark.write_u64(digest_of(&(peer, lanes, listening, life, accepted, role, serves)));
-            mark.finish()
-        })
-    }
-
-    /// It is told this.
-    pub(super) fn tell(&mut self, now: Millis, input: &Input<'_>) {
-        let told = &mut self.told;
-        told.write_i64(now);
-        match input {
-            Input::Tick => told.write_u8(0),
-            Input::Link { link, event } => {
-                told.write_u64(link.0);
-                match event {
-                    LinkEvent::Opened { port, .. } => told.write_usize(3 + number(*port)),
-                    LinkEvent::Bytes(bytes) | LinkEvent::Messages { bytes, .. } => told.write(bytes),
-                    LinkEvent::Closed => told.write_u8(2),
-                    LinkEvent::Drained(n) => told.write_usize(*n),
-                }
+    /// Tells states of this server apart.
+    pub(super) fn mark(&self, mark: &mut Mark) {
+        let Self { process, drive, lanes, listening, life, accepted: _, role, serves, moved: _ } = self;
+        mark.write_u64(process.as_ref().map_or(0, |p| p.mark));
+        mark.write_u64(drive.mark);
+        for lane in lanes {
+            mark.write_usize(lane.len());
+            for queued in lane {
+                mark.write_u64(queued.ticket.0);
+                mark.write_u64(queued.mark);
             }
-            Input::Disk { ticket, .. } => told.write_u64(ticket.0 ^ 1 << 63),
-            Input::Admin(_) => {}
         }
+        let [client, election, quorum] = listening.map(u32::from);
+        mark.write_u32(client | election << 1 | quorum << 2 | u32::from(*serves) << 3 | (*role as u32) << 4);
+        mark.write_u32(*life);
     }
 
     /// The process ends; the disk stays.
     pub(super) fn end(&mut self) {
-        self.peer = None;
-        self.out = Outbox::new();
+        self.process = None;
         self.lanes = Default::default();
         self.listening = [false; 3];
         self.life += 1;
@@ -165,14 +98,11 @@ impl Machine {
         self.role = Role::Recovering;
         self.serves = false;
         self.moved = None;
-        self.told = Mark::default();
-        self.told.write_u32(self.life);
-        self.disk.hash(&mut self.told);
     }
 
     /// Whether the head of this lane is an fsync: when that ends is a choice, everything else is done at once.
     pub(super) fn syncs(&self, lane: usize) -> bool {
-        matches!(self.lanes[lane].front(), Some((_, DiskOp::Fsync(_) | DiskOp::FsyncDir(_))))
+        self.lanes[lane].front().is_some_and(|queued| matches!(queued.op, DiskOp::Fsync(_) | DiskOp::FsyncDir(_)))
     }
 
     pub(super) fn note(&mut self, event: &Event) {
@@ -191,10 +121,6 @@ impl Machine {
         }
     }
 }
-
-/// The marks of servers, by what they have been told. One for each thread.
-#[derive(Debug, Default)]
-pub struct Marks(BTreeMap<u64, u64>);
 
 /// Position of a port in a list.
 pub(super) const fn number(port: Port) -> usize {

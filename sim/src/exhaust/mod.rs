@@ -14,12 +14,12 @@ mod choice;
 mod client;
 mod file;
 mod machine;
+mod memo;
 mod search;
 mod state;
 
 pub use choice::Choice;
 pub use file::{Choices, Replayed, SCHEMA};
-pub use machine::Marks;
 pub use search::{Found, Progress, Root, Seen, roots, search, shorten};
 pub use state::State;
 

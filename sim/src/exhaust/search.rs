@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::machine::Marks;
 use super::{Bounds, Choice, State};
 use crate::observe::Violation;
 
@@ -76,22 +75,22 @@ impl Root {
 ///
 /// # Errors
 /// What was found on the way.
-pub fn roots(start: &State, least: usize, seen: &dyn Seen, marks: &mut Marks) -> Result<Vec<Root>, Found> {
+pub fn roots(start: &State, least: usize, seen: &dyn Seen) -> Result<Vec<Root>, Found> {
     let mut done = Progress::default();
     let mut queue = VecDeque::from([(start.clone(), Root::whole())]);
     while queue.len() < least
         && let Some((state, Root { path, weight })) = queue.pop_front()
     {
         let mut level = level(state, weight, &mut done);
-        while let Some(choice) = level.left.pop() {
-            let (mut next, mut path) = (level.state.clone(), path.clone());
+        while let Some((choice, mut next)) = level.next() {
+            let mut path = path.clone();
             path.push(choice);
             done.steps += 1;
             if let Err(violation) = next.take(choice) {
                 seen.go_on(&done);
                 return Err(Found { choices: path, violation: violation.into() });
             }
-            if seen.is_new(next.digest(marks)) {
+            if seen.is_new(next.digest()) {
                 done.states += 1;
                 done.depth = done.depth.max(path.len() as u64);
                 queue.push_back((next, Root { path, weight: level.weight }));
@@ -105,14 +104,15 @@ pub fn roots(start: &State, least: usize, seen: &dyn Seen, marks: &mut Marks) ->
 }
 
 struct Level {
-    state: State,
+    /// Until the last choice takes it.
+    state: Option<State>,
     left: Vec<Choice>,
     /// Of each choice.
     weight: f64,
 }
 
 /// Everything that can follow this root. `None`: nothing is broken, or it was told to stop.
-pub fn search(start: &State, root: &Root, seen: &dyn Seen, marks: &mut Marks) -> Option<Found> {
+pub fn search(start: &State, root: &Root, seen: &dyn Seen) -> Option<Found> {
     let mut state = start.clone();
     for (i, choice) in root.path.iter().enumerate() {
         if let Err(violation) = state.take(*choice) {
@@ -123,7 +123,7 @@ pub fn search(start: &State, root: &Root, seen: &dyn Seen, marks: &mut Marks) ->
     let mut done = Progress::default();
     let mut levels = vec![level(state, root.weight, &mut done)];
     while let Some(top) = levels.last_mut() {
-        let Some(choice) = top.left.pop() else {
+        let Some((choice, mut next)) = top.next() else {
             levels.pop();
             if !levels.is_empty() {
                 made.pop();
@@ -131,14 +131,13 @@ pub fn search(start: &State, root: &Root, seen: &dyn Seen, marks: &mut Marks) ->
             continue;
         };
         let weight = top.weight;
-        let mut next = top.state.clone();
         made.push(choice);
         done.steps += 1;
         if let Err(violation) = next.take(choice) {
             seen.go_on(&done);
             return Some(Found { choices: made, violation: violation.into() });
         }
-        if seen.is_new(next.digest(marks)) {
+        if seen.is_new(next.digest()) {
             done.states += 1;
             done.depth = done.depth.max(made.len() as u64);
             levels.push(level(next, weight, &mut done));
@@ -162,7 +161,16 @@ fn level(state: State, weight: f64, done: &mut Progress) -> Level {
         done.covered += weight;
     }
     let weight = weight / left.len().max(1) as f64;
-    Level { state, left, weight }
+    Level { state: Some(state), left, weight }
+}
+
+impl Level {
+    /// The next choice, and the state to make it in.
+    fn next(&mut self) -> Option<(Choice, State)> {
+        let choice = self.left.pop()?;
+        let state = if self.left.is_empty() { self.state.take() } else { self.state.clone() };
+        Some((choice, state?))
+    }
 }
 
 /// The same violation with as few choices as leaving out single ones gives; a choice that cannot be made any more is skipped.

@@ -3,19 +3,22 @@
 mod links;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hash::Hasher as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use quorate_core::config::Configuration;
 use quorate_core::event::{Action, Dir, Event, FileName, Input, LinkEvent, Port, Role};
 use quorate_core::ids::{LinkId, Millis, Now, Zxid};
 use quorate_core::peer::Peer;
 
 use super::client::Client;
-use super::machine::{Conn, Machine, Mark, Marks, lane_number, number};
+use super::machine::{Conn, Machine, Queued, lane_number, number};
+use super::memo::{Mark, Memo, Step, Wish};
 use super::{Bounds, Choice};
 use crate::check::Checks;
 use crate::node;
@@ -44,7 +47,7 @@ enum Soon {
     /// The head of a disk queue, unless it is an fsync.
     Disk { node: usize, life: u32, lane: usize },
     /// Bytes for the client.
-    Reply { node: usize, life: u32, link: LinkId, bytes: Vec<u8> },
+    Reply { node: usize, life: u32, link: LinkId, bytes: Bytes },
 }
 
 /// See the module.
@@ -56,6 +59,8 @@ pub struct State {
     now: Millis,
     /// When something was last done to the ensemble that may cost a server its role.
     calm_since: Millis,
+    /// What all states of one thread know.
+    memo: Rc<RefCell<Memo>>,
     machines: Vec<Rc<Machine>>,
     conns: Vec<Conn>,
     next_conn: u64,
@@ -83,6 +88,7 @@ impl State {
             left: *bounds,
             now: 1_000,
             calm_since: 1_000,
+            memo: Rc::default(),
             machines: machines.collect(),
             conns: Vec::new(),
             next_conn: 0,
@@ -106,6 +112,7 @@ impl State {
             s.rest();
             assert!(s.violation.is_some() || s.client.is_idle(), "the client has its session");
         });
+        state.come_to_rest();
         state.violation.take().map_or(Ok(state), Err)
     }
 
@@ -123,7 +130,7 @@ impl State {
         if self.left.crashes > 0 {
             for (node, m) in machines().filter(|(_, m)| m.is_up()) {
                 all.push(Choice::Crash { node, keep: false });
-                if m.disk.has_unsynced() {
+                if m.drive.disk.has_unsynced() {
                     all.push(Choice::Crash { node, keep: true });
                 }
             }
@@ -175,6 +182,7 @@ impl State {
     pub fn take(&mut self, choice: Choice) -> Result<(), Violation> {
         self.say(|| format!("== {choice}"));
         self.guarded(|s| s.happen(choice));
+        self.come_to_rest();
         self.violation.take().map_or(Ok(()), Err)
     }
 
@@ -213,8 +221,8 @@ impl State {
             }
             Choice::Crash { node, keep } => {
                 self.left.crashes -= 1;
-                let machine = Rc::make_mut(&mut self.machines[node]);
-                machine.disk.power_cut_whole(keep);
+                let left = self.memo.borrow_mut().power_cut(&self.machines[node].drive, keep);
+                self.machine(node).drive = left;
                 self.stop(node, Down::PowerCut);
             }
             Choice::Restart { node } => self.boot(node),
@@ -350,52 +358,58 @@ impl State {
     fn boot(&mut self, n: usize) {
         let now = self.clocks();
         self.tell(Obs::Started { node: n, digests: true });
-        let cfg = node::peer_config(&self.spec, &self.ensemble, n, n, self.machines[n].life, Default::default());
-        let machine = self.machine(n);
-        machine.told.write_i64(now.mono_ms);
-        let mut peer = Box::new(Peer::new(cfg, now));
-        peer.start(now, &mut machine.out);
-        machine.peer = Some(peer);
-        self.carry_out(n);
+        let life = self.machines[n].life;
+        let make = || Peer::new(node::peer_config(&self.spec, &self.ensemble, n, n, life, Default::default()), now);
+        let step = self.memo.borrow_mut().start(n, life, now, make);
+        self.carry_out(n, &step);
     }
 
     fn step(&mut self, n: usize, input: Input<'_>) {
-        let now = self.clocks();
-        let machine = self.machine(n);
-        machine.tell(now.mono_ms, &input);
-        let Machine { peer: Some(peer), out, .. } = machine else { return };
-        peer.step(now, input, out);
-        self.carry_out(n);
+        self.step_marked(n, (input, 0));
     }
 
-    fn carry_out(&mut self, n: usize) {
-        let mut out = std::mem::take(&mut self.machine(n).out);
-        let life = self.machines[n].life;
-        for action in out.actions() {
-            let bytes = match action {
-                Action::Send { payload, .. } => out.bytes_of(payload),
-                _ => &[],
-            };
-            self.act(n, action, bytes);
+    /// With the digest of what a disk operation came to.
+    fn step_marked(&mut self, n: usize, told: (Input<'_>, u64)) {
+        let now = self.clocks();
+        let Some(process) = &self.machines[n].process else { return };
+        let step = self.memo.borrow_mut().step(process, now, told);
+        self.carry_out(n, &step);
+    }
+
+    fn carry_out(&mut self, n: usize, step: &Step) {
+        let machine = self.machine(n);
+        machine.process = Some(step.process.clone());
+        let life = machine.life;
+        for wish in &step.wishes {
+            self.act(n, wish);
             if self.machines[n].life != life || self.violation.is_some() {
                 return;
             }
         }
-        out.clear();
-        self.machine(n).out = out;
         self.show_tree(n);
+    }
+
+    /// Between two choices nothing is due: servers that are alike are one from now on.
+    fn come_to_rest(&mut self) {
+        for n in 0..self.machines.len() {
+            if let Some(process) = self.machines[n].process.as_ref().filter(|p| !p.rests) {
+                let at_rest = self.memo.borrow_mut().rest(process);
+                self.machine(n).process = Some(at_rest);
+            }
+        }
     }
 
     fn show_tree(&mut self, n: usize) {
         let Some((at, replaced)) = self.machines[n].moved else { return };
         self.machine(n).moved = None;
         let machine = self.machines[n].clone();
-        if let Some(peer) = &machine.peer {
-            self.tell(Obs::Tree { node: n, tree: peer.tree(), at, replaced });
+        if let Some(process) = &machine.process {
+            self.tell(Obs::Tree { node: n, tree: process.peer.tree(), at, replaced });
         }
     }
 
-    fn act(&mut self, n: usize, action: &Action, bytes: &[u8]) {
+    fn act(&mut self, n: usize, wish: &Wish) {
+        let Wish { action, bytes, mark } = wish;
         let life = self.machines[n].life;
         if !matches!(action, Action::Disk { .. } | Action::Event(Event::FsyncTook(_))) {
             self.seen = Some(n);
@@ -404,7 +418,7 @@ impl State {
             Action::Listen(port) => self.machine(n).listening[number(*port)] = true,
             Action::Unlisten(port) => self.machine(n).listening[number(*port)] = false,
             Action::Connect { link, address, .. } => self.dial(n, *link, address),
-            Action::Send { link, payload } => self.send(n, *link, bytes, payload),
+            Action::Send { link, .. } => self.send(n, *link, bytes),
             Action::Close { link, .. } | Action::FourLetter { link, .. } => self.close(n, *link),
             Action::Pause(link) | Action::Resume(link) => {
                 let paused = matches!(action, Action::Pause(_));
@@ -417,7 +431,8 @@ impl State {
             }
             Action::Disk { lane, ticket, op } => {
                 let lane = lane_number(*lane);
-                self.machine(n).lanes[lane].push_back((*ticket, op.clone()));
+                let queued = Queued { ticket: *ticket, op: op.clone(), mark: *mark };
+                self.machine(n).lanes[lane].push_back(Rc::new(queued));
                 if self.machines[n].lanes[lane].len() == 1 {
                     self.soon.push_back(Soon::Disk { node: n, life, lane });
                 }
@@ -444,7 +459,7 @@ impl State {
     fn show_snapshot(&mut self, n: usize, zxid: Zxid) {
         let name = FileName::new(Dir::Data, &format!("snapshot.{:x}", zxid.0));
         let machine = self.machines[n].clone();
-        if let Some(file) = machine.disk.bytes(&name) {
+        if let Some(file) = machine.drive.disk.bytes(&name) {
             self.tell(Obs::Snapshot { node: n, zxid, file });
         }
     }
@@ -483,15 +498,16 @@ impl State {
     }
 
     fn disk(&mut self, n: usize, lane: usize) {
-        let machine = self.machine(n);
-        let Some((ticket, op)) = machine.lanes[lane].pop_front() else { return };
-        let result = machine.disk.execute(&op);
-        let life = machine.life;
+        let Some(queued) = self.machine(n).lanes[lane].pop_front() else { return };
+        let (drive, outcome) = self.memo.borrow_mut().execute(&self.machines[n].drive, &queued.op, queued.mark);
+        self.machine(n).drive = drive;
+        let life = self.machines[n].life;
         self.say(|| {
-            let text = format!("s{} disk {op:?}", n + 1);
+            let text = format!("s{} disk {:?}", n + 1, queued.op);
             text.chars().take(160).collect()
         });
-        self.step(n, Input::Disk { ticket, result });
+        let (result, mark) = &*outcome;
+        self.step_marked(n, (Input::Disk { ticket: queued.ticket, result: result.clone() }, *mark));
         if self.machines[n].life == life && !self.machines[n].lanes[lane].is_empty() {
             self.soon.push_back(Soon::Disk { node: n, life, lane });
         }
@@ -533,11 +549,11 @@ impl State {
     /// Tells states apart: by all that is in each server, what the client has been told, what is under way, what the checks remember, and what
     /// is left of the bounds. Two states with one digest go on alike.
     #[must_use]
-    pub fn digest(&self, known: &mut Marks) -> u64 {
+    pub fn digest(&self) -> u64 {
         debug_assert!(self.soon.is_empty(), "between choices nothing is due");
         let mut mark = Mark::default();
         for machine in &self.machines {
-            mark.write_u64(machine.mark(known));
+            machine.mark(&mut mark);
         }
         for c in &self.conns {
             for end in &c.ends {

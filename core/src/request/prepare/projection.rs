@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
-use slab::Slab;
+use crate::slots::Slots;
 
 use crate::config::TtlForms;
 use crate::ids::{SessionId, Zxid};
@@ -98,7 +98,7 @@ type Before = Option<(Zxid, Option<Node>, u64)>;
 #[derive(Clone, Debug)]
 pub(super) struct Projection {
     ttl_forms: TtlForms,
-    entries: Slab<Entry>,
+    entries: Slots<Entry>,
     by_path: HashTable<u32>,
     /// Projected ephemerals of sessions.
     ephemerals: BTreeSet<(SessionId, u32)>,
@@ -123,7 +123,7 @@ impl Projection {
     pub(super) fn new(tree: &DataTree) -> Self {
         Self {
             ttl_forms: tree.ttl_forms(),
-            entries: Slab::new(),
+            entries: Slots::new(),
             by_path: HashTable::new(),
             ephemerals: BTreeSet::new(),
             queue: VecDeque::new(),

@@ -7,6 +7,7 @@ use crate::event::{Event, Health};
 use crate::ids::{Epoch, LinkId, Sid, Zxid};
 use crate::jute::Put;
 use crate::mutant::Mutant;
+use crate::quorum::Tally;
 use crate::wire::packet::kind;
 use crate::zab::handler::{Handler, Stage};
 use crate::zab::leader::{Leader, Phase};
@@ -27,6 +28,8 @@ impl Leader {
             return;
         }
         self.phase = Phase::Fixing;
+        // Who was counted in a phase matters no more when it is over: servers that differ in nothing else are one state.
+        self.heard = Tally::new();
         ctx.disk.write_accepted(self.epoch, ctx.out);
         if ctx.cfg.mutants.has(Mutant::K06) {
             self.epoch_accepted(ctx);
@@ -150,6 +153,7 @@ impl Leader {
             return;
         }
         self.phase = Phase::Opening;
+        (self.sound, self.promised, self.without) = (Tally::new(), Tally::new(), Tally::new());
         ctx.disk.write_current(self.epoch, ctx.out);
     }
 

@@ -423,7 +423,7 @@ impl Leader {
 
     pub(crate) fn newleader_acked(&mut self, h: &mut Handler, ctx: &mut Ctx<'_>) {
         h.stage = Stage::Acked;
-        if let Some(sid) = h.sid {
+        if let Some(sid) = h.sid.filter(|_| self.phase == Phase::Syncing) {
             self.newleader.add(ctx.verifier, sid);
         }
         for zxid in core::mem::take(&mut h.early_acks) {
@@ -437,6 +437,7 @@ impl Leader {
             return;
         }
         self.phase = Phase::Broadcast;
+        self.newleader = Tally::new();
         self.quorum_seen = ctx.now.mono_ms;
         ctx.history.commit_to(self.initial);
         // A quorum has taken over this history: whatever was doubtful about it is decided.

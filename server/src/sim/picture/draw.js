@@ -37,21 +37,68 @@ Q.hatch = function (ctx, colour, flip, step) {
 
 // One frame. `v`: view state (see main.js); returns what can be pointed at.
 Q.draw = function (v) {
+  const f = frameOf(v, Q.LEFT, v.w, 4);
+  f.light = v.light;
+  v.ctx.setTransform(v.dpr, 0, 0, v.dpr, 0, 0);
+  content(f, { x: Q.LEFT, y: v.top, w: v.w - Q.LEFT, h: v.h - v.top });
+  Q.drawFaultLane(f);
+  Q.drawAxis(f);
+  Q.drawGutter(f, v.lanes.rows);
+  return f.hits;
+};
+
+// The view has moved by so many pixels (of the screen) since the last frame: what is still in view is moved, only what has come into
+// view is drawn, without words, which could begin outside of it. The next whole frame adds them.
+Q.move = function (v, dx, dy) {
+  const { ctx, dpr, w, h, top } = v, left = Q.LEFT, dirty = [];
+  ctx.setTransform(1, 0, 0, 1, 0, 0);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left * dpr, top * dpr, (w - left) * dpr, (h - top) * dpr);
+  ctx.clip();
+  ctx.drawImage(ctx.canvas, -dx, -dy);
+  ctx.restore();
+  ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
+  const nx = Math.abs(dx) / dpr, ny = Math.abs(dy) / dpr;
+  if (dx) dirty.push({ x: dx > 0 ? w - nx : left, y: top, w: nx, h: h - top });
+  if (dy) dirty.push({ x: left, y: dy > 0 ? h - ny : top, w: w - left, h: ny });
+  for (const area of dirty) {
+    // Wide enough for what stands beside it and reaches into it.
+    const f = frameOf(v, area.x, area.x + area.w, 24);
+    f.light = f.part = true;
+    content(f, area);
+  }
+  const f = frameOf(v, left, w, 4);
+  if (dx) {
+    Q.drawFaultLane(f);
+    Q.drawAxis(f);
+  }
+  // What the names of lanes say of the middle of the view waits for the next whole frame.
+  if (dy) Q.drawGutter(f, v.lanes.rows);
+};
+
+// What is drawn into, and from when to when.
+function frameOf(v, from, to, pad) {
   const { ctx, m, line, lanes, w, h, sx, sy, colours: C } = v;
   const left = Q.LEFT, top = v.top;
   const x = (t) => left + line.x(t) - sx, y = (py) => top + py - sy;
-  const t0 = line.t(Math.max(0, sx - 4)), t1 = line.t(sx + w - left + 4);
+  const t0 = line.t(Math.max(0, sx + from - left - pad)), t1 = line.t(sx + to - left + pad);
   const f = { ctx, v, m, C, x, y, t0, t1, left, top, right: Math.min(w, Math.max(left, Math.ceil(x(m.end)) + 14)), wide: w, bottom: h, hits: [], labels: new Map(), big: lanes.big };
   f.seen = (e) => !v.cone || e < 0 || m.lane[e] < 0 || e <= v.cone.past[m.lane[e]] || (v.ahead && e >= v.cone.future[m.lane[e]]);
   f.strong = (e) => f.seen(e) && (!v.zxid || Q.speaksOf(m, e, v.zxid));
-  ctx.setTransform(v.dpr, 0, 0, v.dpr, 0, 0);
-  ctx.fillStyle = C.bg;
-  ctx.fillRect(0, 0, w, h);
+  return f;
+}
+
+// Everything within this area of the canvas.
+function content(f, area) {
+  const { ctx } = f;
   ctx.save();
   ctx.beginPath();
-  ctx.rect(left, top, w - left, h - top);
+  ctx.rect(area.x, area.y, area.w, area.h);
   ctx.clip();
-  const rows = lanes.rows.filter((r) => y(r.y) < h && y(r.y + r.h) > top - 30);
+  ctx.fillStyle = f.C.bg;
+  ctx.fillRect(area.x, area.y, area.w, area.h);
+  const rows = f.v.lanes.rows.filter((r) => f.y(r.y) < area.y + area.h && f.y(r.y + r.h) > area.y - 30);
   for (const row of rows) ground(f, row);
   drawFolds(f);
   drawMissing(f);
@@ -66,11 +113,7 @@ Q.draw = function (v) {
   Q.drawViolation(f);
   Q.drawCursor(f);
   ctx.restore();
-  Q.drawFaultLane(f);
-  Q.drawAxis(f);
-  Q.drawGutter(f, lanes.rows);
-  return f.hits;
-};
+}
 
 Q.speaksOf = function (m, e, z) {
   const n = m.numbers[e], name = m.kindName(e);
@@ -154,7 +197,7 @@ function band(f, row, y0) {
     let text = words + (s.acc || s.cur ? ' · acc ' + s.acc + ' cur ' + s.cur : '');
     const room = Math.floor((to - from - 8) / char);
     if (text.length > room) text = room >= words.length ? words : room >= 4 ? text.slice(0, room - 1) + '…' : '';
-    if (!text) continue;
+    if (!text || f.part) continue;
     ctx.fillStyle = C.text;
     ctx.fillText(text, from + 4, y0 + row.band / 2 + 1);
     Q.room(f, from + 4, y0 + row.band / 2, text.length * char);
@@ -183,7 +226,7 @@ function tracks(f, row) {
       ctx.fillRect(a, y, Math.max(b - a, 0.6), row.track - 1);
       ctx.globalAlpha = 1;
       const text = Q.zxid(mark.z);
-      if (f.big && b - a > text.length * Q.CHAR_SMALL + 6 && bright) {
+      if (f.big && !f.part && b - a > text.length * Q.CHAR_SMALL + 6 && bright) {
         ctx.fillStyle = '#101418';
         ctx.fillText(text, a + 3, y + row.track / 2);
       }
@@ -249,7 +292,7 @@ function drawClient(f, row) {
     ctx.setLineDash(op.cut ? [3, 2] : []);
     ctx.strokeRect(a + 0.5, y + 0.5, b - a - 1, h - 1);
     ctx.setLineDash([]);
-    if (f.big) {
+    if (f.big && !f.part) {
       const full = op.text + ' → ' + op.result + (op.zxid > 0 ? ' @' + Q.zxid(op.zxid) : '');
       const room = Math.floor((Math.min(op.room < Infinity ? f.x(op.room) : f.wide, f.wide) - a - 6) / Q.CHAR_SMALL);
       const text = full.length <= room ? full : room > 6 ? full.slice(0, room - 1) + '…' : '';
@@ -357,9 +400,10 @@ function visible(f) {
     return Math.max(a, b) > f.top && Math.min(a, b) < f.bottom;
   };
   for (let i = Q.lower(m.short, f.t0 - Q.LONG, (x) => x.t0); i < m.short.length && m.short[i].t0 <= f.t1; i++) if (inView(m.short[i])) out.push(m.short[i]);
-  v.crowd = out.length;
-  if (v.light && out.length > Q.LIGHT) return out.filter((x, i) => x.lost || i % Math.ceil(out.length / Q.LIGHT) === 0);
-  const kept = out.length > Q.ARROWS ? out.filter((x) => x.lost || x.flags) : out;
+  // A part is drawn as the whole was.
+  if (!f.part) v.crowd = out.length;
+  if (v.light && !f.part && out.length > Q.LIGHT) return out.filter((x, i) => x.lost || i % Math.ceil(out.length / Q.LIGHT) === 0);
+  const kept = v.crowd > Q.ARROWS ? out.filter((x) => x.lost || x.flags) : out;
   for (const x of m.long) {
     if (x.t0 > f.t1) break;
     if (inView(x)) kept.push(x);
@@ -388,7 +432,7 @@ function drawMessages(f) {
   }
   for (const b of [...batches.values()].sort((a, c) => a.strong - c.strong)) {
     ctx.strokeStyle = ctx.fillStyle = b.strong ? C.classes[b.cls] : C.grey;
-    ctx.globalAlpha = b.strong ? (list.length > 1500 ? 0.6 : 0.9) : 0.22;
+    ctx.globalAlpha = b.strong ? (v.crowd > 1500 ? 0.6 : 0.9) : 0.22;
     ctx.lineWidth = b.cls === 4 ? 0.7 : 1.2;
     ctx.setLineDash(b.dashed ? [5, 3] : []);
     // One path for a few at a time: a path of a thousand long lines is slow to fill.
@@ -398,7 +442,7 @@ function drawMessages(f) {
       ctx.stroke();
     }
     ctx.setLineDash([]);
-    if (list.length <= 2500 && !v.light) {
+    if (v.crowd <= 2500 && !v.light) {
       ctx.beginPath();
       for (const [x0, y0, x1, y1, arrives] of b.list) if (arrives) head(ctx, x0, y0, x1, y1);
       ctx.fill();
@@ -407,7 +451,7 @@ function drawMessages(f) {
     ctx.globalAlpha = 1;
   }
   // Where many go together those are named that say something new.
-  if (list.length <= 1200 && !v.light) for (const l of labelled) if (list.length < 300 || l[4].lost || !/^(ACK|COMMIT|INFORM|reply|UPTODATE)/.test(l[4].text)) label(f, ...l);
+  if (list.length <= 1200 && !f.light) for (const l of labelled) if (list.length < 300 || l[4].lost || !/^(ACK|COMMIT|INFORM|reply|UPTODATE)/.test(l[4].text)) label(f, ...l);
 }
 
 function head(ctx, x0, y0, x1, y1) {

@@ -9,7 +9,7 @@
     sx: 0, sy: 0, w: 0, h: 0, dpr: 1, top: Q.AXIS, folded: true,
   };
   const app = { v, m };
-  let hits = [], planned = false, moving = false, cost = 0;
+  let hits = [], planned = false, anew = true, moving = false, cost = 0, run = null;
 
   function theme(dark) {
     document.documentElement.classList.toggle('dark', dark);
@@ -17,6 +17,7 @@
     const C = v.colours, H = (colour, flip, step) => Q.hatch(v.ctx, colour, flip, step);
     v.hatches = { down: H(C.faint, false, 7), 'leading?': H(C.roles.leading, false, 7), paused: H(C.dim, true, 5), fault: H(C.fault, false, 4), linkA: H(C.fault, true, 5), linkB: H(C.dim, false, 5), cut: H(C.dim, false, 5), missing: H(C.line, false, 12) };
     Q.legend(app);
+    run = null;
     frame();
   }
   function resize() {
@@ -29,6 +30,7 @@
     canvas.style.height = v.h + 'px';
     overview.width = Math.round(overview.clientWidth * v.dpr);
     overview.height = Math.round(overview.clientHeight * v.dpr);
+    run = null;
     size();
   }
   function size() {
@@ -42,38 +44,62 @@
     v.top = Q.AXIS + (m.faults.length ? Q.faultRows(m, 3) * 14 + 5 : 0);
     if (v.w) size();
   }
-  function frame() {
+  function frame(scrolled) {
+    anew = anew || scrolled !== true;
     if (planned) return;
     planned = true;
     requestAnimationFrame(() => {
       planned = false;
-      v.sx = scroller.scrollLeft;
-      v.sy = scroller.scrollTop;
-      // Slow frames while the view moves: the rest is drawn when it stands.
-      v.light = moving && cost > 9;
-      const began = performance.now();
-      hits = Q.draw(v);
-      if (!v.light) cost = performance.now() - began;
+      if (anew || !moved()) {
+        anew = false;
+        v.sx = scroller.scrollLeft;
+        v.sy = scroller.scrollTop;
+        // Slow frames while the view moves: the rest is drawn when it stands.
+        v.light = moving && cost > 9;
+        const began = performance.now();
+        hits = Q.draw(v);
+        if (!v.light) cost = performance.now() - began;
+        crowd();
+      }
       drawOverview();
-      crowd();
     });
   }
+  // Where a frame is slow, or has many lanes, what stays in view is not drawn anew while it moves.
+  function moved() {
+    if (!moving || (cost <= 9 && !v.dense)) return false;
+    const dx = Math.round((scroller.scrollLeft - v.sx) * v.dpr), dy = Math.round((scroller.scrollTop - v.sy) * v.dpr);
+    if (Math.abs(dx) > (v.w - Q.LEFT) * v.dpr / 2 || Math.abs(dy) > (v.h - v.top) * v.dpr / 2) return false;
+    v.sx += dx / v.dpr;
+    v.sy += dy / v.dpr;
+    hits = [];
+    v.light = false;
+    if (dx || dy) Q.move(v, dx, dy);
+    return true;
+  }
   function crowd() {
-    const text = v.crowd > Q.ARROWS ? v.crowd.toLocaleString('en') + ' messages in view: zoom in (+) to see them' : '';
-    if (!text) return;
-    const c = v.ctx;
-    c.font = 'bold ' + Q.UI;
-    const width = c.measureText(text).width + 24;
-    c.fillStyle = v.colours.select;
-    c.fillRect(Q.LEFT + 12, v.h - 38, width, 24);
-    c.fillStyle = v.colours.bg;
-    c.textBaseline = 'middle';
-    c.fillText(text, Q.LEFT + 24, v.h - 26);
+    const many = v.crowd > Q.ARROWS;
+    $('crowd').hidden = !many;
+    if (many) $('crowd').textContent = v.crowd.toLocaleString('en') + ' messages in view: zoom in (+) to see them';
   }
 
-  // The whole run: a line for each server, faults above, what is in view framed.
+  // The whole run, and what is in view of it framed.
   function drawOverview() {
-    const c = overview.getContext('2d'), w = overview.clientWidth, h = overview.clientHeight, C = v.colours;
+    const c = overview.getContext('2d'), w = overview.clientWidth, h = overview.clientHeight;
+    run = run || drawRun(w, h);
+    c.setTransform(1, 0, 0, 1, 0, 0);
+    c.drawImage(run, 0, 0);
+    c.setTransform(v.dpr, 0, 0, v.dpr, 0, 0);
+    const x = (t) => Q.LEFT + (t - m.start) / Math.max(1, m.end - m.start) * (w - Q.LEFT - 10);
+    const a = x(v.line.t(v.sx)), b = x(v.line.t(v.sx + v.w - Q.LEFT));
+    c.strokeStyle = v.colours.select;
+    c.lineWidth = 1.5;
+    c.strokeRect(a - 1, 1, Math.max(b - a, 3) + 2, h - 2);
+  }
+  // A line for each server, faults above.
+  function drawRun(w, h) {
+    const out = document.createElement('canvas'), c = out.getContext('2d'), C = v.colours;
+    out.width = overview.width;
+    out.height = overview.height;
     c.setTransform(v.dpr, 0, 0, v.dpr, 0, 0);
     c.fillStyle = C.bg;
     c.fillRect(0, 0, w, h);
@@ -96,15 +122,12 @@
       c.globalAlpha = 1;
     }
     if (m.violation) { c.fillStyle = C.red; c.fillRect(x(m.violation.at) - 1, 0, 2.5, h); }
-    const a = x(v.line.t(v.sx)), b = x(v.line.t(v.sx + v.w - Q.LEFT));
-    c.strokeStyle = C.select;
-    c.lineWidth = 1.5;
-    c.strokeRect(a - 1, 1, Math.max(b - a, 3) + 2, h - 2);
     c.fillStyle = C.dim;
     c.font = Q.SMALL;
     c.textBaseline = 'middle';
     c.fillText('whole run', 10, 12);
     c.fillText(Q.span(m.end - m.start), 10, 26);
+    return out;
   }
 
   const clampZoom = (z) => Math.min(4000, Math.max((v.w - Q.LEFT - 40) / Math.max(1, (m.end - m.start) / 1000), 0.005, z));
@@ -322,7 +345,7 @@
   let resting = 0;
   scroller.addEventListener('scroll', () => {
     moving = true;
-    frame();
+    frame(true);
     clearTimeout(resting);
     resting = setTimeout(() => {
       moving = false;

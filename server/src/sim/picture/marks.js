@@ -28,16 +28,16 @@ const IMPORTANT = new Set(['start', 'recovered', 'stop', 'star', 'cut', 'warn'])
 Q.drawGlyphs = function (f, row) {
   const { ctx, C } = f, list = row.lane.glyphs, y = f.y(row.life);
   let i = Q.lower(list, f.t0, (g) => g.t);
-  const many = Q.lower(list, f.t1, (g) => g.t) - i > 800;
+  if (!f.part) row.many = Q.lower(list, f.t1, (g) => g.t) - i > 800;
   for (; i < list.length && list[i].t <= f.t1; i++) {
     const g = list[i];
-    if (many && !IMPORTANT.has(g.shape)) continue;
+    if (row.many && !IMPORTANT.has(g.shape)) continue;
     const x = f.x(g.t), strong = f.strong(g.e);
     ctx.globalAlpha = strong ? 1 : 0.2;
     Q.shape(ctx, g.shape, x, y, g.shape === 'stop' || g.shape === 'warn' || g.shape === 'cut' ? C.fault : C.text);
     ctx.globalAlpha = 1;
     f.hits.push({ kind: 'box', x: x - 6, y: y - 7, w: 12, h: 14, e: g.e });
-    if (f.v.light || !strong || !g.label || (!f.big && !IMPORTANT.has(g.shape))) continue;
+    if (f.light || !strong || !g.label || (!f.big && !IMPORTANT.has(g.shape))) continue;
     const text = g.label.length > 60 ? g.label.slice(0, 59) + '…' : g.label, width = text.length * Q.CHAR_SMALL + 4;
     const up = f.big ? y - 13 : y - 8;
     for (const [lx, ly] of [[x - 3, up], [x + 8, y + (f.big ? 13 : 0)], [x - width - 6, up]]) {

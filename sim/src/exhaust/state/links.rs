@@ -1,7 +1,7 @@
 //! Connections: between servers, and the client's.
 
 use bytes::Bytes;
-use quorate_core::event::{Input, LinkEvent, Payload, Port};
+use quorate_core::event::{Input, LinkEvent, Port};
 use quorate_core::ids::{LinkId, Millis};
 
 use super::{Soon, State, remote};
@@ -36,16 +36,15 @@ impl State {
         }
     }
 
-    pub(super) fn send(&mut self, n: usize, link: LinkId, bytes: &[u8], payload: &Payload) {
+    pub(super) fn send(&mut self, n: usize, link: LinkId, bytes: &Bytes) {
         let life = self.machines[n].life;
         self.soon.push_back(Soon::Drained { node: n, life, link, bytes: bytes.len() });
         if self.client.at == Some((n, link)) {
-            return self.soon.push_back(Soon::Reply { node: n, life, link, bytes: bytes.to_vec() });
+            return self.soon.push_back(Soon::Reply { node: n, life, link, bytes: bytes.clone() });
         }
         let Some((i, e)) = self.find(n, link) else { return };
-        let bytes = if let Payload::Shared(shared) = payload { shared.clone() } else { Bytes::copy_from_slice(bytes) };
         let inbound = &mut self.conns[i].ends[1 - e].inbound;
-        inbound.push_back(Some(bytes));
+        inbound.push_back(Some(bytes.clone()));
         self.announce(i, 1 - e);
     }
 
