@@ -5,8 +5,8 @@ use core::ops::{Deref, DerefMut};
 
 use slab::Slab;
 
-/// As a [`Slab`], whose `Debug` shows its length only: the exhaustive search of `sim` tells Peers apart by all that they show.
-/// Which place is taken next is not shown: a place is only a name.
+/// As a [`Slab`], whose `Debug` shows length and capacity only: the exhaustive search of `sim` tells Peers apart by all that they
+/// show. Which place is taken next is not shown: with one client, as there, it decides nothing.
 #[derive(Clone)]
 pub(crate) struct Slots<T>(Slab<T>);
 

@@ -152,7 +152,7 @@ fn debug_hides_nothing() {
     }
     own.sort();
     let names: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
-    // Ids show their number, a tree its digest, a checksum its sum, slots what is in them, which is all of it.
+    // Ids show their number, a checksum its sum, slots what is in them, which is all of it; a tree its sessions and its digest.
     assert_eq!(names, ["Adler", "DataTree", "NodeRef<'_>", "SessionId", "Slots<T>", "Zxid"], "{own:?}");
 }
 

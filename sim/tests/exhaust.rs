@@ -51,7 +51,7 @@ fn a_crash_and_a_cut_anywhere() {
     }
 }
 
-/// The parts together are the whole.
+/// The parts together are the whole. (Without a crash: no link is made anew, so no names tell states apart.)
 #[test]
 fn parts_of_the_space() {
     let (_, whole) = everything(&bounds(2, 0), None);
@@ -70,12 +70,15 @@ fn parts_of_the_space() {
 /// What Peers and disks did in other orders is looked up, and changes nothing.
 #[test]
 fn what_is_remembered_is_what_happens() {
-    let bounds = bounds(2, 2);
+    let bounds = Bounds { cuts: 1, lapses: 1, ..bounds(2, 2) };
     let start = || State::start(&bounds, None, true).expect("starts");
     let one = start();
-    for walk in 0..40_usize {
-        // All of these know what the walks before them have seen; the others know nothing.
+    for walk in 0..80_usize {
+        // Of these each knows what the walks before it have seen, in one half of them the latest of it only; the others remember
+        // nothing.
         let (mut known, mut fresh) = (one.clone(), start());
+        known.remember(if walk < 40 { 50_000 } else { 300 });
+        fresh.remember(0);
         assert_eq!(known.take_trace(), fresh.take_trace());
         for step in 0..400_usize {
             let choices = known.choices();

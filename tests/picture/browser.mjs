@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars', '--remote-debugging-pipe'];
 
-export async function open(url, { width = 1600, height = 1000 } = {}) {
+export async function open(url, { width = 1600, height = 1000, scale = 1 } = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'quorate-picture-'));
   const child = spawn(process.env.CHROMIUM || 'chromium', [...FLAGS, `--user-data-dir=${profile}`, `--window-size=${width},${height}`], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
   const [, , , to, from] = child.stdio, waiting = new Map(), listeners = [];
@@ -34,7 +34,7 @@ export async function open(url, { width = 1600, height = 1000 } = {}) {
     if (m.method === 'Network.requestWillBeSent' && !/^(file|data|blob):/.test(m.params.request.url)) page.problems.push('asks for ' + m.params.request.url);
   });
   for (const domain of ['Page', 'Runtime', 'Network']) await send(domain + '.enable');
-  await send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false });
+  await send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: scale, mobile: false });
   page.eval = async (expression) => {
     const { result, exceptionDetails } = await send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description || exceptionDetails.text);

@@ -27,8 +27,6 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 
-use crate::slots::Slots;
-
 use crate::config::PeerConfig;
 use crate::error::CloseReason;
 use crate::event::{Action, Event, Outbox, Role};
@@ -36,6 +34,7 @@ use crate::hash::IdMap;
 use crate::ids::{LinkId, Millis, Now, SessionId, Zxid};
 use crate::request::lists::LastList;
 use crate::session::IdSource;
+use crate::slots::Slots;
 use crate::tree::DataTree;
 use crate::watch::WatchManager;
 use crate::wire::client::EventKind;

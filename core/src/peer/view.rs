@@ -135,7 +135,7 @@ impl Peer {
         self.effects.packets
     }
 
-    /// Starts the counters anew that no command resets for itself: nothing that a Peer does depends on one.
+    /// Sets the counters of packets and latencies to nothing, for whoever compares Peers: nothing that a Peer does depends on one.
     pub fn reset_counters(&mut self) {
         self.front.reset_stats();
         self.effects.packets = 0;

@@ -3,10 +3,9 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::slots::Slots;
-
 use crate::hash::IdMap;
 use crate::ids::{Millis, SessionId};
+use crate::slots::Slots;
 
 const NIL: u32 = u32::MAX;
 

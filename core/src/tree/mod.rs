@@ -78,13 +78,15 @@ pub struct DataTree {
 }
 
 impl fmt::Debug for DataTree {
-    /// Not every znode.
+    /// Not every znode: the digest stands for them, but for those below `/zookeeper`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DataTree")
             .field("last_zxid", &self.last_zxid)
             .field("nodes", &self.nodes.len())
-            .field("sessions", &self.sessions.len())
+            .field("sessions", &self.sessions)
             .field("digest", &self.digest)
+            .field("walked", &self.walk.is_some())
+            .field("loading", &self.loading.is_some())
             .finish_non_exhaustive()
     }
 }

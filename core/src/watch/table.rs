@@ -8,9 +8,9 @@ use core::hash::Hasher;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
-use crate::slots::Slots;
 
 use crate::ids::LinkId;
+use crate::slots::Slots;
 use crate::watch::mode::Modes;
 
 /// No place.

@@ -102,16 +102,18 @@ connection break: all orders of that are tried, each state once, with the checks
 they send arrives at once), and time stands still while anything is under way, unless a lapse is spent on it.
 
 First with no crash, then with one, up to --crashes, each with its part of --budget; a search that the time ends says how much of the tree of choices it has covered
-(if what is below each choice of a state weighs the same), 100 % only when nothing is left. A state takes about 20 bytes of memory.
+(if what is below each choice of a state weighs the same), 100 % only when nothing is left. A state takes about 20 bytes of memory,
+what a thread remembers of servers under 1 GB. On several threads the number of states differs by less than a percent from run to run.
 
 What is found is shortened and written as a list of choices, which `quorate sim replay` makes again, with --trace step by step.
 
 Examples:
   quorate sim exhaust --crashes 1 --writes 1             to the end
-  quorate sim exhaust --budget 10m --jobs 4              two writes, two crashes, as far as ten minutes take it
+  quorate sim exhaust --jobs 2                           two writes, two crashes, to the end: half an hour, 4 GB
+  quorate sim exhaust --budget 10m --jobs 4              the same, as far as ten minutes take it
   quorate sim exhaust --mutant B13                       finds the planted bug (a build with --features mutants)
 
-Exit codes: 0 nothing was broken; 1 a safety violation; 2 usage; 4 a panic of a server; 130 ended by a signal.";
+Exit codes: 0 nothing was broken; 1 a safety violation; 2 usage; 3 a server is never let in; 4 a panic of a server; 130 ended by a signal.";
 
 const MUTANTS_EXAMPLES: &str = "A row is killed by the first seed that fails with the bug and does not without. It needs a build that can plant bugs:
   cargo build --release -p quorate --features mutants

@@ -256,8 +256,7 @@ pub fn exhaust(options: &Exhaust) -> SimExit {
             print(&round.words());
         }
         match round.invariant {
-            Some("panic") => return SimExit::Panic,
-            Some(_) => return SimExit::Violation,
+            Some(invariant) => return exit(invariant),
             None if stop.is_set() => return SimExit::Stopped,
             None => {}
         }
@@ -308,9 +307,13 @@ pub fn replay(options: &Replay, text: &str) -> SimExit {
             print(&format!("  not as expected: the file says {}\n", choices.breaks.as_deref().unwrap_or("nothing")));
         }
     }
-    match broken {
-        Some("panic") => SimExit::Panic,
-        Some(_) => SimExit::Violation,
-        None => SimExit::Clean,
+    broken.map_or(SimExit::Clean, exit)
+}
+
+fn exit(invariant: &str) -> SimExit {
+    match invariant {
+        "panic" => SimExit::Panic,
+        _ if invariant.starts_with('L') => SimExit::Liveness,
+        _ => SimExit::Violation,
     }
 }

@@ -32,8 +32,9 @@ impl Checks {
             }
         }
         // Our snapshots hold what is decided and nothing else. Scenarios are valid: what is decided is one path.
-        let begun = order::extend(g, tip)
-            .and_then(|new| tree::decided(g, &new, Rc::make_mut(&mut self.model), &mut self.clients, &mut self.watches));
+        let begun = order::extend(g, tip).and_then(|new| {
+            tree::decided(g, &new, Rc::make_mut(&mut self.model), &mut self.clients, &mut self.watches)
+        });
         debug_assert!(begun.is_ok(), "{begun:?}");
         for at in left {
             self.ghost.leave(at);

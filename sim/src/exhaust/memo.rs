@@ -17,8 +17,8 @@ use super::machine::number;
 use crate::disk::SimDisk;
 use crate::watcher::Digest;
 
-/// As many steps are remembered, about 15 KiB each; then all are forgotten. More gains nothing: orders that are tried after each
-/// other are alike.
+/// So much is remembered, about 15 KiB each; then all is forgotten. More gains nothing: orders that are tried after each other are
+/// alike.
 const MOST: usize = 50_000;
 
 /// A digest of everything that is put into it, in order.
@@ -132,9 +132,12 @@ impl Drive {
 /// How an operation ended, and its digest.
 pub(super) type Outcome = (Result<DiskReply, DiskError>, u64);
 
-/// See the module. One for each thread.
-#[derive(Debug, Default)]
+/// See the module. One for each thread, and for one planted bug at most (but one that counts for the whole thread, K27, makes a
+/// Peer no function of its input).
+#[derive(Debug)]
 pub(super) struct Memo {
+    /// See [`MOST`].
+    pub(super) most: usize,
     steps: BTreeMap<(u64, u64), Rc<Step>>,
     /// Processes at rest, by the marks that they came with, and by their own.
     rests: BTreeMap<u64, Rc<Process>>,
@@ -143,14 +146,24 @@ pub(super) struct Memo {
     cuts: BTreeMap<(u64, bool), Rc<Drive>>,
 }
 
+impl Default for Memo {
+    fn default() -> Self {
+        let (steps, rests, own) = Default::default();
+        Self { most: MOST, steps, rests, own, drives: BTreeMap::new(), cuts: BTreeMap::new() }
+    }
+}
+
 impl Memo {
-    fn make_room(&mut self) {
-        if self.steps.len() >= MOST {
-            *self = Self::default();
+    /// Forgets all when it is too much. Only while every process rests: what comes after a step that was forgotten may be
+    /// remembered with the names that the step gave, and made again it could give others.
+    pub(super) fn make_room(&mut self) {
+        let size = [self.steps.len(), self.rests.len(), self.drives.len(), self.cuts.len()];
+        if size.into_iter().sum::<usize>() > self.most {
+            *self = Self { most: self.most, ..Self::default() };
         }
     }
 
-    /// A server starts; `life` is all that tells this start from others at this time.
+    /// A server starts; `n` and `life` are all that tells this start from others at this time.
     pub(super) fn start(&mut self, n: usize, life: u32, now: Now, make: impl FnOnce() -> Peer) -> Rc<Step> {
         let mut key = Mark::default();
         key.write_i64(now.mono_ms);
@@ -160,7 +173,6 @@ impl Memo {
         if let Some(step) = self.steps.get(&key) {
             return step.clone();
         }
-        self.make_room();
         let mut process = Process { peer: make(), out: Outbox::new(), mark: chain(key), rests: false };
         process.peer.start(now, &mut process.out);
         let step = Rc::new(process.done());
@@ -175,7 +187,6 @@ impl Memo {
         if let Some(step) = self.steps.get(&key) {
             return step.clone();
         }
-        self.make_room();
         let mut next = Process { mark: chain(key), rests: false, ..process.clone() };
         next.peer.step(now, input, &mut next.out);
         let step = Rc::new(next.done());

@@ -254,7 +254,7 @@ impl State {
         self.settle();
     }
 
-    /// Until something is under way, or every server has a role. All the waits since the ensemble was last left in peace count
+    /// Until something is under way, or every server has a role. All the waits since the last accident count
     /// together: a leader that pings its follower for ever is no answer to a third server that is never let in.
     fn wait(&mut self) {
         let mut work = Vec::new();
@@ -262,7 +262,7 @@ impl State {
             if self.now > self.calm_since + PATIENCE_MS {
                 let roles: Vec<String> = self.machines.iter().map(|m| m.role.name().to_owned()).collect();
                 let text = format!(
-                    "a quorum is up and nothing is under way, but after {PATIENCE_MS} ms in peace the servers are {}",
+                    "a quorum is up and nothing is under way, but after {PATIENCE_MS} ms without an accident the servers are {}",
                     roles.join(", ")
                 );
                 self.violation = Some(Violation { invariant: "L1", at_ms: self.now, node: None, text, earlier: None });
@@ -397,6 +397,12 @@ impl State {
                 self.machine(n).process = Some(at_rest);
             }
         }
+        self.memo.borrow_mut().make_room();
+    }
+
+    /// How much of what Peers and disks do is remembered, instead of 50,000 steps and operations. 0: nothing beyond one choice.
+    pub fn remember(&self, most: usize) {
+        self.memo.borrow_mut().most = most;
     }
 
     fn show_tree(&mut self, n: usize) {
@@ -592,4 +598,24 @@ fn spec(bounds: &Bounds, mutant: Option<&str>) -> RunSpec {
     spec.limits.prealloc = 0;
     spec.limits.purge_ticks = 0;
     spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its leader pings it, and it answers, for ever: what is under way is no excuse.
+    #[test]
+    fn a_server_that_never_serves_is_found_although_others_talk() {
+        let bounds = Bounds { servers: 3, writes: 0, crashes: 0, cuts: 0, lapses: 0 };
+        let mut state = State::start(&bounds, None, false).expect("starts");
+        state.machine(0).serves = false;
+        let found = (0..10_000).find_map(|n| {
+            let choice = *state.choices().first().unwrap_or_else(|| panic!("{n} choices, and it is at rest"));
+            state.take(choice).err()
+        });
+        let found = found.expect("time passes");
+        assert_eq!(found.invariant, "L1");
+        assert!((60_000..62_000).contains(&(found.at_ms - 1_000)), "{found:?}");
+    }
 }

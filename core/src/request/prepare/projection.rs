@@ -5,10 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
-use crate::slots::Slots;
 
 use crate::config::TtlForms;
 use crate::ids::{SessionId, Zxid};
+use crate::slots::Slots;
 use crate::tree::{DataTree, NodeRef, PathHash, is_counted, stat_digest};
 use crate::wire::client::SharedAcl;
 use crate::wire::records::{Owner, StatPersisted};

@@ -38,7 +38,8 @@ Q.hatch = function (ctx, colour, flip, step) {
 // One frame. `v`: view state (see main.js); returns what can be pointed at.
 Q.draw = function (v) {
   const f = frameOf(v, Q.LEFT, v.w, 4);
-  f.light = v.light;
+  f.mute = v.mute;
+  f.light = v.light || v.mute;
   v.ctx.setTransform(v.dpr, 0, 0, v.dpr, 0, 0);
   content(f, { x: Q.LEFT, y: v.top, w: v.w - Q.LEFT, h: v.h - v.top });
   Q.drawFaultLane(f);
@@ -50,28 +51,28 @@ Q.draw = function (v) {
 // The view has moved by so many pixels (of the screen) since the last frame: what is still in view is moved, only what has come into
 // view is drawn, without words, which could begin outside of it. The next whole frame adds them.
 Q.move = function (v, dx, dy) {
-  const { ctx, dpr, w, h, top } = v, left = Q.LEFT, dirty = [];
+  const { ctx, dpr } = v, { width, height } = ctx.canvas, dirty = [];
+  // In whole pixels of the screen: an edge within one would mix what is beside it into the picture.
+  const left = Math.ceil(Q.LEFT * dpr), top = Math.ceil(v.top * dpr), wide = width - left, high = height - top;
+  const nx = Math.abs(dx), ny = Math.abs(dy);
   ctx.setTransform(1, 0, 0, 1, 0, 0);
-  ctx.save();
-  ctx.beginPath();
-  ctx.rect(left * dpr, top * dpr, (w - left) * dpr, (h - top) * dpr);
-  ctx.clip();
-  ctx.drawImage(ctx.canvas, -dx, -dy);
-  ctx.restore();
+  ctx.drawImage(ctx.canvas, left + Math.max(dx, 0), top + Math.max(dy, 0), wide - nx, high - ny, left + Math.max(-dx, 0), top + Math.max(-dy, 0), wide - nx, high - ny);
+  if (dx) dirty.push({ x: dx > 0 ? width - nx : left, y: top, w: nx, h: high });
+  if (dy) dirty.push({ x: left, y: dy > 0 ? height - ny : top, w: wide, h: ny });
   ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
-  const nx = Math.abs(dx) / dpr, ny = Math.abs(dy) / dpr;
-  if (dx) dirty.push({ x: dx > 0 ? w - nx : left, y: top, w: nx, h: h - top });
-  if (dy) dirty.push({ x: left, y: dy > 0 ? h - ny : top, w: w - left, h: ny });
-  for (const area of dirty) {
+  for (const d of dirty) {
+    const area = { x: d.x / dpr, y: d.y / dpr, w: d.w / dpr, h: d.h / dpr };
     // Wide enough for what stands beside it and reaches into it.
     const f = frameOf(v, area.x, area.x + area.w, 24);
-    f.light = f.part = true;
+    f.light = f.mute = f.part = true;
     content(f, area);
   }
-  const f = frameOf(v, left, w, 4);
+  v.parts = (v.parts || 0) + 1;
+  const f = frameOf(v, Q.LEFT, v.w, 4);
   if (dx) {
     Q.drawFaultLane(f);
     Q.drawAxis(f);
+    Q.drawCorner(f);
   }
   // What the names of lanes say of the middle of the view waits for the next whole frame.
   if (dy) Q.drawGutter(f, v.lanes.rows);
@@ -98,7 +99,7 @@ function content(f, area) {
   ctx.clip();
   ctx.fillStyle = f.C.bg;
   ctx.fillRect(area.x, area.y, area.w, area.h);
-  const rows = f.v.lanes.rows.filter((r) => f.y(r.y) < area.y + area.h && f.y(r.y + r.h) > area.y - 30);
+  const rows = f.v.lanes.rows.filter((r) => f.y(r.y) < area.y + area.h + 30 && f.y(r.y + r.h) > area.y - 30);
   for (const row of rows) ground(f, row);
   drawFolds(f);
   drawMissing(f);
@@ -197,7 +198,7 @@ function band(f, row, y0) {
     let text = words + (s.acc || s.cur ? ' · acc ' + s.acc + ' cur ' + s.cur : '');
     const room = Math.floor((to - from - 8) / char);
     if (text.length > room) text = room >= words.length ? words : room >= 4 ? text.slice(0, room - 1) + '…' : '';
-    if (!text || f.part) continue;
+    if (!text || f.mute) continue;
     ctx.fillStyle = C.text;
     ctx.fillText(text, from + 4, y0 + row.band / 2 + 1);
     Q.room(f, from + 4, y0 + row.band / 2, text.length * char);
@@ -226,7 +227,7 @@ function tracks(f, row) {
       ctx.fillRect(a, y, Math.max(b - a, 0.6), row.track - 1);
       ctx.globalAlpha = 1;
       const text = Q.zxid(mark.z);
-      if (f.big && !f.part && b - a > text.length * Q.CHAR_SMALL + 6 && bright) {
+      if (f.big && !f.mute && b - a > text.length * Q.CHAR_SMALL + 6 && bright) {
         ctx.fillStyle = '#101418';
         ctx.fillText(text, a + 3, y + row.track / 2);
       }
@@ -292,7 +293,7 @@ function drawClient(f, row) {
     ctx.setLineDash(op.cut ? [3, 2] : []);
     ctx.strokeRect(a + 0.5, y + 0.5, b - a - 1, h - 1);
     ctx.setLineDash([]);
-    if (f.big && !f.part) {
+    if (f.big && !f.mute) {
       const full = op.text + ' → ' + op.result + (op.zxid > 0 ? ' @' + Q.zxid(op.zxid) : '');
       const room = Math.floor((Math.min(op.room < Infinity ? f.x(op.room) : f.wide, f.wide) - a - 6) / Q.CHAR_SMALL);
       const text = full.length <= room ? full : room > 6 ? full.slice(0, room - 1) + '…' : '';
@@ -400,7 +401,6 @@ function visible(f) {
     return Math.max(a, b) > f.top && Math.min(a, b) < f.bottom;
   };
   for (let i = Q.lower(m.short, f.t0 - Q.LONG, (x) => x.t0); i < m.short.length && m.short[i].t0 <= f.t1; i++) if (inView(m.short[i])) out.push(m.short[i]);
-  // A part is drawn as the whole was.
   if (!f.part) v.crowd = out.length;
   if (v.light && !f.part && out.length > Q.LIGHT) return out.filter((x, i) => x.lost || i % Math.ceil(out.length / Q.LIGHT) === 0);
   const kept = v.crowd > Q.ARROWS ? out.filter((x) => x.lost || x.flags) : out;
@@ -413,6 +413,8 @@ function visible(f) {
 
 function drawMessages(f) {
   const { ctx, C, v, m } = f, rows = v.lanes.rows, list = visible(f);
+  // A part looks as the whole did.
+  if (!f.part) v.shown = list.length;
   const batches = new Map();
   const labelled = [];
   for (const msg of list) {
@@ -432,7 +434,7 @@ function drawMessages(f) {
   }
   for (const b of [...batches.values()].sort((a, c) => a.strong - c.strong)) {
     ctx.strokeStyle = ctx.fillStyle = b.strong ? C.classes[b.cls] : C.grey;
-    ctx.globalAlpha = b.strong ? (v.crowd > 1500 ? 0.6 : 0.9) : 0.22;
+    ctx.globalAlpha = b.strong ? (v.shown > 1500 ? 0.6 : 0.9) : 0.22;
     ctx.lineWidth = b.cls === 4 ? 0.7 : 1.2;
     ctx.setLineDash(b.dashed ? [5, 3] : []);
     // One path for a few at a time: a path of a thousand long lines is slow to fill.
@@ -442,7 +444,7 @@ function drawMessages(f) {
       ctx.stroke();
     }
     ctx.setLineDash([]);
-    if (v.crowd <= 2500 && !v.light) {
+    if (v.shown <= 2500 && !v.light) {
       ctx.beginPath();
       for (const [x0, y0, x1, y1, arrives] of b.list) if (arrives) head(ctx, x0, y0, x1, y1);
       ctx.fill();

@@ -9,7 +9,7 @@
     sx: 0, sy: 0, w: 0, h: 0, dpr: 1, top: Q.AXIS, folded: true,
   };
   const app = { v, m };
-  let hits = [], planned = false, anew = true, moving = false, cost = 0, run = null;
+  let hits = [], stale = false, planned = false, anew = true, moving = false, cost = 0, run = null;
 
   function theme(dark) {
     document.documentElement.classList.toggle('dark', dark);
@@ -52,12 +52,14 @@
       planned = false;
       if (anew || !moved()) {
         anew = false;
-        v.sx = scroller.scrollLeft;
-        v.sy = scroller.scrollTop;
+        // On whole pixels of the screen, so that it can be moved by whole ones.
+        v.sx = Math.round(scroller.scrollLeft * v.dpr) / v.dpr;
+        v.sy = Math.round(scroller.scrollTop * v.dpr) / v.dpr;
         // Slow frames while the view moves: the rest is drawn when it stands.
         v.light = moving && cost > 9;
         const began = performance.now();
         hits = Q.draw(v);
+        stale = false;
         if (!v.light) cost = performance.now() - began;
         crowd();
       }
@@ -71,7 +73,7 @@
     if (Math.abs(dx) > (v.w - Q.LEFT) * v.dpr / 2 || Math.abs(dy) > (v.h - v.top) * v.dpr / 2) return false;
     v.sx += dx / v.dpr;
     v.sy += dy / v.dpr;
-    hits = [];
+    stale = true;
     v.light = false;
     if (dx || dy) Q.move(v, dx, dy);
     return true;
@@ -85,6 +87,7 @@
   // The whole run, and what is in view of it framed.
   function drawOverview() {
     const c = overview.getContext('2d'), w = overview.clientWidth, h = overview.clientHeight;
+    if (!overview.width || !overview.height) return;
     run = run || drawRun(w, h);
     c.setTransform(1, 0, 0, 1, 0, 0);
     c.drawImage(run, 0, 0);
@@ -280,6 +283,10 @@
   // What the pointer is at: boxes first, then the nearest arrow; folds and extents only when nothing else is there.
   function pointed(px, py) {
     let best = null, distance = 6, weak = null;
+    if (stale) {
+      hits = Q.draw(v);
+      stale = false;
+    }
     for (let i = hits.length - 1; i >= 0; i--) {
       const q = hits[i];
       if (q.kind === 'box') {
@@ -329,6 +336,7 @@
   canvas.addEventListener('pointerup', (ev) => {
     const moved = drag && drag.moved;
     drag = null;
+    if (moved) moving = false;
     if (moved || ev.button !== 0) return changed();
     const [px, py] = local(ev), q = px > Q.LEFT ? pointed(px, py) : null;
     scroller.focus({ preventScroll: true });
@@ -357,7 +365,7 @@
   const slide = (ev) => { scroller.scrollLeft = v.line.x(app.overviewTime(ev.clientX - overview.getBoundingClientRect().left)) - (v.w - Q.LEFT) / 2; };
   overview.addEventListener('pointerdown', (ev) => { sliding = true; overview.setPointerCapture(ev.pointerId); slide(ev); });
   overview.addEventListener('pointermove', (ev) => { if (sliding) slide(ev); });
-  overview.addEventListener('pointerup', () => { sliding = false; changed(); });
+  overview.addEventListener('pointerup', () => { sliding = moving = false; changed(); });
 
   $('find').addEventListener('keydown', (ev) => {
     if (ev.key === 'Escape') return scroller.focus();

@@ -28,7 +28,7 @@ const IMPORTANT = new Set(['start', 'recovered', 'stop', 'star', 'cut', 'warn'])
 Q.drawGlyphs = function (f, row) {
   const { ctx, C } = f, list = row.lane.glyphs, y = f.y(row.life);
   let i = Q.lower(list, f.t0, (g) => g.t);
-  if (!f.part) row.many = Q.lower(list, f.t1, (g) => g.t) - i > 800;
+  if (!f.part || row.many === undefined) row.many = Q.lower(list, f.t1, (g) => g.t) - i > 800;
   for (; i < list.length && list[i].t <= f.t1; i++) {
     const g = list[i];
     if (row.many && !IMPORTANT.has(g.shape)) continue;
@@ -104,7 +104,7 @@ function bracket(f, fault, x, end) {
   }
   ctx.globalAlpha = 1;
   f.hits.push({ kind: 'line', x0: x, y0: top, x1: x, y1: bottom, fault, e: fault.e });
-  if (end) return;
+  if (end || f.mute) return;
   const names = (list) => list.map((i) => f.m.lanes[i].name).join(' ');
   const text = '#' + fault.id + ' ' + fault.kind + ': ' + names(fault.from) + (fault.kind === 'partition' ? ' | ' : ' → ') + names(fault.to);
   const width = text.length * Q.CHAR_SMALL + 6, at = Math.max(top + 8, f.top + 8);
@@ -160,10 +160,10 @@ Q.drawViolation = function (f) {
     ctx.bezierCurveTo(second.x + (first.x - second.x) / 3, second.y - lift, first.x - (first.x - second.x) / 3, first.y - lift, first.x, first.y);
     ctx.stroke();
     ring(f, second, '2');
-    flagText(f, second.x, second.y, v.known, false);
+    if (!f.mute) flagText(f, second.x, second.y, v.known, false);
   }
   ring(f, first, '1');
-  flagText(f, first.x, first.y, v.invariant + ': ' + v.happened, true);
+  if (!f.mute) flagText(f, first.x, first.y, v.invariant + ': ' + v.happened, true);
   if (v.first !== null) f.hits.push({ kind: 'box', x: first.x - 10, y: first.y - 10, w: 20, h: 20, e: v.first });
   if (v.second !== null) { const p = place(f, v.second); f.hits.push({ kind: 'box', x: p.x - 10, y: p.y - 10, w: 20, h: 20, e: v.second }); }
 };
@@ -351,6 +351,10 @@ Q.drawGutter = function (f, rows) {
     }
   }
   ctx.restore();
+  Q.drawCorner(f);
+};
+Q.drawCorner = function (f) {
+  const { ctx, C, v, m } = f;
   ctx.fillStyle = C.gutter;
   ctx.fillRect(0, 0, f.left, f.top);
   ctx.fillStyle = C.dim;
