@@ -51,20 +51,22 @@ fn a_crash_and_a_cut_anywhere() {
     }
 }
 
-/// The parts together are the whole. (Without a crash: no link is made anew, so no names tell states apart.)
+/// The parts together are the whole.
 #[test]
 fn parts_of_the_space() {
-    let (_, whole) = everything(&bounds(2, 0), None);
-    let all = All::default();
-    let start = State::start(&bounds(2, 0), None, false).expect("starts");
-    let parts = roots(&start, 20, &all).expect("nothing is broken");
-    assert!(parts.len() >= 20, "{}", parts.len());
-    for part in &parts {
-        assert!(search(&start, part, &all).is_none());
+    for bounds in [bounds(2, 0), bounds(0, 1)] {
+        let (_, whole) = everything(&bounds, None);
+        let all = All::default();
+        let start = State::start(&bounds, None, false).expect("starts");
+        let parts = roots(&start, 20, &all).expect("nothing is broken");
+        assert!(parts.len() >= 20, "{}", parts.len());
+        for part in &parts {
+            assert!(search(&start, part, &all).is_none());
+        }
+        let done = all.total.get();
+        assert_eq!((done.states, done.steps, done.ends), (whole.states, whole.steps, whole.ends), "{bounds:?}");
+        assert!((done.covered - 1.0).abs() < 1e-9);
     }
-    let done = all.total.get();
-    assert_eq!((done.states, done.steps, done.ends), (whole.states, whole.steps, whole.ends));
-    assert!((done.covered - 1.0).abs() < 1e-9);
 }
 
 /// What Peers and disks did in other orders is looked up, and changes nothing.

@@ -29,7 +29,7 @@ pub(super) struct Machine {
     pub(super) lanes: [VecDeque<Rc<Queued>>; 2],
     pub(super) listening: [bool; 3],
     pub(super) life: u32,
-    /// Links that it has accepted in this life: only names.
+    /// What the next link that it accepts in this life is called.
     accepted: u64,
     pub(super) role: Role,
     /// A leader that is established, a learner that is up to date.
@@ -73,7 +73,7 @@ impl Machine {
 
     /// Tells states of this server apart.
     pub(super) fn mark(&self, mark: &mut Mark) {
-        let Self { process, drive, lanes, listening, life, accepted: _, role, serves, moved: _ } = self;
+        let Self { process, drive, lanes, listening, life, accepted, role, serves, moved: _ } = self;
         mark.write_u64(process.as_ref().map_or(0, |p| p.mark));
         mark.write_u64(drive.mark);
         for lane in lanes {
@@ -86,6 +86,7 @@ impl Machine {
         let [client, election, quorum] = listening.map(u32::from);
         mark.write_u32(client | election << 1 | quorum << 2 | u32::from(*serves) << 3 | (*role as u32) << 4);
         mark.write_u32(*life);
+        mark.write_u64(*accepted);
     }
 
     /// The process ends; the disk stays.

@@ -69,13 +69,12 @@ fn digest_of(value: &dyn fmt::Debug) -> u64 {
     mark.finish()
 }
 
-/// A Peer, and the buffer that names its links and tickets. Which names are next does not tell two of them apart: a name is only
-/// ever compared with those that the Peer has.
+/// A Peer, and the buffer that names its links and tickets.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) peer: Peer,
     out: Outbox,
-    /// At rest: of the Peer without its counters. What derives `Debug` hides nothing, and of a tree there is its digest.
+    /// At rest: of both, without the Peer's counters. What derives `Debug` hides nothing, and of a tree there is its digest.
     pub(super) mark: u64,
     pub(super) rests: bool,
 }
@@ -154,8 +153,7 @@ impl Default for Memo {
 }
 
 impl Memo {
-    /// Forgets all when it is too much. Only while every process rests: what comes after a step that was forgotten may be
-    /// remembered with the names that the step gave, and made again it could give others.
+    /// Forgets all when it is too much.
     pub(super) fn make_room(&mut self) {
         let size = [self.steps.len(), self.rests.len(), self.drives.len(), self.cuts.len()];
         if size.into_iter().sum::<usize>() > self.most {
@@ -201,7 +199,7 @@ impl Memo {
         }
         let mut counted = process.peer.clone();
         counted.reset_counters();
-        let mark = digest_of(&counted);
+        let mark = digest_of(&(&counted, &process.out));
         let own = self.own.entry(mark).or_insert_with(|| Rc::new(Process { mark, rests: true, ..process.clone() }));
         let at_rest = own.clone();
         self.rests.insert(process.mark, at_rest.clone());
