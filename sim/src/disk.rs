@@ -368,8 +368,13 @@ impl SimDisk {
                 }
             }
             DiskOp::Truncate(name, length) => {
+                let full = self.full;
                 let file = self.file(name)?;
                 if *length < file.cache.len() as u64 {
+                    if full {
+                        // A file system that copies before it writes.
+                        return Err(DiskError::Full);
+                    }
                     file.change(Change::Length(*length), sector);
                 }
             }
@@ -427,6 +432,9 @@ impl SimDisk {
         }
         let inode = self.inode(from)?;
         self.can_be(to)?;
+        if self.full && !self.directories[slot(to.dir)].cache.contains_key(&*to.name) {
+            return Err(DiskError::Full);
+        }
         let (gone, there): (Binding, Binding) =
             (vec![((*from.name).into(), None)], vec![((*to.name).into(), Some(inode))]);
         if from.dir == to.dir {
@@ -547,8 +555,13 @@ impl SimDisk {
 
     /// Whether this operation writes to the log, so that promises rest on it. Cuts do not count: one may only take padding away.
     pub(crate) fn is_log_path(op: &DiskOp) -> bool {
-        let (DiskOp::Create(name) | DiskOp::WriteAt(name, ..) | DiskOp::Fsync(name)) = op else { return false };
-        name.dir == Dir::Log && name.name.starts_with("log.")
+        match op {
+            DiskOp::Create(name) | DiskOp::WriteAt(name, ..) | DiskOp::Fsync(name) => {
+                name.dir == Dir::Log && name.name.starts_with("log.")
+            }
+            DiskOp::FsyncDir(dir) => *dir == Dir::Log,
+            _ => false,
+        }
     }
 
     /// Names of the files of a directory, in order.
@@ -570,28 +583,24 @@ impl SimDisk {
         self.files.get(inode).map(|f| f.cache.as_slice())
     }
 
-    /// Flips a bit of a file of `dirs`, `spared` and its temporary kin excepted, that lies on the platter and is not all zeros
-    /// there. Returns which bit; `None` without such a file.
-    pub fn rot(&mut self, dirs: &[Dir], spared: Option<&str>, stream: &mut Stream) -> Option<String> {
-        let mut named: Vec<(String, Inode)> = Vec::new();
-        for dir in dirs {
-            named.extend(self.directories[slot(*dir)].platter.iter().map(|(n, i)| (n.to_string(), *i)));
-        }
-        named.retain(|(name, _)| spared.is_none_or(|s| !name.starts_with(s)));
-        named.retain(|(_, i)| self.files.get(i).is_some_and(|f| f.platter.iter().any(|b| *b != 0)));
-        if named.is_empty() {
-            return None;
-        }
-        let (name, inode) = named.swap_remove(stream.index(named.len()));
+    /// Flips bits, mostly one, of a file of `dirs` that lies on the platter and is not all zeros there, and is not spared. Returns
+    /// where; `None` without such a file.
+    pub fn rot(&mut self, dirs: &[Dir], spared: impl Fn(&str) -> bool, stream: &mut Stream) -> Option<String> {
+        let (name, inode) = self.durable_file(dirs, spared, stream)?;
         let file = self.files.get_mut(&inode)?;
         // Behind the last byte in use there are only the zeros of preallocation.
         let used = file.platter.iter().rposition(|b| *b != 0)? + 1;
-        let (at, bit) = (stream.index(used), 1 << stream.below(8));
-        file.platter[at] ^= bit;
-        if let Some(byte) = file.cache.get_mut(at) {
-            *byte ^= bit;
+        let bits = if stream.permille(700) { 1 } else { stream.log_between(2, 64) };
+        let mut places = Vec::new();
+        for _ in 0..bits {
+            let (at, bit) = (stream.index(used), 1 << stream.below(8));
+            file.platter[at] ^= bit;
+            if let Some(byte) = file.cache.get_mut(at) {
+                *byte ^= bit;
+            }
+            places.push(at.to_string());
         }
-        Some(format!("{name} byte {at}"))
+        Some(format!("{name} byte {}", places.join(", ")))
     }
 
     /// Puts a durable file there, as if it had always been.

@@ -18,7 +18,7 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.topology.voters = [3, 3, 3, 5, 5][s.index(5)];
     spec.topology.observers = [0, 0, 0, 1, 2][s.index(5)];
     spec.topology.clients = s.between(2, 5) as u32;
-    spec.network.delay = Dist::Exp { min_us: s.log_between(1, 5000), mean_us: s.log_between(50, 20_000) };
+    spec.network.delay = Dist::Exp { min_us: s.log_between(1, 30_000), mean_us: s.log_between(50, 100_000) };
     spec.disk.fsync = Dist::Exp { min_us: 50, mean_us: s.log_between(100, 20_000) };
     spec.disk.write = Dist::Exp { min_us: 5, mean_us: s.log_between(10, 2000) };
     spec.timing.fault_ticks = s.between(100, 400) as i64;
@@ -42,6 +42,9 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
         _ => Budget::GoodQuorum,
     };
     spec.faults.hostile = s.below(100) < 3;
+    if feature(48, 300) {
+        spec.disk.sector = 4096;
+    }
     spec.checks.twice = seed.is_multiple_of(TWICE);
     spec
 }
@@ -272,7 +275,9 @@ pub fn swarm(spec: &RunSpec) -> Vec<Generator> {
         let there = s.permille(share);
         g.rate_per_h = s.log_between(low, high);
         g.on = [Target::Servers, Target::Servers, Target::Leader, Target::Voters][s.index(4)];
-        g.hold_ticks = [1, s.log_between(4, 128) as i64];
+        // Now and then longer than any timeout, or for all of the fault period.
+        let longest = if s.permille(80) { 1000 } else { 128 };
+        g.hold_ticks = [1, s.log_between(4, longest) as i64];
         if g.kind == FaultKind::Partition && s.permille(700) {
             g.mode = s.pick(MODES);
         }

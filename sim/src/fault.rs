@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_core::error::DiskError;
 use quorate_core::event::DiskOp;
 
-use crate::disk::SimDisk;
 use crate::effect::Effect;
 use crate::node::Node;
 use crate::observe::{DiskFault, Obs, Struck};
@@ -330,12 +329,13 @@ impl World<'_> {
         self.nodes[n].life != life
     }
 
-    /// Whether a disk operation fails, and how.
-    pub(crate) fn disk_failure(&mut self, n: usize, effect: Effect, op: &DiskOp) -> Option<DiskError> {
+    /// Whether a disk operation fails, and how. `what`: its kind, and whether promises rest on it.
+    pub(crate) fn disk_failure(&mut self, n: usize, what: (Effect, bool), op: &DiskOp) -> Option<DiskError> {
+        let (effect, log) = what;
         let node = &mut self.nodes[n];
         let failing = node.failing.as_mut()?;
         let hit = match failing.effect {
-            Some(only) => only == effect,
+            Some(only) => only == effect || only == effect.wider(),
             None => effect != Effect::Read,
         };
         if !hit || failing.left == 0 {
@@ -349,7 +349,7 @@ impl World<'_> {
             let evicted = node.crash_stream.permille(250);
             node.disk.lose_writes(name, evicted);
         }
-        self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Error, log: SimDisk::is_log_path(op) });
+        self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Error, log });
         Some(DiskError::Io("injected".into()))
     }
 }

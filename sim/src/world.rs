@@ -595,7 +595,9 @@ impl<'a> World<'a> {
         if self.effect(n, effect, When::Before) {
             return;
         }
-        let failure = self.disk_failure(n, effect, &op);
+        // Purging syncs directories too, on the other lane, and nothing rests on it.
+        let log = lane == 0 && SimDisk::is_log_path(&op);
+        let failure = self.disk_failure(n, (effect, log), &op);
         let node = &mut self.nodes[n];
         let result = failure.map_or_else(|| node.disk.execute(&op), Err);
         for by in std::mem::take(&mut node.disk.met) {
@@ -603,7 +605,7 @@ impl<'a> World<'a> {
         }
         if result == Err(DiskError::Full) {
             self.plans.took(self.nodes[n].full_by);
-            self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Full, log: SimDisk::is_log_path(&op) });
+            self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Full, log });
         }
         if let (DiskOp::Unlink(name), Ok(_)) = (&op, &result) {
             self.watcher.tell(Obs::Unlinked { node: n, name, disk: &self.nodes[n].disk });

@@ -102,6 +102,24 @@ fn faults_follow_each_other() {
 }
 
 #[test]
+fn each_switch_makes_a_server_another_one() {
+    let digest = |kind, value| {
+        let mut spec = calm(3);
+        let at = At::Tick { tick: 50 };
+        let explicit = (1..=3).map(|n| Explicit { value, ..fault(n, at.clone(), kind, &format!("s{n}")) });
+        spec.faults.explicit = explicit.collect();
+        let outcome = run(&spec);
+        assert_eq!((outcome.verdict, outcome.faults_effective), (Verdict::Pass, 3), "{kind:?} {value:?}");
+        outcome.digest
+    };
+    let mut seen: Vec<u64> = (1..=3).map(|value| digest(FaultKind::Reconfigure, Some(value))).collect();
+    seen.push(digest(FaultKind::Kill, None));
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 4, "digests off, a leader that serves nobody, both, and a start as before");
+}
+
+#[test]
 fn what_a_seed_has_drawn_replays_as_a_list() {
     // Each kind and each schedule is among them.
     for seed in 0..150 {

@@ -11,8 +11,8 @@ pub(super) struct Bad {
     inode: Inode,
     from: usize,
     to: usize,
-    /// Reads as it was before it was written; otherwise it cannot be read.
-    stale: bool,
+    /// Reads as it was before its last bytes were written: so many of it are there. `None`: it cannot be read.
+    stale: Option<usize>,
     by: u32,
 }
 
@@ -26,6 +26,35 @@ impl SimDisk {
         }
         list.retain(|(_, _, i)| self.files.get(i).is_some_and(|f| f.platter.iter().any(|b| *b != 0)));
         list
+    }
+
+    /// One of the files of these directories whose bytes are durable, unless it is spared.
+    pub(super) fn durable_file(
+        &self,
+        dirs: &[Dir],
+        spared: impl Fn(&str) -> bool,
+        stream: &mut Stream,
+    ) -> Option<(String, Inode)> {
+        let mut named: Vec<(String, Inode)> = Vec::new();
+        for dir in dirs {
+            named.extend(self.directories[slot(*dir)].platter.iter().map(|(n, i)| (n.to_string(), *i)));
+        }
+        named.retain(|(name, _)| !spared(name));
+        named.retain(|(_, i)| self.files.get(i).is_some_and(|f| f.platter.iter().any(|b| *b != 0)));
+        (!named.is_empty()).then(|| named.swap_remove(stream.index(named.len())))
+    }
+
+    /// From now on the first sector of a file, whatever its size, cannot be read. Says which.
+    pub(crate) fn spoil_file(
+        &mut self,
+        dirs: &[Dir],
+        spared: impl Fn(&str) -> bool,
+        by: u32,
+        stream: &mut Stream,
+    ) -> Option<String> {
+        let (name, inode) = self.durable_file(dirs, spared, stream)?;
+        self.bad.push(Bad { inode, from: 0, to: self.sector, stale: None, by });
+        Some(name)
     }
 
     /// A sector of a log or snapshot, with something behind it in the same file: its tail is nobody's damage.
@@ -44,12 +73,22 @@ impl SimDisk {
     /// From now on a sector cannot be read, or (`stale`) reads as it was before it was written. Says which.
     pub(crate) fn spoil_sector(&mut self, stale: bool, by: u32, stream: &mut Stream) -> Option<String> {
         let (name, inode, from, to) = self.sector_inside(stream)?;
+        let stale = stale.then(|| self.older(stream));
+        let how = if let Some(there) = stale {
+            format!("reads as when {there} bytes of it were written")
+        } else {
+            "cannot be read".to_owned()
+        };
         self.bad.push(Bad { inode, from, to, stale, by });
-        let how = if stale { "reads as before it was written" } else { "cannot be read" };
         Some(format!("{name} bytes {from} to {to}: {how}"))
     }
 
-    /// What was to be written elsewhere lies over a sector. Says which.
+    /// Files grow: an older version of a sector is its beginning, or nothing.
+    fn older(&self, stream: &mut Stream) -> usize {
+        if stream.permille(500) { 0 } else { stream.index(self.sector) }
+    }
+
+    /// What was to be written elsewhere lies over a sector; there, now and then, stands what stood there before. Says which.
     pub(crate) fn misdirect(&mut self, stream: &mut Stream) -> Option<String> {
         let (name, inode, from, to) = self.sector_inside(stream)?;
         let (other, source, at, end) = self.sector_inside(stream)?;
@@ -63,7 +102,18 @@ impl SimDisk {
                 place.copy_from_slice(&bytes);
             }
         }
-        Some(format!("{name} bytes {from} to {to} hold what belongs to {other} at {at}"))
+        let mut what = format!("{name} bytes {from} to {to} hold what belongs to {other} at {at}");
+        if stream.permille(500) {
+            let there = self.older(stream);
+            let file = self.files.get_mut(&source)?;
+            for old in [&mut file.platter, &mut file.cache] {
+                if let Some(place) = old.get_mut(at + there..end) {
+                    place.fill(0);
+                }
+            }
+            what += &format!(", of which {there} bytes are there");
+        }
+        Some(what)
     }
 
     /// Takes the newest snapshots away, or makes them unreadable. 0: all. Says which.
@@ -146,12 +196,13 @@ impl SimDisk {
         let mut bytes: Option<Vec<u8>> = None;
         for bad in self.bad.iter().filter(|b| b.inode == inode && b.from < end && start < b.to) {
             self.met.push(bad.by);
-            if !bad.stale {
+            let Some(there) = bad.stale else {
                 return Err(DiskError::Io(format!("sector at byte {} cannot be read", bad.from)));
-            }
+            };
             let file: &File = self.files.get(&inode).ok_or(DiskError::NotFound)?;
             let read = bytes.get_or_insert_with(|| file.cache[start..end].to_vec());
-            read[bad.from.max(start) - start..bad.to.min(end) - start].fill(0);
+            let from = (bad.from + there).clamp(start, end);
+            read[from - start..bad.to.clamp(from, end) - start].fill(0);
         }
         Ok(bytes)
     }

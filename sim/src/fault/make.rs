@@ -1,6 +1,7 @@
 //! Generators: whom a fault strikes, how long, how hard.
 
 use quorate_core::event::Role;
+use quorate_core::ids::Millis;
 
 use super::names;
 use crate::rng::Stream;
@@ -10,6 +11,9 @@ use crate::world::World;
 /// Disk errors strike these kinds of operations; an fsync more often, as it is the one that loses what was written before.
 const FAILING: &[&str] = &[
     "write",
+    "append",
+    "append",
+    "read",
     "fsync",
     "fsync",
     "fsync",
@@ -50,8 +54,7 @@ impl World<'_> {
     }
 
     fn draw(&mut self, g: &Generator, s: &mut Stream) -> Option<Explicit> {
-        let tick = self.spec.timing.tick_ms;
-        let hold = s.log_between(g.hold_ticks[0].max(1) as u64, g.hold_ticks[1].max(1) as u64) as i64 * tick;
+        let hold = self.draw_hold(g, s);
         let victim = self.victim(g.on, s)?;
         let mut fault = Explicit { hold_ms: Some(hold), ..Explicit::new(0, At::Us { us: self.now }, g.kind) };
         let on = |fault: &mut Explicit| fault.node = Some(names(&[victim]));
@@ -110,8 +113,13 @@ impl World<'_> {
             }
             FaultKind::DiskError => {
                 on(&mut fault);
-                fault.hold_ms = None;
                 fault.effect = s.permille(700).then(|| FAILING[s.index(FAILING.len())].into());
+                if s.permille(700) {
+                    fault.hold_ms = None;
+                } else {
+                    // Again and again, also after the next starts, until it is over.
+                    fault.value = Some(s.log_between(2, 1 << 20) as i64);
+                }
             }
             FaultKind::BitRot
             | FaultKind::Wipe
@@ -181,7 +189,7 @@ impl World<'_> {
             }
             FaultKind::Reconfigure => {
                 on(&mut fault);
-                fault.value = Some(s.below(4) as i64);
+                fault.value = Some(s.between(1, 3) as i64);
             }
             FaultKind::SlowReceiver => {
                 on(&mut fault);
@@ -217,6 +225,19 @@ impl World<'_> {
             FaultKind::Heal => fault.hold_ms = None,
         }
         Some(fault)
+    }
+
+    /// Mostly within the range that was drawn for the generator. Some kinds now and then shorter than a tick, or not at all.
+    fn draw_hold(&self, g: &Generator, s: &mut Stream) -> Millis {
+        let tick = self.spec.timing.tick_ms;
+        let [low, high] = g.hold_ticks.map(|n| n.max(1) as u64);
+        let ticks = s.log_between(low, high) as i64;
+        match g.kind {
+            // Up again at once, and down again.
+            FaultKind::PowerCut | FaultKind::Kill if s.permille(50) => 0,
+            FaultKind::Pause if s.permille(200) => s.log_between(10, 100) as i64,
+            _ => ticks * tick,
+        }
     }
 
     fn other(&self, not: usize, s: &mut Stream) -> Option<usize> {

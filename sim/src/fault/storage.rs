@@ -8,9 +8,10 @@ use crate::rng::{Purpose, Stream};
 use crate::spec::{Budget, Explicit, FaultKind};
 use crate::world::World;
 
-/// They have no checksum. Both changed alike between two starts look like the work of another implementation, and nothing on
-/// this server could tell: the budget leaves one of them alone (simulation-catalogue 1.3, "Fault budget").
-const EPOCH_FILES: [&str; 2] = ["acceptedEpoch", "currentEpoch"];
+/// What says which epochs a server has promised. The first two have no checksum: changed alike between two starts they look like the
+/// work of another implementation, and so does one of them without the third, and nothing on this server could tell. The budget
+/// spoils one of the three (simulation-catalogue 1.3, "Fault budget").
+const EPOCH_FILES: [&str; 3] = ["acceptedEpoch", "currentEpoch", "state"];
 
 impl World<'_> {
     /// What happens to the disk of a server. Where files come or go the server is down meanwhile.
@@ -23,6 +24,7 @@ impl World<'_> {
                 self.nodes[n].backup = Some(copy);
                 return true;
             }
+            FaultKind::LatentError if s.permille(200) => return self.spoil_small(n, f.id, &mut s),
             FaultKind::LatentError => self.nodes[n].disk.spoil_sector(false, f.id, &mut s),
             FaultKind::StaleRead => self.nodes[n].disk.spoil_sector(true, f.id, &mut s),
             FaultKind::Misdirected => self.nodes[n].disk.misdirect(&mut s),
@@ -67,17 +69,32 @@ impl World<'_> {
     }
 
     fn rot(&mut self, n: usize, stream: &mut Stream) -> bool {
-        let node = &mut self.nodes[n];
-        let spared = match self.spec.disk.budget {
-            Budget::GoodQuorum | Budget::OneGoodCopy => {
-                node.rotten_epoch.map(|other| 1 - other).map(|i| EPOCH_FILES[i])
-            }
-            Budget::Unlimited => None,
-        };
-        let Some(what) = node.disk.rot(&[Dir::Data, Dir::Log], spared, stream) else { return false };
+        let spared = self.spared(n);
+        let what = self.nodes[n].disk.rot(&[Dir::Data, Dir::Log, Dir::Side], spared, stream);
+        self.rotten(n, "bit rot in", what)
+    }
+
+    fn spoil_small(&mut self, n: usize, by: u32, stream: &mut Stream) -> bool {
+        let spared = self.spared(n);
+        let what = self.nodes[n].disk.spoil_file(&[Dir::Data, Dir::Side], spared, by, stream);
+        self.rotten(n, "nobody can read", what)
+    }
+
+    /// Which files of this server's disk the budget leaves alone.
+    fn spared(&self, n: usize) -> impl Fn(&str) -> bool + use<> {
+        let other = self.nodes[n].rotten_epoch.filter(|_| self.spec.disk.budget != Budget::Unlimited);
+        move |file| {
+            let at = EPOCH_FILES.iter().position(|f| file.starts_with(f));
+            other.is_some() && at.is_some() && at != other
+        }
+    }
+
+    fn rotten(&mut self, n: usize, how: &str, what: Option<String>) -> bool {
+        let Some(what) = what else { return false };
         let struck = EPOCH_FILES.iter().position(|f| what.starts_with(f));
+        let node = &mut self.nodes[n];
         node.rotten_epoch = node.rotten_epoch.or(struck);
-        self.watcher.note_of(n, format_args!("bit rot in {what}"));
+        self.watcher.note_of(n, format_args!("{how} {what}"));
         self.lasting(n);
         true
     }

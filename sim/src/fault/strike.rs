@@ -59,7 +59,12 @@ impl World<'_> {
         let node = f.node.as_deref().and_then(server).filter(|n| *n < self.nodes.len());
         match (f.kind, node) {
             (K::PowerCut, Some(n)) => self.down(n, Down::PowerCut),
-            (K::Kill | K::Reconfigure, Some(n)) => self.down(n, Down::Kill),
+            (K::Kill, Some(n)) => self.down(n, Down::Kill),
+            (K::Reconfigure, Some(n)) => {
+                self.nodes[n].switches ^= f.value.unwrap_or(1).unsigned_abs() as u32;
+                self.down(n, Down::Kill);
+                true
+            }
             (K::PowerCutAll, _) => {
                 let set = self.named(f.from.as_ref());
                 let mut any = false;
