@@ -4,6 +4,7 @@ use bytes::Bytes;
 use quorate_core::error::{CloseReason, ErrorCode};
 use quorate_core::event::{Dir, Event, FileName, Health, Role};
 use quorate_core::ids::{Epoch, LinkId, SessionId, Sid, Zxid};
+use quorate_core::tree::{Applied, DataTree};
 use quorate_core::wire::client::{Create, EventKind, Request, Response};
 use quorate_core::wire::records::{Acl, op};
 use quorate_core::wire::txn::{CreateMode, Txn, TxnHeader, encode_record};
@@ -12,8 +13,8 @@ use quorate_sim::check::Checks;
 use quorate_sim::disk::SimDisk;
 use quorate_sim::model::Model;
 use quorate_sim::observe::DiskFault;
-use quorate_sim::spec::RunSpec;
-use quorate_sim::{Check, Obs, Observation};
+use quorate_sim::spec::{Core, RunSpec};
+use quorate_sim::{Check, Obs, Observation, Options, Verdict};
 
 const SESSION: SessionId = SessionId(0x0100_0000_0000_0077);
 
@@ -593,6 +594,265 @@ fn u5_a_promise_without_a_log() {
     h.time = 10_000;
     h.event(2, Event::FsyncTook(1));
     h.breaks("U5");
+}
+
+#[test]
+fn z9_a_leader_without_what_is_decided() {
+    let leads = |says: Zxid| {
+        let mut h = acknowledged();
+        // s1 has lost what only s3 has now, and s2 never had it: the two must not open an epoch.
+        h.spoil(0);
+        h.comes_back(0, Zxid::ZERO, Health::Damaged);
+        for n in [0, 1] {
+            h.event(n, Event::EpochAccepted(2));
+        }
+        h.event(0, Event::EpochAcked(2));
+        h.event(1, Event::EpochCurrent(2));
+        h.event(0, Event::EpochCurrent(2));
+        h.event(0, Event::NewLeaderAcked { epoch: 2, last_logged: Zxid::ZERO });
+        h.fine();
+        h.event(1, Event::Established { epoch: 2, last_logged: says });
+        h
+    };
+    leads(Zxid::ZERO).breaks("Z9");
+    // What it says of its log is not so.
+    leads(z(2)).breaks("Z9");
+}
+
+#[test]
+fn z15_a_follower_with_more_than_its_leader() {
+    let mut h = acknowledged();
+    let r = h.create(z(3), 3, "/b");
+    h.propose(z(3), &r);
+    h.durable(2, z(3));
+    // s1 leads epoch 2 and has what is decided; s3 joins it with one more, which nobody else has.
+    h.event(0, Event::RoleChanged { role: Role::Leading, epoch: 2 });
+    for n in [0, 2] {
+        h.event(n, Event::EpochAccepted(2));
+    }
+    h.event(0, Event::EpochCurrent(2));
+    h.event(2, Event::RoleChanged { role: Role::Following, epoch: 2 });
+    h.event(2, Event::EpochAcked(2));
+    h.event(2, Event::EpochCurrent(2));
+    h.fine();
+    h.event(2, Event::NewLeaderAcked { epoch: 2, last_logged: z(3) });
+    h.breaks("Z15");
+}
+
+/// The tree of s1, which applies what it is given, right or wrong.
+struct Tree(DataTree);
+
+impl Tree {
+    fn new() -> Self {
+        let mut tree = Self(DataTree::new(1, false));
+        tree.apply(z(1), op::CREATE_SESSION, &Txn::CreateSession { timeout: 4000 });
+        tree
+    }
+    fn apply(&mut self, zxid: Zxid, kind: i32, txn: &Txn<'_>) {
+        let header = TxnHeader { session: SESSION, cxid: 0, zxid, time: 5, kind };
+        self.0.apply(&header, txn, &mut Applied::default());
+    }
+    fn create(&mut self, zxid: Zxid, path: &'static str, right: i32, ephemeral: bool) {
+        let (acl, mode) = (vec![Acl::world(right)], CreateMode::Plain { ephemeral });
+        let txn = Txn::Create { path: path.into(), data: Some(b"v"), acl, mode, parent_cversion: -1 };
+        self.apply(zxid, op::CREATE, &txn);
+    }
+}
+
+impl History {
+    fn looks(&mut self, tree: &Tree, at: Zxid, replaced: bool) {
+        self.see(Obs::Tree { node: 0, tree: &tree.0, at, replaced });
+    }
+}
+
+#[test]
+fn d3_d9_and_c7_a_tree_that_differs() {
+    // The session at 1, and /a at 2, as the tree of s1 has them.
+    let looked = |change: &dyn Fn(&mut Tree)| {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.write(z(1), &r);
+        h.attach();
+        let mut tree = Tree::new();
+        h.looks(&tree, z(1), false);
+        h.ask(2, &create("/a"));
+        let r = h.create(z(2), 2, "/a");
+        h.write(z(2), &r);
+        h.fine();
+        change(&mut tree);
+        h.looks(&tree, z(2), false);
+        h
+    };
+    looked(&|tree| tree.create(z(2), "/a", 31, false)).fine();
+    looked(&|tree| tree.create(z(2), "/a", 1, false)).breaks("D9");
+    looked(&|tree| {
+        tree.create(z(2), "/a", 31, false);
+        tree.apply(z(2), op::SET_DATA, &Txn::SetData { path: "/a".into(), data: Some(b"v"), version: 1 });
+    })
+    .breaks("D3");
+
+    // The session has ended at 2, and there is an ephemeral znode of it.
+    for late in [false, true] {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.write(z(1), &r);
+        h.attach();
+        let mut tree = Tree::new();
+        h.looks(&tree, z(1), false);
+        h.ask(2, &Request::CloseSession);
+        let close = Txn::CloseSession { paths: Some(Vec::new()) };
+        let r = h.record(z(2), SESSION, 2, op::CLOSE_SESSION, &close);
+        h.write(z(2), &r);
+        tree.apply(z(2), op::CLOSE_SESSION, &close);
+        if late {
+            tree.create(z(2), "/e", 31, true);
+        }
+        h.looks(&tree, z(2), false);
+        if late {
+            h.breaks("C7");
+        } else {
+            h.fine();
+        }
+    }
+}
+
+/// What one server counts otherwise than the model differs as data does: D1, or D2 of a tree that was loaded. D6 is what both hold
+/// and the znodes do not bear out.
+#[test]
+fn d6_a_quota_that_counts_wrong() {
+    for (said, right) in [(&b"count=1,bytes=1"[..], true), (b"count=2,bytes=1", false)] {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.write(z(1), &r);
+        h.attach();
+        let mut tree = Tree::new();
+        let stats = "/zookeeper/quota/a/zookeeper_stats";
+        let znodes = [
+            ("/a", &b"v"[..]),
+            ("/zookeeper/quota/a", b""),
+            ("/zookeeper/quota/a/zookeeper_limits", b"count=5,bytes=100"),
+            (stats, b""),
+        ];
+        let mut at = 1;
+        for (path, data) in znodes {
+            at += 1;
+            let (acl, data) = (vec![Acl::world(31)], Some(data));
+            let (op, ttl) = (op::CREATE, -1);
+            let request = Create { op, path: Some(path.into()), data, acl: Some(acl.clone()), flags: 0, ttl };
+            h.ask(at as i32, &Request::Create(request));
+            let mode = CreateMode::Plain { ephemeral: false };
+            let txn = Txn::Create { path: path.into(), data, acl, mode, parent_cversion: -1 };
+            let r = h.record(z(at), SESSION, at as i32, op, &txn);
+            h.write(z(at), &r);
+            tree.apply(z(at), op, &txn);
+        }
+        h.looks(&tree, z(at), false);
+        h.fine();
+        at += 1;
+        h.ask(at as i32, &Request::SetData { path: Some(stats.into()), data: Some(said), version: -1 });
+        let txn = Txn::SetData { path: stats.into(), data: Some(said), version: 1 };
+        let r = h.record(z(at), SESSION, at as i32, op::SET_DATA, &txn);
+        h.write(z(at), &r);
+        tree.apply(z(at), op::SET_DATA, &txn);
+        h.looks(&tree, z(at), true);
+        if right {
+            h.fine();
+        } else {
+            h.breaks("D6");
+        }
+    }
+}
+
+#[test]
+fn d7_a_znode_that_is_deleted_though_it_is_in_use() {
+    // Neither a container nor with a time to live; then a container, before it ever had a child.
+    for (op, flags, mode) in
+        [(op::CREATE, 0, CreateMode::Plain { ephemeral: false }), (op::CREATE_CONTAINER, 4, CreateMode::Container)]
+    {
+        let mut h = History::led();
+        let r = h.session(z(1));
+        h.write(z(1), &r);
+        h.attach();
+        let acl = vec![Acl::world(31)];
+        let (path, data) = (Some("/a".into()), Some(&b"v"[..]));
+        h.ask(2, &Request::Create(Create { op, path, data, acl: Some(acl.clone()), flags, ttl: -1 }));
+        let txn = Txn::Create { path: "/a".into(), data, acl, mode, parent_cversion: -1 };
+        let r = h.record(z(2), SESSION, 2, op, &txn);
+        h.write(z(2), &r);
+        h.fine();
+        let r = h.record(z(3), SessionId::NONE, 0, op::DELETE_CONTAINER, &Txn::Delete { path: "/a".into() });
+        h.write(z(3), &r);
+        h.breaks("D7");
+    }
+}
+
+#[test]
+fn u6_servers_that_differ_beyond_the_guarantee_and_do_not_say_so() {
+    for (reports, digest, broken) in [(false, 8, Some("U6")), (false, 7, None), (true, 8, None)] {
+        let mut h = History::led();
+        h.see(Obs::Outside { why: "a disk has lied" });
+        for counter in 1..=3 {
+            h.event(0, Event::Applied { zxid: z(counter), hash: 1, digest: 7 });
+            h.event(1, Event::Applied { zxid: z(counter), hash: 1, digest });
+        }
+        if reports {
+            h.event(1, Event::DigestMismatch { zxid: z(3), ours: 8, theirs: 7 });
+        }
+        h.fine();
+        h.see(Obs::End);
+        assert_eq!(h.broken, broken);
+    }
+}
+
+#[test]
+fn l3_and_l7_what_is_owed_after_healing() {
+    let core = [0, 1, 2];
+    let healed = || {
+        let mut h = History::led();
+        for n in [0, 1] {
+            h.event(n, Event::UpToDate { epoch: 1, applied: Zxid::ZERO });
+        }
+        h.see(Obs::Healed { core: &core });
+        h.fine();
+        h
+    };
+    let owed = |h: &History, writing| h.checks.owed(&core, writing).map(|b| b.invariant);
+    // A leader, both follow it, and clients ask for writes that nobody answers.
+    assert_eq!((owed(&healed(), false), owed(&healed(), true)), (None, Some("L3")));
+    // One leader after the other.
+    let mut h = healed();
+    for epoch in 2..=5 {
+        assert_ne!(owed(&h, false), Some("L7"));
+        for n in [0, 2] {
+            h.event(n, Event::EpochAccepted(epoch));
+        }
+        h.event(2, Event::EpochCurrent(epoch));
+        h.event(0, Event::EpochAcked(epoch));
+        h.event(0, Event::EpochCurrent(epoch));
+        h.event(0, Event::NewLeaderAcked { epoch, last_logged: Zxid::ZERO });
+        h.event(2, Event::Established { epoch, last_logged: Zxid::ZERO });
+        h.fine();
+    }
+    assert_eq!(owed(&h, false), Some("L7"));
+}
+
+/// L6 is the world's: here nobody purges, and snapshots pile up.
+#[test]
+fn l6_garbage_that_stays() {
+    let kept = |purge_ticks| {
+        let mut spec = RunSpec::default();
+        spec.seed = 1;
+        spec.faults.swarm = false;
+        spec.timing.fault_ticks = 20;
+        spec.timing.snap_count = 8;
+        spec.limits.purge_ticks = purge_ticks;
+        spec.checks.core = Core::All;
+        let mut checks = Checks::new(&spec);
+        let outcome = quorate_sim::run(&spec, &mut checks, Options::default());
+        (outcome.verdict, outcome.violation.map(|v| v.invariant))
+    };
+    assert_eq!(kept(20), (Verdict::Pass, None));
+    assert_eq!(kept(1_000_000), (Verdict::LivenessFailure, Some("L6")));
 }
 
 #[test]

@@ -17,6 +17,7 @@
 //! Some need no check of their own. C9: the model applies a multi at one zxid, and replies, reads and whole trees are compared with
 //! it. C11: a reply never shows less than the session has seen, and what it shows is the model's. Z18: the core closes the
 //! connection of whoever says something illegal, and servers without a fault that would excuse it say nothing illegal to each other.
+//! D6: usage that one server counts otherwise than the model is D1 (D2 of a tree that was loaded); D6 is what both count wrong.
 
 mod answers;
 mod clients;
