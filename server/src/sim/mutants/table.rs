@@ -148,6 +148,11 @@ impl Entry {
         Some(self.row.violates.contains(&invariant))
     }
 
+    /// Whether one of the failing seeds of the sample broke an invariant that the row names.
+    fn named(&self) -> bool {
+        self.kill.as_ref().is_some_and(|k| k.invariants.iter().any(|i| self.row.violates.contains(&i.as_str())))
+    }
+
     /// From a line of JSON; `None` where it is of no row that is planted as the line says.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
@@ -224,8 +229,9 @@ impl Entry {
             );
         };
         let others: Vec<&str> = kill.invariants.iter().map(String::as_str).filter(|i| *i != invariant).collect();
+        let note = if self.expected() == Some(true) { "" } else { " (not named)" };
         format!(
-            "{head} {invariant} | {seed} | {:.2} | {} | {} of {} | {} | {} |\n",
+            "{head} {invariant}{note} | {seed} | {:.2} | {} | {} of {} | {} | {} |\n",
             kill.cpu_s,
             minutes(kill.virtual_ms),
             kill.failures,
@@ -257,8 +263,12 @@ pub fn totals(entries: &[Entry]) -> String {
     let most = seconds.iter().copied().fold(0.0, f64::max);
     let count = |what: &str| entries.iter().filter(|e| applies(e.row.applies).0 == what).count();
     let alive: Vec<&str> = planted.iter().filter(|e| e.survived()).map(|e| e.row.id).collect();
+    let named = planted.iter().filter(|e| e.named()).count();
+    let at_once = planted.iter().filter(|e| e.expected() == Some(true)).count();
+    let otherwise: Vec<&str> = planted.iter().filter(|e| e.killed() && !e.named()).map(|e| e.row.id).collect();
     let mut out = format!(
-        "{} of {} killed, median {:.2} CPU s and {:.1} simulated min to the first kill, at most {most:.1} CPU s; {} as is, \
+        "{} of {} killed, {named} of them by an invariant that the row names ({at_once} by the first failing seed), \
+         median {:.2} CPU s and {:.1} simulated min to the first kill, at most {most:.1} CPU s; {} as is, \
          {} variants, {} absent, {} later",
         killed.len(),
         planted.len(),
@@ -269,8 +279,10 @@ pub fn totals(entries: &[Entry]) -> String {
         count("absent"),
         count("later"),
     );
-    if !alive.is_empty() {
-        out.push_str(&format!("; alive: {}", alive.join(" ")));
+    for (what, ids) in [("only by others", otherwise), ("alive", alive)] {
+        if !ids.is_empty() {
+            out.push_str(&format!("; {what}: {}", ids.join(" ")));
+        }
     }
     out
 }
@@ -284,7 +296,8 @@ pub fn markdown(entries: &[Entry], command: &str) -> String {
          Each bug of the catalogue that this design can express is planted behind a switch; the fuzzer runs seed after seed and is not \
          told which bug it is. CPU seconds and simulated minutes are those up to the first failing seed, which does not fail without \
          the bug. Failing seeds: measured over a sample. Green seeds: so many without a failure make a fix credible, as a bug that \
-         fails as often would escape them in one case of a hundred.\n\n\
+         fails as often would escape them in one case of a hundred. \"Must break\": what the row names; another invariant that fires \
+         first ends the run as well, and is marked as not named.\n\n\
          {}.\n\n\
          | id | known from | planted here, or what the mistake was | applies | must break | killed by, or why not here | seed | CPU s \
          | simulated min | failing seeds | green seeds | also fired |\n\
@@ -360,6 +373,8 @@ mod tests {
     #[test]
     fn another_invariant_than_the_row_names_is_pointed_out() {
         assert!(killed("Z5", 1.0).words().contains("killed by Z5 (not named by the row), seed 7"));
+        assert!(killed("Z5", 1.0).markdown().contains("| Z13 | Z5 (not named) | 7 |"));
+        assert!(killed("Z13", 1.0).markdown().contains("| Z13 | Z13 | 7 |"));
         assert!(killed("Z13", 1.0).words().contains("killed by Z13, seed 7, 8 seeds, 1.00 CPU s, 1.5 simulated min"));
     }
 
@@ -367,9 +382,19 @@ mod tests {
     fn the_last_line_counts() {
         let entries = [killed("Z13", 1.0), killed("Z13", 4.0), alive(), Entry::new(&ABSENT, None)];
         let line = totals(&entries);
-        assert!(line.starts_with("2 of 3 killed, median 2.50 CPU s and 1.5 simulated min"), "{line}");
+        assert!(
+            line.starts_with("2 of 3 killed, 2 of them by an invariant that the row names (2 by the first"),
+            "{line}"
+        );
+        assert!(line.contains("failing seed), median 2.50 CPU s and 1.5 simulated min"), "{line}");
         assert!(line.contains("at most 4.0 CPU s; 3 as is, 0 variants, 1 absent, 0 later; alive: K01"), "{line}");
-        assert!(totals(&[]).starts_with("0 of 0 killed, median 0.00"));
+        assert!(totals(&[]).starts_with("0 of 0 killed, 0 of them"));
+        // One where it fires later in the sample, one where it never does.
+        let mut late = killed("Z5", 1.0);
+        late.kill.iter_mut().for_each(|k| k.invariants.push("Z13".into()));
+        let line = totals(&[late, killed("Z5", 1.0), killed("Z13", 1.0)]);
+        assert!(line.starts_with("3 of 3 killed, 2 of them by an invariant that the row names (1 by"), "{line}");
+        assert!(line.ends_with("0 later; only by others: K01"), "{line}");
     }
 
     #[test]
