@@ -7,6 +7,9 @@ mod own;
 mod pipeline;
 mod sync;
 mod tree;
+mod wider;
+
+pub use wider::{WIDER, Wider};
 
 /// Whether this design can express a bug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +36,7 @@ pub struct Row {
     pub mutation: &'static str,
     /// Whether it is here.
     pub applies: Applies,
-    /// Ids of the invariants that it breaks.
+    /// Ids of the invariants that it breaks; where these are more than the catalogue names, [`WIDER`] says why.
     pub violates: &'static [&'static str],
 }
 
