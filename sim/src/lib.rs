@@ -10,6 +10,7 @@ mod liveness;
 mod network;
 mod node;
 mod past;
+mod platter;
 mod queue;
 mod watcher;
 mod world;

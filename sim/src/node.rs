@@ -19,6 +19,7 @@ use crate::fault::Doom;
 use crate::machine::{Machine, Process};
 use crate::model::{Rules, SUPER};
 use crate::network::ConnId;
+use crate::platter::Platter;
 use crate::queue::Micros;
 use crate::rng::{Purpose, Stream};
 use crate::spec::RunSpec;
@@ -67,6 +68,8 @@ pub(crate) struct Node {
     /// Number of the process on this machine.
     pub(crate) life: u32,
     pub(crate) disk: SimDisk,
+    /// What its process has written and not vouched for.
+    pub(crate) platter: Platter,
     pub(crate) clock: Clock,
     listening: [bool; 3],
     /// The machine answers on the network.
@@ -144,6 +147,7 @@ impl Node {
             out: Outbox::new(),
             life: 0,
             disk: SimDisk::new(spec.disk.sector as usize),
+            platter: Platter::default(),
             clock: Clock::new(0, peer_stream.below(1 << 40)),
             listening: [false; 3],
             power: true,
@@ -262,6 +266,7 @@ impl Node {
         self.drain_planned = false;
         self.doomed = None;
         self.moved = None;
+        self.platter = Platter::default();
         self.busy_until = 0;
         let mine = std::mem::take(&mut self.mine).into_iter().map(|(c, _)| (c, 0));
         let accepted = std::mem::take(&mut self.accepted).into_iter().map(|(c, _)| (c, 1));

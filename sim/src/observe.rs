@@ -111,6 +111,15 @@ pub enum Obs<'a> {
         /// What is left.
         disk: &'a SimDisk,
     },
+    /// A server vouches for what is not on its platter.
+    Unkept {
+        /// Which.
+        node: usize,
+        /// What it has just said.
+        event: &'a Event,
+        /// What a power cut would take.
+        lacks: &'a str,
+    },
     /// A fault was injected and found something to strike.
     Fault(&'a Explicit),
     /// A fault has broken what everything rests on: nothing but "never lie" can be demanded from now on.

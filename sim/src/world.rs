@@ -483,6 +483,10 @@ impl<'a> World<'a> {
             _ => {}
         }
         self.watcher.tell(Obs::Server { node: n, event });
+        let node = &mut self.nodes[n];
+        if let Some(lacks) = node.platter.lacks(event, &node.disk) {
+            self.watcher.tell(Obs::Unkept { node: n, event, lacks: &lacks });
+        }
     }
 
     /// Disk operations under way will not come to an end: what is seen of them is told.
@@ -606,6 +610,9 @@ impl<'a> World<'a> {
         if result == Err(DiskError::Full) {
             self.plans.took(self.nodes[n].full_by);
             self.watcher.tell(Obs::Disk { node: n, fault: DiskFault::Full, log });
+        }
+        if result.is_ok() {
+            self.nodes[n].platter.done(&op);
         }
         if let (DiskOp::Unlink(name), Ok(_)) = (&op, &result) {
             self.watcher.tell(Obs::Unlinked { node: n, name, disk: &self.nodes[n].disk });

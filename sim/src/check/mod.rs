@@ -348,6 +348,7 @@ impl Checks {
                 self.disk(*node, *fault, *log, o.time_ms);
                 Ok(())
             }
+            Obs::Unkept { event, lacks, .. } => broken("Z13", format!("it says {event:?}"), (*lacks).to_owned()),
             Obs::Unlinked { node, name, disk } => storage::unlinked(&self.ghost, *node, name, disk),
             Obs::Healed { .. } => {
                 self.healed();
@@ -433,7 +434,10 @@ impl Check for Checks {
             return Ok(());
         }
         let node = match what.what {
-            Obs::Server { node, .. } | Obs::Stopped { node, .. } | Obs::Attached { node, .. } => Some(node),
+            Obs::Server { node, .. }
+            | Obs::Unkept { node, .. }
+            | Obs::Stopped { node, .. }
+            | Obs::Attached { node, .. } => Some(node),
             _ => None,
         };
         Err(Violation { at_ms: what.time_ms, node, ..b.into_violation() })

@@ -194,6 +194,7 @@ pub(super) fn observation(at: Micros, what: &Obs<'_>) -> Option<Fact> {
         | Obs::Tree { .. }
         | Obs::Snapshot { .. }
         | Obs::Disk { .. }
+        | Obs::Unkept { .. }
         | Obs::Unlinked { .. } => return None,
     };
     Some(Fact { at, who, kind, numbers, text })
