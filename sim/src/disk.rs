@@ -652,8 +652,10 @@ impl SimDisk {
             if let Some(byte) = file.cache.get_mut(at) {
                 *byte ^= bit;
             }
-            places.push(at.to_string());
+            places.push(at);
         }
+        places.iter().for_each(|at| self.is_wrong(inode, *at, at + 1));
+        let places: Vec<String> = places.iter().map(usize::to_string).collect();
         Some(format!("{name} byte {}", places.join(", ")))
     }
 

@@ -120,6 +120,11 @@ pub enum Obs<'a> {
         /// What a power cut would take.
         lacks: &'a str,
     },
+    /// A server has recovered and calls itself whole, and nothing is left on its disk of what faults have spoiled.
+    Mended {
+        /// Which.
+        node: usize,
+    },
     /// A fault was injected and found something to strike.
     Fault(&'a Explicit),
     /// A fault has broken what everything rests on: nothing but "never lie" can be demanded from now on.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use quorate_core::config::{Configuration, PeerConfig};
 use quorate_core::error::DiskError;
-use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Input, Lane as LaneName, Outbox, Payload, Port};
+use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Health, Input, Lane as LaneName, Outbox, Payload, Port};
 use quorate_core::ids::{Ticket, Zxid};
 use quorate_core::peer::Peer;
 
@@ -486,6 +486,10 @@ impl<'a> World<'a> {
         let node = &mut self.nodes[n];
         if let Some(lacks) = node.platter.lacks(event, &node.disk) {
             self.watcher.tell(Obs::Unkept { node: n, event, lacks: &lacks });
+        }
+        let mended = matches!(event, Event::Recovered { health: Health::Intact, .. }) && self.nodes[n].disk.is_sound();
+        if mended {
+            self.watcher.tell(Obs::Mended { node: n });
         }
     }
 

@@ -349,6 +349,10 @@ impl Checks {
                 Ok(())
             }
             Obs::Unkept { event, lacks, .. } => broken("Z13", format!("it says {event:?}"), (*lacks).to_owned()),
+            Obs::Mended { node } => {
+                self.ghost.servers[*node].excused = false;
+                Ok(())
+            }
             Obs::Unlinked { node, name, disk } => storage::unlinked(&self.ghost, *node, name, disk),
             Obs::Healed { .. } => {
                 self.healed();
@@ -409,7 +413,9 @@ impl Checks {
                 broken(invariant, (*text).to_owned(), "the protocol has another form".into())
             }
             Obs::Started { node, digests } => {
-                self.ghost.servers[*node].spoiled = false;
+                let s = &mut self.ghost.servers[*node];
+                // An error of the life before is no reason any more: what it has left behind is what a power cut may leave.
+                (s.spoiled, s.failing) = (false, false);
                 self.ghost.digests &= *digests;
                 Ok(())
             }

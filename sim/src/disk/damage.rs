@@ -5,14 +5,24 @@ use crate::rng::Stream;
 use quorate_core::error::DiskError;
 use quorate_core::event::{Dir, FileName};
 
-/// A sector that does not read as it should.
+/// How bytes are bad.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum How {
+    /// They cannot be read.
+    Unreadable,
+    /// They read as they were before the last of them were written: so many of them are there.
+    Stale(usize),
+    /// What stands there is wrong, and is read so.
+    Wrong,
+}
+
+/// Bytes that are not what was written.
 #[derive(Clone, Hash, Copy, Debug)]
 pub(super) struct Bad {
     inode: Inode,
     from: usize,
     to: usize,
-    /// Reads as it was before its last bytes were written: so many of it are there. `None`: it cannot be read.
-    stale: Option<usize>,
+    how: How,
     by: u32,
 }
 
@@ -53,7 +63,7 @@ impl SimDisk {
         stream: &mut Stream,
     ) -> Option<String> {
         let (name, inode) = self.durable_file(dirs, spared, stream)?;
-        self.bad.push(Bad { inode, from: 0, to: self.sector, stale: None, by });
+        self.bad.push(Bad { inode, from: 0, to: self.sector, how: How::Unreadable, by });
         Some(name)
     }
 
@@ -73,13 +83,12 @@ impl SimDisk {
     /// From now on a sector cannot be read, or (`stale`) reads as it was before it was written. Says which.
     pub(crate) fn spoil_sector(&mut self, stale: bool, by: u32, stream: &mut Stream) -> Option<String> {
         let (name, inode, from, to) = self.sector_inside(stream)?;
-        let stale = stale.then(|| self.older(stream));
-        let how = if let Some(there) = stale {
-            format!("reads as when {there} bytes of it were written")
-        } else {
-            "cannot be read".to_owned()
+        let how = if stale { How::Stale(self.older(stream)) } else { How::Unreadable };
+        self.bad.push(Bad { inode, from, to, how, by });
+        let how = match how {
+            How::Stale(there) => format!("reads as when {there} bytes of it were written"),
+            _ => "cannot be read".to_owned(),
         };
-        self.bad.push(Bad { inode, from, to, stale, by });
         Some(format!("{name} bytes {from} to {to}: {how}"))
     }
 
@@ -96,6 +105,7 @@ impl SimDisk {
             return None;
         }
         let bytes = self.files.get(&source)?.platter.get(at..end)?.to_vec();
+        self.is_wrong(inode, from, to);
         let file = self.files.get_mut(&inode)?;
         for old in [&mut file.platter, &mut file.cache] {
             if let Some(place) = old.get_mut(from..to) {
@@ -105,6 +115,7 @@ impl SimDisk {
         let mut what = format!("{name} bytes {from} to {to} hold what belongs to {other} at {at}");
         if stream.permille(500) {
             let there = self.older(stream);
+            self.is_wrong(source, at + there, end);
             let file = self.files.get_mut(&source)?;
             for old in [&mut file.platter, &mut file.cache] {
                 if let Some(place) = old.get_mut(at + there..end) {
@@ -124,6 +135,7 @@ impl SimDisk {
         snaps.truncate(if count == 0 { usize::MAX } else { count });
         for (name, dir, inode) in &snaps {
             if unreadable {
+                self.is_wrong(*inode, 0, usize::MAX);
                 if let Some(file) = self.files.get_mut(inode) {
                     let half = file.platter.len() / 2;
                     file.platter.truncate(half);
@@ -195,8 +207,11 @@ impl SimDisk {
     pub(super) fn read_bad(&mut self, inode: Inode, start: usize, end: usize) -> Result<Option<Vec<u8>>, DiskError> {
         let mut bytes: Option<Vec<u8>> = None;
         for bad in self.bad.iter().filter(|b| b.inode == inode && b.from < end && start < b.to) {
+            if bad.how == How::Wrong {
+                continue;
+            }
             self.met.push(bad.by);
-            let Some(there) = bad.stale else {
+            let How::Stale(there) = bad.how else {
                 return Err(DiskError::Io(format!("sector at byte {} cannot be read", bad.from)));
             };
             let file: &File = self.files.get(&inode).ok_or(DiskError::NotFound)?;
@@ -210,5 +225,17 @@ impl SimDisk {
     /// A sector that is written is a good one again.
     pub(super) fn written(&mut self, inode: Inode, from: usize, to: usize) {
         self.bad.retain(|b| b.inode != inode || b.from < from || b.to > to);
+    }
+
+    /// These bytes are wrong from now on.
+    pub(super) fn is_wrong(&mut self, inode: Inode, from: usize, to: usize) {
+        self.bad.push(Bad { inode, from, to, how: How::Wrong, by: 0 });
+    }
+
+    /// Whether no file is left in which a fault has spoiled bytes that were not written anew since. What it has taken away as a
+    /// whole leaves nothing behind: only its server can miss that.
+    pub(crate) fn is_sound(&self) -> bool {
+        let inside = |bad: &&Bad| self.files.get(&bad.inode).is_some_and(|f| bad.from < f.cache.len().max(f.platter.len()));
+        !self.bad.iter().any(|bad| inside(&bad))
     }
 }

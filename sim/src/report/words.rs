@@ -195,6 +195,7 @@ pub(super) fn observation(at: Micros, what: &Obs<'_>) -> Option<Fact> {
         | Obs::Snapshot { .. }
         | Obs::Disk { .. }
         | Obs::Unkept { .. }
+        | Obs::Mended { .. }
         | Obs::Unlinked { .. } => return None,
     };
     Some(Fact { at, who, kind, numbers, text })
