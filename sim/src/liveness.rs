@@ -316,7 +316,10 @@ impl World<'_> {
         owed.at_ms = self.watcher.ms();
         match self.watcher.check().excuse(&self.progress.core) {
             None => self.fail(Verdict::LivenessFailure, owed),
-            Some(_) if self.widen_core() => self.plan_judge(),
+            Some(_) if self.widen_core() => {
+                self.widened = true;
+                self.plan_judge();
+            }
             Some(why) => {
                 owed.text = format!("{}; excused: {why}", owed.text);
                 self.fail(Verdict::Excused, owed);

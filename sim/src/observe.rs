@@ -401,6 +401,8 @@ pub struct Outcome {
     pub effective: BTreeMap<&'static str, u64>,
     /// A fault has broken what everything rests on, so that little was demanded afterwards.
     pub outside: bool,
+    /// What was owed after healing was late, and forgiven for a doubt: more servers came back, and all bounds began anew.
+    pub widened: bool,
     /// Batches of bytes delivered between servers.
     pub messages: u64,
     /// Quorum packets (PROPOSAL, ACK, COMMIT, PING, …) that servers have read; elections and bytes of snapshots not among them.

@@ -71,6 +71,8 @@ pub(crate) struct World<'a> {
     pub(crate) over: Option<Verdict>,
     /// A fault has broken what everything rests on.
     pub(crate) outside: bool,
+    /// See [`Outcome::widened`].
+    pub(crate) widened: bool,
     /// Connections that nobody of this run holds.
     pub(crate) visitors: BTreeMap<ConnId, Visitor>,
     /// What the servers are told instead of what the spec says.
@@ -126,6 +128,7 @@ impl<'a> World<'a> {
             running: None,
             over: None,
             outside: false,
+            widened: false,
             visitors: BTreeMap::new(),
             told: Vec::new(),
         };
@@ -244,6 +247,7 @@ impl<'a> World<'a> {
             faults_effective: self.plans.count(),
             effective: self.plans.effective(),
             outside: self.outside,
+            widened: self.widened,
             messages: self.messages,
             packets: self.nodes.iter().map(Node::packets).sum(),
             typed: self.typed,

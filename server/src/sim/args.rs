@@ -52,8 +52,8 @@ const FUZZ_HELP: &str = "Examples:
 Ctrl-C and SIGTERM end a campaign with the results so far; a second one ends it at once.
 
 Floors: with 200 runs or more a campaign fails (exit code 5) when fewer than 95 % of its runs reach 100 commits, when its mean is
-under one leader change or three effective faults a run, or when more than 1 % of its runs are excused; --no-floors switches that
-off, --mutant too.
+under one leader change or three effective faults a run, when more than 1 % of its runs are excused, or when more
+than 4 % pass after a doubt; --no-floors switches that off, --mutant too.
 
 A panic inside a run is a finding like any other: it has a seed and a scenario file, and the campaign goes on. What aborts the
 process (a stack overflow, no memory left) cannot be caught: run the seeds from the last progress line on with --jobs 1 --json, the
@@ -67,11 +67,13 @@ those, and the tuple. What generators should bring about and no line names, they
 writes the summary alone:
   kind (campaign), schema (1), settings {version, mutant, connections, twice, floors, whole}, shard {index, of}, ended (complete,
   time, first, stopped), seeds [{from, to}] that ran (to not included), seconds, exit (the exit code);
-  runs, pass, violations, liveness_failures, excused, panics, nondeterministic, worked (runs with 100 commits);
+  runs, pass, violations, liveness_failures, excused, panics, nondeterministic, worked (runs with 100 commits), widened (of pass:
+    a bound was missed and forgiven for a doubt, and met when more servers had come back);
   commits, leader_changes, faults_effective, messages, virtual_ms, reads, writes: each {sum, min, mean} over the runs;
   operations {OPERATION: {ERROR: times}}: what the model judged of clients' requests, by the error of the answer, 0 for success;
     also ops of multi and multiRead, flags of creates, connects, events;
-  faults {KIND: {drawn (runs whose swarm had it), effective (times it struck something), runs (in which it did)}};
+  faults {KIND: {drawn (runs whose swarm had it), effective (times it changed what happened; a schedule: times it began),
+    runs (in which it did)}};
   failures [{seed, verdict, invariant, at_ms, text, file}] and shortfalls [text].";
 
 const TRACE_HELP: &str = "Examples:

@@ -21,6 +21,9 @@ const MEAN_LEADER_CHANGES: u64 = 1;
 const MEAN_FAULTS: u64 = 3;
 /// More excused runs than one in so many: the generator breaks what it must not break.
 const EXCUSED_ONE_IN: u64 = 100;
+/// More runs than one in so many that pass only because more servers came back: 2.1 % of 3,000 seeds did when this was written, all of
+/// them with spoiled disks.
+const WIDENED_ONE_IN: u64 = 25;
 /// Fewer runs than this say nothing about means.
 pub const FLOOR_RUNS: u64 = 200;
 
@@ -59,7 +62,7 @@ impl Amount {
 pub struct KindCount {
     /// Runs whose swarm had it.
     pub drawn: u64,
-    /// Times that it found something to strike.
+    /// Times that it changed something that would have happened; of schedules, times that one began.
     pub effective: u64,
     /// Runs in which it did.
     pub runs: u64,
@@ -175,6 +178,9 @@ pub struct Summary {
     pub liveness_failures: u64,
     /// It could not come back.
     pub excused: u64,
+    /// Runs that passed after a first doubt: what was late was forgiven, and more servers came back.
+    #[serde(default)]
+    pub widened: u64,
     /// Panics in a run.
     pub panics: u64,
     /// Two runs of one seed differed.
@@ -250,6 +256,7 @@ impl Summary {
             });
         }
         let o = ran.outcome.as_ref();
+        self.widened += u64::from(ran.verdict == "pass" && o.is_some_and(|o| o.widened));
         let commits = o.map_or(0, |o| o.commits);
         self.worked += u64::from(commits >= MIN_COMMITS || ran.failed());
         self.commits.add(commits, before);
@@ -268,14 +275,11 @@ impl Summary {
     fn count_faults(&mut self, ran: &Ran, spec: &RunSpec) {
         let swarm = if spec.faults.swarm { quorate_sim::draw::swarm(spec) } else { Vec::new() };
         for generator in swarm.iter().chain(&spec.faults.generate) {
-            self.faults.entry(name_of(generator.kind)).or_default().drawn += 1;
+            let name = generator.schedule.map_or_else(|| name_of(generator.kind), |s| s.name().to_owned());
+            self.faults.entry(name).or_default().drawn += 1;
         }
-        let mut struck: BTreeMap<FaultKind, u64> = BTreeMap::new();
-        for fault in ran.outcome.iter().flat_map(|o| &o.faults) {
-            *struck.entry(fault.kind).or_default() += 1;
-        }
-        for (kind, times) in struck {
-            let count = self.faults.entry(name_of(kind)).or_default();
+        for (name, times) in ran.outcome.iter().flat_map(|o| &o.effective) {
+            let count = self.faults.entry((*name).to_owned()).or_default();
             count.effective += times;
             count.runs += 1;
         }
@@ -303,6 +307,12 @@ impl Summary {
             out.push(format!(
                 "{} of {} runs were excused, more than 1 %: the generator breaks what it must not break",
                 self.excused, self.runs
+            ));
+        }
+        if self.widened * WIDENED_ONE_IN > self.runs {
+            out.push(format!(
+                "{} of {} runs passed after a doubt, more than 4 %: availability is missing where it was promised",
+                self.widened, self.runs
             ));
         }
         out
@@ -347,10 +357,11 @@ impl Summary {
         let (red, green, plain) = if colour { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
         let tint = if self.failed() > 0 { red } else { green };
         let mut out = format!(
-            "{tint}{} runs, {} failed{plain}: {} passed, {} excused, {} violations, {} liveness failures, {} panics",
+            "{tint}{} runs, {} failed{plain}: {} passed ({} after a doubt), {} excused, {} violations, {} liveness failures, {} panics",
             self.runs,
             self.failed(),
             self.pass,
+            self.widened,
             self.excused,
             self.violations,
             self.liveness_failures,
@@ -415,6 +426,7 @@ impl Summary {
         self.violations += other.violations;
         self.liveness_failures += other.liveness_failures;
         self.excused += other.excused;
+        self.widened += other.widened;
         self.panics += other.panics;
         self.nondeterministic += other.nondeterministic;
         self.worked += other.worked;
@@ -487,8 +499,13 @@ mod tests {
     #[test]
     fn floors() {
         assert_eq!(summary(1000).finish(), SimExit::Clean);
-        let lacking: [fn(&mut Summary); 4] =
-            [|s| s.worked = 949, |s| s.leader_changes.sum = 999, |s| s.faults_effective.sum = 2999, |s| s.excused = 11];
+        let lacking: [fn(&mut Summary); 5] = [
+            |s| s.worked = 949,
+            |s| s.leader_changes.sum = 999,
+            |s| s.faults_effective.sum = 2999,
+            |s| s.excused = 11,
+            |s| s.widened = 41,
+        ];
         for spoil in lacking {
             let mut s = summary(1000);
             spoil(&mut s);

@@ -23,6 +23,8 @@ pub struct Line<'a> {
     client_messages: u64,
     replies: u64,
     end_ms: i64,
+    /// What was owed was late and forgiven before.
+    widened: bool,
     /// Different tuples that were reached, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     tuples: Option<u64>,
@@ -58,6 +60,7 @@ pub fn json(ran: &Ran, mutant: Option<&str>, file: Option<&Path>, differences: O
         client_messages: o.map_or(0, |o| o.client_messages),
         replies: o.map_or(0, |o| o.replies),
         end_ms: o.map_or(0, |o| o.end_ms),
+        widened: o.is_some_and(|o| o.widened),
         tuples: o.and_then(|o| o.reached.as_ref()).map(Reached::count),
         invariant: v.map(|v| v.invariant),
         at_ms: v.map(|v| v.at_ms),
