@@ -214,6 +214,8 @@ planted! {
     Q14,
     /// The first answer about a session is taken for that to the last question.
     Q15,
+    /// Heads are counted, whatever groups they are in and whatever they weigh.
+    Q16,
 }
 
 impl Mutant {

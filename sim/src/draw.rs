@@ -17,6 +17,7 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     let mut spec = RunSpec { seed, ..RunSpec::default() };
     spec.topology.voters = [3, 3, 3, 5, 5][s.index(5)];
     spec.topology.observers = [0, 0, 0, 1, 2][s.index(5)];
+    groups(seed, &mut spec);
     spec.topology.clients = s.between(2, 5) as u32;
     spec.network.delay = Dist::Exp { min_us: s.log_between(1, 30_000), mean_us: s.log_between(50, 100_000) };
     spec.disk.fsync = Dist::Exp { min_us: 50, mean_us: s.log_between(100, 20_000) };
@@ -47,6 +48,31 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     }
     spec.checks.twice = seed.is_multiple_of(TWICE);
     spec
+}
+
+/// Now and then most of the groups decide, and heads do not count; here and there somebody weighs nothing, or more than others.
+fn groups(seed: u64, spec: &mut RunSpec) {
+    let mut s = Stream::new(seed, Purpose::Spec, 50);
+    if !s.permille(40) {
+        return;
+    }
+    let mut rest: Vec<usize> = (1..=[5, 6, 6, 9][s.index(4)]).collect();
+    spec.topology.voters = rest.len() as u32;
+    s.shuffle(&mut rest);
+    for left in (1..=3).rev() {
+        let mut group: Vec<usize> = rest.drain(..rest.len() / left).collect();
+        group.sort_unstable();
+        let names: Vec<String> = group.into_iter().map(|n| format!("s{n}")).collect();
+        if names.len() > 1 {
+            // One of them weighs nothing, or as much as two.
+            let (there, name) = (s.permille(400), &names[s.index(names.len())]);
+            let weight = if s.permille(600) { 0 } else { 2 };
+            if there {
+                spec.topology.weights.insert(name.clone(), weight);
+            }
+        }
+        spec.topology.groups.push(names.join(","));
+    }
 }
 
 /// A server is cut off from the others, and its clients are not: it serves them reads alone.

@@ -12,6 +12,7 @@ mod node;
 mod past;
 mod platter;
 mod queue;
+mod quorum;
 mod watcher;
 mod world;
 

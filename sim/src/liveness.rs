@@ -8,6 +8,7 @@ use quorate_core::event::{Dir, Port};
 use crate::network::Block;
 use crate::observe::{Down, Obs, Verdict, Violation};
 use crate::queue::{Micros, Plan};
+use crate::quorum::Quorum;
 use crate::report::{Earlier, Kind};
 use crate::rng::{Purpose, Stream};
 use crate::spec::Core;
@@ -49,9 +50,10 @@ impl World<'_> {
         stream.shuffle(&mut order);
         // A spoiled disk may legally refuse to start: whole ones first.
         order.sort_by_key(|n| self.spoiled(*n));
-        order.truncate(stream.between(voters as u64 / 2 + 1, voters as u64) as usize);
+        let quorum = Quorum::of(&self.spec.topology);
+        order.truncate(stream.between(quorum.first(&order) as u64, voters as u64) as usize);
         let whole: Vec<usize> = order.iter().copied().filter(|n| !self.spoiled(*n)).collect();
-        let mut core = if whole.len() > voters / 2 { whole } else { order };
+        let mut core = if quorum.decides(|n| whole.contains(&n)) { whole } else { order };
         core.extend((voters..self.nodes.len()).filter(|n| stream.permille(500) && !self.spoiled(*n)));
         // A wiped one must come back beside a whole quorum.
         let wiped = |n: &usize| self.nodes[*n].wiped && !self.nodes[*n].rotten && stream.permille(500);

@@ -21,6 +21,7 @@ use crate::model::{Rules, SUPER};
 use crate::network::ConnId;
 use crate::platter::Platter;
 use crate::queue::Micros;
+use crate::quorum::Quorum;
 use crate::rng::{Purpose, Stream};
 use crate::spec::RunSpec;
 use crate::watcher::Digest;
@@ -303,6 +304,8 @@ pub(crate) fn resolve(address: &str) -> Option<(usize, Port)> {
 
 /// The servers of the run.
 pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
+    let quorum = (!spec.topology.groups.is_empty()).then(|| Quorum::of(&spec.topology));
+    let place = |node| quorum.as_ref().and_then(|quorum| quorum.place(node));
     let address = |node, port| format!("{}:{}", host_name(node), port_number(port)).into();
     let members = (0..spec.servers()).map(|node| Member {
         sid: Sid(node as i64 + 1),
@@ -310,8 +313,8 @@ pub(crate) fn ensemble(spec: &RunSpec) -> Arc<Configuration> {
         election: address(node, Port::Election),
         client: None,
         kind: if spec.is_voter(node) { MemberKind::Participant } else { MemberKind::Observer },
-        weight: 1,
-        group: None,
+        weight: place(node).map_or(1, |(_, weight)| weight as i64),
+        group: place(node).map(|(group, _)| group as i64 + 1),
     });
     Configuration::new(Ensemble { members: members.collect(), version: 0 })
 }

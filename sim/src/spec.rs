@@ -66,6 +66,10 @@ pub struct Topology {
     pub super_digest: bool,
     /// Only clients that have proved an identity of scheme digest are served.
     pub enforced_auth: bool,
+    /// Groups of voters, each as `s1,s2,s3`: most of the groups decide, each by most of its weight. None: heads are counted.
+    pub groups: Vec<String>,
+    /// What a voter weighs in its group, 1 where nothing is said. Who weighs 0 never leads.
+    pub weights: BTreeMap<String, u64>,
     /// What is on the disk of a server (`s1` …) before the first start; absent: a fresh directory.
     pub initial: BTreeMap<String, InitialDisk>,
 }
@@ -84,6 +88,8 @@ impl Default for Topology {
             plain_types: false,
             super_digest: false,
             enforced_auth: false,
+            groups: Vec::new(),
+            weights: BTreeMap::new(),
             initial: BTreeMap::new(),
         }
     }
@@ -96,7 +102,7 @@ pub struct InitialDisk {
     /// zxids `epoch.counter` (decimal) in the log, ascending; each creates one znode `/log-EPOCH-COUNTER`, equal wherever the zxid is equal.
     pub log: Vec<String>,
     /// zxids of snapshot files, ascending: each holds the tree of the log up to there. One that no log has holds what its own
-    /// server's log has up to there, and itself. What a snapshot holds is decided, so a majority of voters must have it; unless
+    /// server's log has up to there, and itself. What a snapshot holds is decided, so a quorum of voters must have it; unless
     /// another implementation left it. Where the log leaves something out, it goes on behind a snapshot, in a file of its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<String>,

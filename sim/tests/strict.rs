@@ -37,7 +37,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         r#""voters": 3"#,
         r#""votes": 3"#,
-        r#"x.json:6:21: topology.votes: unknown field `votes`, expected one of `voters`, `observers`, `clients`, `attachable`, `read_only`, `local_sessions`, `local_forever`, `enforce_quota`, `plain_types`, `super_digest`, `enforced_auth`, `initial`"#,
+        r#"x.json:6:21: topology.votes: unknown field `votes`, expected one of `voters`, `observers`, `clients`, `attachable`, `read_only`, `local_sessions`, `local_forever`, `enforce_quota`, `plain_types`, `super_digest`, `enforced_auth`, `groups`, `weights`, `initial`"#,
     ),
     (
         r#""voters": 3"#,
@@ -45,6 +45,42 @@ const CASES: &[(&str, &str, &str)] = &[
         r#"x.json:6:31: topology.voters: invalid type: string "three", expected u32"#,
     ),
     (r#""voters": 3"#, r#""voters": -3"#, r#"x.json:6:26: topology.voters: invalid value: integer `-3`, expected u32"#),
+    (
+        r#""voters": 3"#,
+        r#""voters": 3, "groups": ["s1,s2,s3", ""]"#,
+        r#"x.json:6:51: topology.groups[1]: a group without members"#,
+    ),
+    (
+        r#""voters": 3"#,
+        r#""voters": 3, "groups": ["s1,s2", "s2,s3"]"#,
+        r#"x.json:6:48: topology.groups[1]: s2 is in a group already"#,
+    ),
+    (r#""voters": 3"#, r#""voters": 3, "groups": ["s1,s2"]"#, r#"x.json:6:38: topology.groups: s3 is in no group"#),
+    (
+        r#""voters": 3"#,
+        r#""voters": 3, "groups": ["s1,s2,s3", "s4"]"#,
+        r#"x.json:6:51: topology.groups[1]: "s4" is no voter: there are s1 to s3"#,
+    ),
+    (
+        r#""voters": 3"#,
+        r#""voters": 3, "groups": ["s1,s2,s3"], "weights": {"s1": 0, "s2": 0, "s3": 0}"#,
+        r#"x.json:6:63: topology.weights: nobody weighs anything"#,
+    ),
+    (
+        r#""voters": 3"#,
+        r#""voters": 3, "groups": ["s1,s2,s3"], "weights": {"s4": 1}"#,
+        r#"x.json:6:70: topology.weights.s4: "s4" is no voter: there are s1 to s3"#,
+    ),
+    (
+        r#""voters": 3"#,
+        r#""voters": 3, "groups": ["s1,s2,s3"], "weights": {"s1": 1001}"#,
+        r#"x.json:6:70: topology.weights.s1: 1001 is above 1000"#,
+    ),
+    (
+        r#""voters": 3"#,
+        r#""voters": 3, "weights": {"s1": 2}"#,
+        r#"x.json:6:46: topology.weights.s1: where there are no groups, nobody weighs more than others"#,
+    ),
     (r#""voters": 3"#, r#""voters": 0"#, r#"x.json:6:25: topology.voters: at least one server must vote"#),
     (r#""seed": "0x7""#, r#""seed": "0xzz""#, r#"x.json:4:15: seed: "0xzz" is not a 64-bit number, as in 7 or "0x7""#),
     (
@@ -199,7 +235,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         r#"["1.1"]"#,
         r#"["1.1"], "snapshot": "1.1""#,
-        r#"x.json:6:53: topology.initial: what a snapshot holds is decided, but only 1 of 3 voters have 0x100000001"#,
+        r#"x.json:6:53: topology.initial: what a snapshot holds is decided, but only 1 of 3 voters have 0x100000001, which is no quorum"#,
     ),
     (
         r#""initial": {"s1": {"log": ["1.1"]"#,

@@ -173,7 +173,7 @@ impl Tally {
     /// Whether the set is a quorum of the verifier that it was built with.
     #[must_use]
     pub fn is_quorum(&self, verifier: &Verifier) -> bool {
-        let Some(groups) = &verifier.groups else {
+        let Some(groups) = verifier.groups.as_ref().filter(|_| !verifier.mutants.has(Mutant::Q16)) else {
             let needed =
                 if verifier.mutants.has(Mutant::K02) { verifier.voters.len() / 2 } else { verifier.majority() };
             return self.count >= needed;

@@ -66,4 +66,11 @@ pub(super) const ROWS: &[Row] = &[
         applies: Applies::AsIs,
         violates: &["C1", "C2"],
     },
+    Row {
+        id: "Q16",
+        source: "quorum-protocol 11",
+        mutation: "Heads are counted, whatever groups they are in and whatever they weigh",
+        applies: Applies::AsIs,
+        violates: &["Z11", "U1"],
+    },
 ];

@@ -5,7 +5,7 @@
 use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Millis, Zxid};
 
-use super::ghost::{At, Ghost};
+use super::ghost::{At, Ghost, Server};
 use super::{Checked, broken, broken_by};
 use crate::report::{Earlier, Kind};
 
@@ -93,8 +93,10 @@ pub(super) fn established(g: &mut Ghost, n: usize, epoch: Epoch, now: Millis) ->
     s.term = epoch;
     s.health = Health::Intact;
     s.leads = Some(now);
-    let acks = g.servers.iter().enumerate().filter(|(i, s)| s.voter && (*i == n || s.newleader >= epoch)).count();
-    if acks < g.majority() as usize {
+    let sid = s.sid;
+    let acked = |s: &Server| s.sid == sid || s.newleader >= epoch;
+    if !g.decides(acked) {
+        let acks = g.servers.iter().filter(|s| s.voter && acked(s)).count();
         let second = format!("{acks} of {} voters have sent ACK(NEWLEADER), itself among them", g.voters);
         let earlier = Earlier::about(Kind::NewLeaderAcked, epoch);
         return broken_by("Z11", format!("established as leader of epoch {epoch}"), second, earlier);

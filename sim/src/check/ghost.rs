@@ -10,6 +10,7 @@ use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Millis, SessionId, Sid, Zxid};
 
 use crate::past::after;
+use crate::quorum::Quorum;
 
 /// Index of a proposal in [`Ghost`]. [`ROOT`] stands before the first.
 pub(super) type At = u32;
@@ -95,6 +96,9 @@ pub(super) struct Ghost {
     pub(super) sound: bool,
     pub(super) servers: Vec<Server>,
     pub(super) voters: u32,
+    quorum: Quorum,
+    /// How many copies are a quorum, where heads are counted.
+    heads: Option<u32>,
     /// Established leaders, by epoch.
     pub(super) leaders: BTreeMap<Epoch, usize>,
     /// Who opened an epoch (made its current epoch durable first), and the end of its log then.
@@ -106,7 +110,8 @@ pub(super) struct Ghost {
 }
 
 impl Ghost {
-    pub(super) fn new(servers: impl Iterator<Item = (Sid, bool)>, digest: u64) -> Self {
+    /// Voters come first.
+    pub(super) fn new(servers: impl Iterator<Item = (Sid, bool)>, quorum: Quorum, digest: u64) -> Self {
         let servers: Vec<Server> = servers
             .map(|(sid, voter)| Server {
                 sid,
@@ -155,6 +160,8 @@ impl Ghost {
             sound: true,
             servers,
             voters,
+            heads: quorum.heads().map(|heads| heads as u32),
+            quorum,
             leaders: BTreeMap::new(),
             opened: BTreeMap::new(),
             epoch_len: u32::MAX - 1,
@@ -162,8 +169,21 @@ impl Ghost {
         }
     }
 
-    pub(super) fn majority(&self) -> u32 {
-        self.voters / 2 + 1
+    pub(super) const fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+    /// Whether the voters that `are` in it are a quorum.
+    pub(super) fn decides(&self, are: impl Fn(&Server) -> bool) -> bool {
+        self.quorum.decides(|n| self.servers.get(n).is_some_and(|s| s.voter && are(s)))
+    }
+    /// Whether a quorum has this durable.
+    pub(super) fn is_safe(&self, at: At) -> bool {
+        let counted = |heads| self.entry(at).copies >= heads;
+        self.heads.map_or_else(|| self.decides(|s| self.contains(s.durable, at)), counted)
+    }
+    /// Whether this server can tip the scales: who weighs nothing never leads either.
+    pub(super) fn counts(&self, n: usize) -> bool {
+        self.servers[n].voter && self.quorum.place(n).is_some_and(|(_, weight)| weight > 0)
     }
     pub(super) fn entry(&self, at: At) -> &Entry {
         &self.entries[at as usize]
@@ -299,9 +319,11 @@ impl Ghost {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Topology;
 
     fn ghost() -> Ghost {
-        Ghost::new([(Sid(1), true), (Sid(2), true), (Sid(3), true), (Sid(4), false)].into_iter(), 7)
+        let servers = [(Sid(1), true), (Sid(2), true), (Sid(3), true), (Sid(4), false)];
+        Ghost::new(servers.into_iter(), Quorum::plain(3), 7)
     }
     fn z(epoch: Epoch, counter: u32) -> Zxid {
         Zxid::new(epoch, counter)
@@ -335,5 +357,20 @@ mod tests {
         assert_eq!((g.entry(a).copies, g.entry(b).copies, g.entry(c).copies), (2, 0, 1));
         g.set_durable(0, ROOT);
         assert_eq!((g.entry(a).copies, g.entry(c).copies), (1, 0));
+    }
+
+    #[test]
+    fn groups_keep_what_heads_would_not_and_the_other_way_round() {
+        let topology =
+            Topology { voters: 6, groups: vec!["s1".into(), "s2".into(), "s3,s4,s5,s6".into()], ..Topology::default() };
+        let mut g = Ghost::new((1..=6).map(|n| (Sid(n), true)), Quorum::of(&topology), 7);
+        let a = g.propose(z(1, 1), 1, ROOT, Bytes::new());
+        (2..6).for_each(|n| g.set_durable(n, a));
+        assert!(!g.is_safe(a), "four of six, of one group");
+        g.set_durable(0, a);
+        assert!(g.is_safe(a));
+        (2..6).for_each(|n| g.set_durable(n, ROOT));
+        g.set_durable(1, a);
+        assert!(g.is_safe(a), "two of six, of two groups");
     }
 }

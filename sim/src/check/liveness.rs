@@ -5,7 +5,7 @@
 use quorate_core::event::Health;
 use quorate_core::ids::SessionId;
 
-use super::ghost::ROOT;
+use super::ghost::{ROOT, Server};
 use super::{Broken, Checks};
 
 /// What counts from the moment of healing.
@@ -70,26 +70,27 @@ impl Checks {
     pub(super) fn out_of_reach(&self, core: &[usize]) -> Option<String> {
         let g = &self.ghost;
         let tip = g.zxid(g.tip);
-        if !core.iter().any(|n| g.servers[*n].voter && g.contains(g.servers[*n].durable, g.tip)) {
+        if !core.iter().any(|n| g.counts(*n) && g.contains(g.servers[*n].durable, g.tip)) {
             return Some(format!("no voter of the core has {tip}, which was decided"));
         }
-        let voters = core.iter().filter(|n| g.servers[**n].voter);
         // An empty server counts only among servers that are as empty.
         let data = g.tip != ROOT || g.servers.iter().any(|s| s.current > 0 || s.durable != ROOT);
-        let sound = voters.clone().filter(|n| match g.servers[**n].health {
-            Health::Intact => true,
-            Health::Empty => !data,
+        let here = |s: &Server| core.iter().any(|n| g.servers[*n].sid == s.sid);
+        let sound = |s: &Server| match s.health {
+            Health::Intact => here(s),
+            Health::Empty => !data && here(s),
             Health::Damaged | Health::Doubtful => false,
-        });
+        };
         // Nobody can say what a damaged one had; an empty one among servers with data waits for a leader.
-        let whole = voters.filter(|n| match g.servers[**n].health {
-            Health::Intact | Health::Doubtful => true,
-            Health::Empty => !data,
+        let whole = |s: &Server| match s.health {
+            Health::Intact | Health::Doubtful => here(s),
+            Health::Empty => !data && here(s),
             Health::Damaged => false,
-        });
-        let (whole, sound) = (whole.count() as u32, sound.count() as u32);
-        (sound < g.majority() && whole < g.voters)
-            .then(|| format!("only {sound} voters of the core can trust their disks, and not every voter can be heard"))
+        };
+        let trusted = g.servers.iter().filter(|s| s.voter && sound(s)).count();
+        (!g.decides(sound) && !g.servers.iter().filter(|s| s.voter).all(whole)).then(|| {
+            format!("only {trusted} voters of the core can trust their disks, and not every voter can be heard")
+        })
     }
 
     /// L5: a session that lives although nobody has used it for longer than it may. The world knows which are in use.

@@ -45,6 +45,7 @@ use quorate_core::ids::{Millis, SessionId, Sid, Zxid};
 
 use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
+use crate::quorum::Quorum;
 use crate::report::{Earlier, Kind};
 use crate::spec::RunSpec;
 use clients::{Clients, Opened, Reply};
@@ -125,7 +126,7 @@ impl Checks {
         let servers = (0..spec.servers()).map(|n| (Sid(n as i64 + 1), spec.is_voter(n)));
         let model = Model::new(false).with_rules(crate::node::rules(spec));
         let mut checks = Self {
-            ghost: Ghost::new(servers, model.digest()),
+            ghost: Ghost::new(servers, Quorum::of(&spec.topology), model.digest()),
             model: Rc::new(model),
             clients: Clients::default(),
             watches: Watches::default(),

@@ -47,10 +47,9 @@ pub(super) fn decided(g: &Ghost, n: usize, zxid: Zxid) -> Result<At, Broken> {
 }
 
 fn quorum(g: &Ghost, at: At, what: &impl Fn() -> String) -> Checked {
-    let copies = g.entry(at).copies;
     // A disk that was spoiled since may have taken a copy with it that was rightly acknowledged.
-    let lost = || g.servers.iter().filter(|s| s.voter && s.excused && !g.contains(s.durable, at)).count() as u32;
-    if at != ROOT && copies < g.majority() && copies + lost() < g.majority() {
+    if at != ROOT && !g.is_safe(at) && !g.decides(|s| s.excused || g.contains(s.durable, at)) {
+        let copies = g.entry(at).copies;
         let holders: Vec<String> =
             g.servers.iter().filter(|s| s.voter && g.contains(s.durable, at)).map(|s| s.sid.to_string()).collect();
         let second = format!("{} is durable at {copies} of {} voters: [{}]", g.zxid(at), g.voters, holders.join(" "));

@@ -12,6 +12,7 @@ use super::ghost::Ghost;
 use super::{Checked, broken};
 use crate::fault::TWO_OF_ONE;
 use crate::observe::Obs;
+use crate::quorum::Quorum;
 
 /// Where a server stands, as it says itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,8 +31,8 @@ pub(super) struct Outside {
     servers: BTreeMap<usize, Standing>,
     /// Ids of servers that are not those of their machines.
     identities: BTreeMap<usize, usize>,
-    /// By machine, whether the server of that id votes.
-    voters: Vec<bool>,
+    /// What is a quorum of ids.
+    quorum: Quorum,
     /// Ids that have acknowledged NEWLEADER of an epoch above `floor`.
     joined: BTreeMap<Epoch, BTreeSet<usize>>,
     /// Epochs up to here began when other checks were on.
@@ -47,7 +48,7 @@ impl Outside {
         Self {
             servers: BTreeMap::new(),
             identities: identities.clone(),
-            voters: ghost.servers.iter().map(|s| s.voter).collect(),
+            quorum: ghost.quorum().clone(),
             joined: BTreeMap::new(),
             floor: ghost.servers.iter().map(|s| s.accepted.max(s.promised)).max().unwrap_or(0),
             counts: why == TWO_OF_ONE,
@@ -75,20 +76,19 @@ impl Outside {
         Ok(())
     }
 
-    /// A leader is established by a majority of ids, however many servers have them.
+    /// A leader is established by a quorum of ids, however many servers have them.
     fn count(&mut self, n: usize, event: &Event) -> Checked {
         let (Event::NewLeaderAcked { epoch, .. } | Event::Established { epoch, .. }) = event else { return Ok(()) };
         let id = self.identities.get(&n).copied().unwrap_or(n);
-        if *epoch <= self.floor || !self.counts || !self.voters.get(id).is_some_and(|voter| *voter) {
+        if *epoch <= self.floor || !self.counts || self.quorum.place(id).is_none() {
             return Ok(());
         }
         let joined = self.joined.entry(*epoch).or_default();
         joined.insert(id);
-        let voters = self.voters.iter().filter(|voter| **voter).count();
-        if matches!(event, Event::Established { .. }) && joined.len() <= voters / 2 {
+        if matches!(event, Event::Established { .. }) && !self.quorum.decides(|id| joined.contains(&id)) {
             let ids: Vec<usize> = joined.iter().map(|id| id + 1).collect();
             let first = format!("server {} is established as leader of epoch {epoch}", id + 1);
-            return broken("Z1", first, format!("only servers with the ids {ids:?} of {voters} have followed"));
+            return broken("Z1", first, format!("only servers with the ids {ids:?} have followed, which is no quorum"));
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ mod tests {
     use quorate_core::ids::Sid;
 
     fn five() -> Outside {
-        let ghost = Ghost::new((1..=5).map(|n| (Sid(n), true)), 0);
+        let ghost = Ghost::new((1..=5).map(|n| (Sid(n), true)), Quorum::plain(5), 0);
         Outside::new(&ghost, &BTreeMap::from([(2, 1)]), TWO_OF_ONE)
     }
     fn establish(outside: &mut Outside, followers: &[usize]) -> Checked {

@@ -7,7 +7,7 @@ use quorate_core::event::{Dir, Event, FileName, Health, Role};
 use quorate_core::ids::{Millis, Zxid};
 use quorate_core::wire::snapshot::{FileDecoder, NullSink};
 
-use super::ghost::{Ghost, ROOT};
+use super::ghost::{Ghost, ROOT, Server};
 use super::{Checked, broken, broken_by};
 use crate::disk::SimDisk;
 use crate::report::{Earlier, Kind};
@@ -28,18 +28,17 @@ pub(super) fn kept(g: &Ghost, what: impl Fn() -> String) -> Checked {
     if g.told == ROOT {
         return Ok(());
     }
-    let copies = g.entry(g.told).copies;
-    if copies >= g.majority() {
+    if g.is_safe(g.told) {
         return Ok(());
     }
+    let copies = g.entry(g.told).copies;
     // What was replaced by an older snapshot is not counted on before the rest has come again.
-    let spent =
-        |s: &&super::ghost::Server| s.voter && (s.excused || s.health == Health::Doubtful || s.resync.is_some());
-    let spent = || g.servers.iter().filter(spent).filter(|s| !g.contains(s.durable, g.told));
-    // What was written while others were away may stand on spoiled disks only, behind what cannot be read. Then a majority says that
+    let has = |s: &Server| g.contains(s.durable, g.told);
+    let spent = |s: &Server| s.excused || s.health == Health::Doubtful || s.resync.is_some();
+    // What was written while others were away may stand on spoiled disks only, behind what cannot be read. Then a quorum says that
     // it is damaged, and nobody leads before they are repaired.
-    let told = spent().filter(|s| s.excused && s.health == Health::Damaged).count() as u32;
-    if copies + spent().count() as u32 >= g.majority() && (copies > 0 || (!g.sound && told >= g.majority())) {
+    let told = || g.decides(|s| !has(s) && s.excused && s.health == Health::Damaged);
+    if g.decides(|s| has(s) || spent(s)) && (copies > 0 || (!g.sound && told())) {
         return Ok(());
     }
     let known = format!("{} of {} voters have {} durable, which was acknowledged", copies, g.voters, g.zxid(g.told));

@@ -5,6 +5,7 @@ use quorate_core::ids::Zxid;
 
 use crate::node::Node;
 use crate::observe::{DiskFault, Obs};
+use crate::quorum::Quorum;
 use crate::rng::{Purpose, Stream};
 use crate::spec::{Budget, RunSpec};
 use crate::world::World;
@@ -22,7 +23,7 @@ impl Allowed {
         let mut voters: Vec<usize> = (0..spec.topology.voters as usize).collect();
         Stream::new(spec.seed, Purpose::Rot, 0).shuffle(&mut voters);
         let (mut victims, keeper): (Vec<usize>, _) = match spec.disk.budget {
-            Budget::GoodQuorum => (voters.drain(..(voters.len().saturating_sub(1)) / 2).collect(), None),
+            Budget::GoodQuorum => (Quorum::of(&spec.topology).can_miss(&voters), None),
             Budget::OneGoodCopy => {
                 let keeper = voters.pop();
                 (voters, keeper)
@@ -56,23 +57,23 @@ impl World<'_> {
         self.spec.disk.budget == Budget::Unlimited || (0..voters).all(|n| n == node || !self.nodes[n].wiped)
     }
 
-    /// Whether a majority of voters still has everything that this server has when its disk is empty.
+    /// Whether a quorum of voters still has everything that this server has when its disk is empty.
     pub(super) fn may_wipe(&self, node: usize) -> bool {
-        let voters = self.spec.topology.voters as usize;
-        let has = |n: &usize| {
-            let other = &self.nodes[*n];
-            *n != node && !other.wiped && !other.rotten && other.durable >= self.nodes[node].durable
+        let quorum = Quorum::of(&self.spec.topology);
+        let has = |n: usize| {
+            let other = &self.nodes[n];
+            n != node && !other.wiped && !other.rotten && other.durable >= self.nodes[node].durable
         };
         match self.spec.disk.budget {
             // Before the first transaction an epoch may be promised, and nothing shows who has heard of it.
-            Budget::GoodQuorum => self.nodes[node].durable > Zxid::ZERO && (0..voters).filter(has).count() > voters / 2,
+            Budget::GoodQuorum => self.nodes[node].durable > Zxid::ZERO && quorum.decides(has),
             // Empty servers take each other for a new ensemble: they must stay fewer than can elect.
             Budget::OneGoodCopy => {
-                let empty = |n: &usize| {
-                    let other = &self.nodes[*n];
-                    *n == node || other.wiped || other.durable == Zxid::ZERO
+                let empty = |n: usize| {
+                    let other = &self.nodes[n];
+                    n == node || other.wiped || other.durable == Zxid::ZERO
                 };
-                (0..voters).filter(empty).count() <= (voters - 1) / 2
+                quorum.decides(|n| !empty(n))
             }
             Budget::Unlimited => true,
         }
@@ -96,9 +97,9 @@ impl World<'_> {
         let voting = &self.nodes[..voters];
         // Who never had anything elects with one who has lost it all.
         let forgets = voting.iter().any(|node| node.wiped) && voting.iter().any(|node| node.durable > Zxid::ZERO);
-        let lacks = |node: &&Node| node.rotten || node.wiped || (forgets && node.durable == Zxid::ZERO);
-        let spoiled = voting.iter().filter(lacks).count();
-        if self.spec.disk.budget == Budget::Unlimited && spoiled > voters.saturating_sub(1) / 2 {
+        let lacks = |node: &Node| node.rotten || node.wiped || (forgets && node.durable == Zxid::ZERO);
+        let bearable = || Quorum::of(&self.spec.topology).decides(|n| !lacks(&voting[n]));
+        if self.spec.disk.budget == Budget::Unlimited && !bearable() {
             self.outside("more disks are spoiled than a quorum can bear");
         }
     }

@@ -8,6 +8,7 @@ use quorate_core::mutant::Mutant;
 use super::{Scenario, is_mutant};
 use crate::effect::Effect;
 use crate::initial::{Histories, parse_zxid};
+use crate::quorum::Quorum;
 use crate::spec::{At, Dist, Explicit, FaultKind, Generator, RunSpec, Target};
 use crate::workload::OPS;
 
@@ -113,7 +114,46 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
     if spec.disk.sector == 0 {
         return wrong("disk.sector", "0 is not above 0");
     }
+    groups(spec)?;
     initial(spec)
+}
+
+/// Every voter is in one group, and some of it weighs something.
+fn groups(spec: &RunSpec) -> Result<(), Wrong> {
+    let top = &spec.topology;
+    let voter = |name: &str, field: String| match numbered(name, 's') {
+        Some(n) if n <= top.voters as usize => Ok(n),
+        _ => wrong(field, format!("{name:?} is no voter: there are s1 to s{}", top.voters)),
+    };
+    let mut seen = BTreeSet::new();
+    for (i, group) in top.groups.iter().enumerate() {
+        let field = format!("topology.groups[{i}]");
+        if group.trim().is_empty() {
+            return wrong(field, "a group without members");
+        }
+        for name in group.split(',').map(str::trim) {
+            if !seen.insert(voter(name, field.clone())?) {
+                return wrong(field, format!("{name} is in a group already"));
+            }
+        }
+    }
+    if let Some(n) = (1..=top.voters as usize).find(|n| !top.groups.is_empty() && !seen.contains(n)) {
+        return wrong("topology.groups", format!("s{n} is in no group"));
+    }
+    for (name, weight) in &top.weights {
+        let field = format!("topology.weights.{name}");
+        voter(name, field.clone())?;
+        if top.groups.is_empty() {
+            return wrong(field, "where there are no groups, nobody weighs more than others");
+        }
+        if *weight > 1000 {
+            return wrong(field, format!("{weight} is above 1000"));
+        }
+    }
+    if !top.groups.is_empty() && (1..=top.voters).all(|n| top.weights.get(&format!("s{n}")) == Some(&0)) {
+        return wrong("topology.weights", "nobody weighs anything");
+    }
+    Ok(())
 }
 
 /// Initial disks that a run of ensembles could have left.
@@ -153,12 +193,12 @@ fn initial(spec: &RunSpec) -> Result<(), Wrong> {
             return wrong(field, format!("the snapshot at {zxid} is none of the history behind the one at {newest}"));
         }
     }
-    let holders =
-        (0..spec.topology.voters as usize).filter(|n| decided.holds(&crate::node::host_name(*n), &tip)).count();
-    if !tip.is_empty() && holders <= spec.topology.voters as usize / 2 {
+    let holds = |n: usize| decided.holds(&crate::node::host_name(n), &tip);
+    if !tip.is_empty() && !Quorum::of(&spec.topology).decides(holds) {
+        let holders = (0..spec.topology.voters as usize).filter(|n| holds(*n)).count();
         let newest = tip.last().copied().unwrap_or_default();
         let what = format!(
-            "what a snapshot holds is decided, but only {holders} of {} voters have {newest}",
+            "what a snapshot holds is decided, but only {holders} of {} voters have {newest}, which is no quorum",
             spec.topology.voters
         );
         return wrong("topology.initial", what);

@@ -57,6 +57,14 @@ impl Names {
         out.topology.clients = left(&self.clients);
         let initial = spec.topology.initial.iter();
         out.topology.initial = initial.filter_map(|(name, disk)| Some((self.name(name)?, disk.clone()))).collect();
+        // Groups of which nobody is left are none.
+        out.topology.groups = spec.topology.groups.iter().filter_map(|group| self.list(group)).collect();
+        let weights = spec.topology.weights.iter();
+        out.topology.weights = weights.filter_map(|(name, weight)| Some((self.name(name)?, *weight))).collect();
+        if !crate::quorum::Quorum::of(&out.topology).decides(|_| true) {
+            out.topology.groups.clear();
+            out.topology.weights.clear();
+        }
         out.network.links.retain_mut(|link| {
             let (from, to) = (self.list(&link.from), self.list(&link.to));
             let both = from.zip(to);

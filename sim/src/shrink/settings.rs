@@ -31,6 +31,11 @@ const SIMPLE: &[Simple] = &[
     |s| s.topology.plain_types = false,
     |s| s.topology.super_digest = false,
     |s| s.topology.enforced_auth = false,
+    |s| {
+        s.topology.groups.clear();
+        s.topology.weights.clear();
+    },
+    |s| s.topology.weights.clear(),
     |s| s.timing.never_used_ticks = 0,
     |s| s.topology.read_only = false,
     |s| s.topology.attachable = Topology::default().attachable,
