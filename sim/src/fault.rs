@@ -29,6 +29,7 @@ use schedule::Running;
 
 pub(crate) use double::TWO_OF_ONE;
 pub(crate) use schedule::Doom;
+pub(crate) use wire::NETWORK;
 
 /// A fault aimed at an effect.
 #[derive(Clone, Copy, Debug)]

@@ -11,6 +11,9 @@ use crate::world::World;
 /// Corruption touches so many pieces in a thousand.
 const CORRUPT_PERMILLE: u64 = 60;
 
+/// How reasons begin that break what connections promise.
+pub(crate) const NETWORK: &str = "the network ";
+
 impl World<'_> {
     /// `false`: nobody is named, or there is no connection.
     pub(super) fn strike_network(&mut self, f: &Explicit) -> bool {
