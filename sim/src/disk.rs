@@ -613,7 +613,8 @@ impl SimDisk {
     pub(crate) fn keeps(&self, name: &FileName, upto: u64) -> bool {
         let Directory { cache, platter, .. } = &self.directories[slot(name.dir)];
         let inode = platter.get(&*name.name).filter(|inode| cache.get(&*name.name) == Some(*inode));
-        self.lied || inode.and_then(|inode| self.files.get(inode)).is_some_and(|file| file.keeps(upto, self.sector as u64))
+        self.lied
+            || inode.and_then(|inode| self.files.get(inode)).is_some_and(|file| file.keeps(upto, self.sector as u64))
     }
 
     /// The bytes of a file as a power cut would leave them; of a disk that has lied, as a process reads them.

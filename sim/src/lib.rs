@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ballot;
 mod client;
 mod clock;
 mod fault;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::error::ErrorCode;
 use quorate_core::event::{Event, FileName, Halt};
-use quorate_core::ids::{Millis, SessionId, Zxid};
+use quorate_core::ids::{Epoch, Millis, SessionId, Zxid};
 use quorate_core::tree::DataTree;
 use quorate_core::wire::client::{EventKind, Request, Response};
 
@@ -111,13 +111,24 @@ pub enum Obs<'a> {
         /// What is left.
         disk: &'a SimDisk,
     },
-    /// A server vouches for what is not on its platter.
+    /// A server that looks for a leader tells another one of its own history.
+    Voted {
+        /// Which.
+        node: usize,
+        /// Where its log ends.
+        zxid: Zxid,
+        /// Its current epoch.
+        epoch: Epoch,
+    },
+    /// A server vouches for what its disk does not have.
     Unkept {
         /// Which.
         node: usize,
+        /// What forbids it.
+        invariant: &'static str,
         /// What it has just said.
         event: &'a Event,
-        /// What a power cut would take.
+        /// What is missing.
         lacks: &'a str,
     },
     /// A server has recovered and calls itself whole, and nothing is left on its disk of what faults have spoiled.

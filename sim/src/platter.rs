@@ -60,14 +60,14 @@ impl Platter {
     /// This operation of the process has been carried out.
     pub(crate) fn done(&mut self, op: &DiskOp) {
         let DiskOp::WriteAt(name, at, bytes) = op else { return };
-        let first = name.name.strip_prefix("log.").and_then(|n| i64::from_str_radix(n, 16).ok());
-        let Some(first) = first.filter(|_| self.recovered && name.dir == Dir::Log) else { return };
+        let first = named(&name.name, "log.").filter(|_| self.recovered && name.dir == Dir::Log);
+        let Some(file) = first else { return };
         let header = if *at == 0 { HEADER } else { 0 };
         for (zxid, end) in records(bytes.get(header..).unwrap_or_default()) {
             while self.written.back().is_some_and(|w| w.zxid >= zxid) {
                 self.written.pop_back();
             }
-            self.written.push_back(Written { zxid, file: Zxid(first), end: at + (header + end) as u64 });
+            self.written.push_back(Written { zxid, file, end: at + (header + end) as u64 });
         }
     }
 
@@ -119,6 +119,32 @@ impl Platter {
         }
         lost
     }
+}
+
+fn named(name: &str, prefix: &str) -> Option<Zxid> {
+    let digits = name.strip_prefix(prefix)?.split('.').next()?;
+    i64::from_str_radix(digits, 16).ok().map(Zxid)
+}
+
+/// Where the records of a log that was found whole do not follow each other, above the newest snapshot. O(log), once a recovery.
+pub(crate) fn hole(disk: &SimDisk) -> Option<String> {
+    let newest = disk.names(Dir::Data).filter_map(|name| named(name, "snapshot.")).max().unwrap_or(Zxid::ZERO);
+    let mut files: Vec<Zxid> = disk.names(Dir::Log).filter_map(|name| named(name, "log.")).collect();
+    files.sort_unstable();
+    let mut last = newest;
+    for file in files {
+        let name = log_file(file);
+        for (zxid, _) in records(disk.bytes(&name)?.get(HEADER..).unwrap_or_default()) {
+            if zxid <= newest {
+                continue;
+            }
+            if zxid != last.next() && !(zxid.epoch() > last.epoch() && zxid.counter() == 1) {
+                return Some(format!("{} has {zxid} behind {last}", name.name));
+            }
+            last = zxid;
+        }
+    }
+    None
 }
 
 fn epoch_lacks(file: &str, epoch: Epoch, disk: &SimDisk) -> Option<String> {
@@ -294,16 +320,22 @@ mod tests {
     }
 
     #[test]
+    fn a_hole_shows_above_the_newest_snapshot_only() {
+        let mut m = Machine::new();
+        m.write(16, &[1, 2]);
+        assert_eq!(hole(&m.disk), None);
+        m.write(16 + 2 * 53, &[4]);
+        assert!(hole(&m.disk).is_some());
+        m.small(&FileName::new(Dir::Data, "snapshot.100000003"), "a tree");
+        assert_eq!(hole(&m.disk), None);
+    }
+
+    #[test]
     fn recovery_that_leaves_a_log_in_the_cache() {
         let mut m = Machine::new();
         m.write(16, &[1]);
-        let recovered = |health| Event::Recovered {
-            last_logged: z(1),
-            applied: z(1),
-            accepted_epoch: 1,
-            current_epoch: 1,
-            health,
-        };
+        let recovered =
+            |health| Event::Recovered { last_logged: z(1), applied: z(1), accepted_epoch: 1, current_epoch: 1, health };
         assert!(m.says(recovered(Health::Intact)).is_some());
         m.sync();
         assert_eq!(m.says(recovered(Health::Intact)), None);

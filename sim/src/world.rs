@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use quorate_core::config::{Configuration, PeerConfig};
 use quorate_core::error::DiskError;
-use quorate_core::event::{Action, Dir, DiskOp, Event, FileName, Health, Input, Lane as LaneName, Outbox, Payload, Port};
+use quorate_core::event::{
+    Action, Dir, DiskOp, Event, FileName, Health, Input, Lane as LaneName, Outbox, Payload, Port,
+};
 use quorate_core::ids::{Ticket, Zxid};
 use quorate_core::peer::Peer;
 
@@ -24,6 +26,7 @@ use crate::machine::Process;
 use crate::network::{ConnId, Network, Sent};
 use crate::node::{self, NEVER, Node};
 use crate::observe::{Check, DiskFault, Down, Obs, Outcome, Verdict, Violation};
+use crate::platter;
 use crate::queue::{Micros, Plan, Queue};
 use crate::reach::Recorder;
 use crate::report::{Kind, Reporter, Who, Wire};
@@ -71,6 +74,8 @@ pub(crate) struct World<'a> {
     pub(crate) over: Option<Verdict>,
     /// A fault has broken what everything rests on.
     pub(crate) outside: bool,
+    /// Bytes between servers were changed on the way: what they hear of their own votes from others is no longer their word.
+    pub(crate) garbled: bool,
     /// See [`Outcome::widened`].
     pub(crate) widened: bool,
     /// Connections that nobody of this run holds.
@@ -128,6 +133,7 @@ impl<'a> World<'a> {
             running: None,
             over: None,
             outside: false,
+            garbled: false,
             widened: false,
             visitors: BTreeMap::new(),
             told: Vec::new(),
@@ -489,10 +495,13 @@ impl<'a> World<'a> {
         self.watcher.tell(Obs::Server { node: n, event });
         let node = &mut self.nodes[n];
         if let Some(lacks) = node.platter.lacks(event, &node.disk) {
-            self.watcher.tell(Obs::Unkept { node: n, event, lacks: &lacks });
+            self.watcher.tell(Obs::Unkept { node: n, invariant: "Z13", event, lacks: &lacks });
         }
-        let mended = matches!(event, Event::Recovered { health: Health::Intact, .. }) && self.nodes[n].disk.is_sound();
-        if mended {
+        let disk = &self.nodes[n].disk;
+        if matches!(event, Event::Recovered { health: Health::Intact, .. }) && disk.is_sound() {
+            if let Some(hole) = platter::hole(disk) {
+                self.watcher.tell(Obs::Unkept { node: n, invariant: "Z14", event, lacks: &hole });
+            }
             self.watcher.tell(Obs::Mended { node: n });
         }
     }

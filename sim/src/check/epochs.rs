@@ -113,6 +113,7 @@ pub(super) fn role(g: &mut Ghost, n: usize, role: Role) {
         s.serves = false;
         s.expired.clear();
     }
+    s.refuses &= role == Role::Recovering;
     s.role = role;
 }
 
@@ -130,9 +131,15 @@ pub(super) fn vote(g: &mut Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked
     s.resync = None;
     s.snapshot = false;
     s.expired.clear();
+    truthful(g, n, zxid, epoch)
+}
+
+/// What a server says of its own history while it looks for a leader.
+pub(super) fn truthful(g: &Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked {
+    let s = &g.servers[n];
     let (durable, logged, current, voter) = (s.durable, s.logged, s.current, s.voter);
     let (durable, logged) = (g.zxid(durable), g.zxid(logged));
-    if !g.servers[n].voter {
+    if !voter {
         // An observer announces the least zxid there is: it never counts.
         return Ok(());
     }

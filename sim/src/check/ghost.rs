@@ -70,6 +70,8 @@ pub(super) struct Server {
     pub(super) spoiled: bool,
     /// Its disk has refused an operation: it may end by itself.
     pub(super) failing: bool,
+    /// It has ended because of what it found on its spoiled disk, and has not come further since.
+    pub(super) refuses: bool,
     /// Its log could not be written in this life, since then.
     pub(super) log_failed: Option<Millis>,
     /// What recovery said of its disk, until a leader has synchronised it.
@@ -133,6 +135,7 @@ impl Ghost {
                 holed: false,
                 spoiled: false,
                 failing: false,
+                refuses: false,
                 log_failed: None,
                 health: Health::Intact,
                 serves: false,

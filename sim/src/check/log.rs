@@ -86,6 +86,16 @@ pub(super) fn logged(g: &mut Ghost, n: usize, zxid: Zxid, hash: u64) -> Checked 
         let earlier = Earlier::about(Kind::Proposed, zxid.0);
         return broken_by("Z14", format!("it logs {zxid} behind {}", g.zxid(end)), second, earlier);
     }
+    let s = &g.servers[n];
+    if s.term > 0 && zxid.epoch() > s.current {
+        let earlier = Earlier::of(Kind::EpochCurrent, n);
+        return broken_by(
+            "Z2",
+            format!("it logs {zxid}"),
+            format!("its durable currentEpoch is {}", s.current),
+            earlier,
+        );
+    }
     g.servers[n].logged = at;
     Ok(())
 }
@@ -138,6 +148,10 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
     if s.current != epoch {
         let second = format!("durable currentEpoch is {}", s.current);
         return broken_by("Z13", what(), second, Earlier::of(Kind::EpochCurrent, n));
+    }
+    if logged.epoch() > s.current {
+        let second = format!("its log ends at {logged}, its durable currentEpoch is {}", s.current);
+        return broken_by("Z2", what(), second, Earlier::of(Kind::Logged, n));
     }
     if epoch < s.promised {
         let second = format!("ACKEPOCH({}) was sent", s.promised);

@@ -2,20 +2,24 @@
 //!
 //! | file | properties | when |
 //! | --- | --- | --- |
-//! | `epochs` | Z1 Z2 Z3 Z11 Z16 | an epoch becomes durable, ACKEPOCH, a vote, a leader is established, recovery |
-//! | `log` | Z4 Z10 Z13 Z14 Z15 Z17 Z18, U1 U2 U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
-//! | `order` | Z5 Z6 Z7 Z8 Z9 Z11 Z12 D1 | a leader is established or decides, a server applies |
+//! | `epochs` | Z1 Z2 Z3 Z11 Z16 | an epoch becomes durable, ACKEPOCH, a vote and each word of it, a leader is established, recovery |
+//! | `log` | Z2 Z4 Z10 Z13 Z14 Z15 Z17 Z18, U1 U2 U3 at recovery | proposal, append, fsync, ACK, cut, ACK(NEWLEADER), recovery |
+//! | `order` | Z5 Z6 Z8 Z9 Z11 Z12 D1 | a leader is established or decides, a server applies |
 //! | `tree` | D3 D4 D5 D7 C10, the model's digest | a transaction is decided, once each |
 //! | `state` | D1 D2 D5 D6 D9, whole trees against the model | a step that moved the tree, recovery, a snapshot loaded or finished |
 //! | `storage` | U1 U4 U5 | a write is acknowledged, less is durable than before, a file is removed, the log cannot be written |
 //! | `clients` | C1 C2 C3 C7 C8 C9 C11 | request, reply |
 //! | `watch` | C4 C5 | change, event, reply |
 //! | `session` | C6 | expiry, proposal of a close |
-//! | `outside` | U6 instead of all others; no quorum counts an id twice | after a fault beyond the guarantee |
+//! | `outside` | U2 U6 instead of all others; no quorum counts an id twice | after a fault beyond the guarantee |
 //! | `liveness` | L1 L2 L3 L4 L5 L7 | after healing; L3 of every request and L6 are the world's (`crate::liveness`) |
+//! | `crate::platter` | Z13 Z14 of the bytes on the disk | a server vouches for something, recovery |
 //!
-//! Some need no check of their own. C9: the model applies a multi at one zxid, and replies, reads and whole trees are compared with
-//! it. C11: a reply never shows less than the session has seen, and what it shows is the model's. Z18: the core closes the
+//! Some need no check of their own. Z7: what a server delivers is a path in the tree of proposals (Z6), and no proposal follows one of
+//! a later epoch (Z14 as it is proposed). D8: a proposal brings the digest of the tree that its leader foresaw, and the model, which
+//! computes it anew, must explain every proposal that is decided and every refusal. C5 at the end: every other client leaves with a
+//! closeSession, all others have pinged while nothing else was asked, and an answer to either shows what is still owed (C4). C9: the
+//! model applies a multi at one zxid, and replies, reads and whole trees are compared with it. C11: a reply never shows less than the session has seen, and what it shows is the model's. Z18: the core closes the
 //! connection of whoever says something illegal, and servers without a fault that would excuse it say nothing illegal to each other.
 //! D6: usage that one server counts otherwise than the model is D1 (D2 of a tree that was loaded); D6 is what both count wrong.
 
@@ -32,6 +36,8 @@ mod session;
 mod start;
 mod state;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod watch;
 
@@ -198,6 +204,7 @@ impl Checks {
                 let at = order::established(g, n, *epoch, *last_logged)?;
                 self.terms += 1;
                 self.decide(at)?;
+                self.settled(n);
                 order::serves(&self.ghost, n)
             }
             Event::EpochAccepted(epoch) => epochs::accepted(g, n, *epoch),
@@ -209,11 +216,15 @@ impl Checks {
             }
             Event::UpToDate { .. } => {
                 g.servers[n].serves = true;
-                order::serves(g, n)
+                order::serves(g, n)?;
+                self.settled(n);
+                Ok(())
             }
             Event::ElectionStarted { zxid, epoch, .. } => {
                 epochs::vote(g, n, *zxid, *epoch)?;
-                less(g)
+                less(g)?;
+                self.election(n);
+                Ok(())
             }
             Event::RoleChanged { role, .. } => {
                 epochs::role(g, n, *role);
@@ -278,6 +289,10 @@ impl Checks {
         let g = &mut self.ghost;
         epochs::recovered(g, n, *accepted_epoch, *current_epoch)?;
         log::recovered(g, n, *last_logged, *health)?;
+        if *health == Health::Intact && last_logged.epoch() > *current_epoch {
+            let second = format!("its log ends at {last_logged}");
+            return broken("Z2", format!("recovery finds currentEpoch {current_epoch}, and calls it whole"), second);
+        }
         let s = &g.servers[n];
         if g.zxid(s.applied) != *applied {
             let second = format!("it has applied up to {}", g.zxid(s.applied));
@@ -312,7 +327,10 @@ impl Checks {
         s.log_failed = None;
         match how {
             Down::PowerCut | Down::Kill | Down::Halt(Halt::Shutdown) => Ok(()),
-            Down::Halt(_) if s.excused || s.failing => Ok(()),
+            Down::Halt(_) if s.excused || s.failing => {
+                s.refuses = s.excused && !s.failing;
+                Ok(())
+            }
             Down::Halt(halt) => broken("U3", format!("it ends: {halt:?}"), "no fault has touched its disk".into()),
         }
     }
@@ -349,7 +367,10 @@ impl Checks {
                 self.disk(*node, *fault, *log, o.time_ms);
                 Ok(())
             }
-            Obs::Unkept { event, lacks, .. } => broken("Z13", format!("it says {event:?}"), (*lacks).to_owned()),
+            Obs::Voted { node, zxid, epoch } => epochs::truthful(&self.ghost, *node, *zxid, *epoch),
+            Obs::Unkept { invariant, event, lacks, .. } => {
+                broken(invariant, format!("it says {event:?}"), (*lacks).to_owned())
+            }
             Obs::Mended { node } => {
                 self.ghost.servers[*node].excused = false;
                 Ok(())
@@ -443,6 +464,7 @@ impl Check for Checks {
         let node = match what.what {
             Obs::Server { node, .. }
             | Obs::Unkept { node, .. }
+            | Obs::Voted { node, .. }
             | Obs::Stopped { node, .. }
             | Obs::Attached { node, .. } => Some(node),
             _ => None,

@@ -235,7 +235,8 @@ impl SimDisk {
     /// Whether no file is left in which a fault has spoiled bytes that were not written anew since. What it has taken away as a
     /// whole leaves nothing behind: only its server can miss that.
     pub(crate) fn is_sound(&self) -> bool {
-        let inside = |bad: &&Bad| self.files.get(&bad.inode).is_some_and(|f| bad.from < f.cache.len().max(f.platter.len()));
+        let inside =
+            |bad: &&Bad| self.files.get(&bad.inode).is_some_and(|f| bad.from < f.cache.len().max(f.platter.len()));
         !self.bad.iter().any(|bad| inside(&bad))
     }
 }

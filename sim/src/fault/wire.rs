@@ -49,6 +49,7 @@ impl World<'_> {
                     FaultKind::Lose => (NoiseKind::Lose, None, value.unsigned_abs()),
                     _ => (NoiseKind::Duplicate, None, value.unsigned_abs()),
                 };
+                self.garbled |= f.kind == FaultKind::Corrupt;
                 if port != Some(Port::Election) {
                     self.outside("the network breaks what a connection promises");
                 }

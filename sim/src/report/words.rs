@@ -194,6 +194,7 @@ pub(super) fn observation(at: Micros, what: &Obs<'_>) -> Option<Fact> {
         | Obs::Tree { .. }
         | Obs::Snapshot { .. }
         | Obs::Disk { .. }
+        | Obs::Voted { .. }
         | Obs::Unkept { .. }
         | Obs::Mended { .. }
         | Obs::Unlinked { .. } => return None,

@@ -2,11 +2,13 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use quorate_core::event::{Input, LinkEvent, Port};
-use quorate_core::ids::LinkId;
+use quorate_core::ids::{LinkId, Sid};
 
 use super::World;
+use crate::ballot::own_votes;
 use crate::network::{Chunk, ConnId, End, Sent, address_of};
 use crate::node;
+use crate::observe::Obs;
 use crate::queue::{Micros, Plan};
 
 /// A connection that could not be made is given up after this.
@@ -194,6 +196,11 @@ impl World<'_> {
         let Some((id, side)) = self.nodes[n].find(link) else { return };
         if self.net.get(id).is_some_and(|c| !c.ends[side].opened) {
             return;
+        }
+        if !self.garbled && self.nodes[n].port_of(link) == Some(Port::Election) {
+            for (zxid, epoch) in own_votes(sent.bytes, Sid(self.nodes[n].identity as i64 + 1)) {
+                self.watcher.tell(Obs::Voted { node: n, zxid, epoch });
+            }
         }
         let at = self.net.send(id, side as u8, self.now, sent);
         self.tell_wire();
