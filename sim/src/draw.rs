@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::rng::{Purpose, Stream};
 use crate::spec::{
-    At, Budget, Dist, Explicit, FaultKind, Generator, Limits, Mode, RunSpec, SCHEDULES, Schedule, Target,
+    At, Budget, Core, Dist, Explicit, FaultKind, Generator, Limits, Mode, RunSpec, SCHEDULES, Schedule, Target,
 };
 use crate::workload::{FIRST_OF_ITS_OWN, OPS, RARE};
 
@@ -45,6 +45,9 @@ pub(crate) fn seeded(seed: u64) -> RunSpec {
     spec.faults.hostile = s.below(100) < 3;
     if feature(48, 300) {
         spec.disk.sector = 4096;
+    }
+    if feature(47, 100) {
+        spec.checks.core = Core::All;
     }
     spec.checks.twice = seed.is_multiple_of(TWICE);
     spec

@@ -4,6 +4,7 @@
 //! winds down: work until enough is done, then silence, then the end of all sessions.
 
 use quorate_core::event::{Dir, Port};
+use quorate_core::ids::Sid;
 
 use crate::network::Block;
 use crate::observe::{Down, Obs, Verdict, Violation};
@@ -22,6 +23,10 @@ const STUCK: i64 = 300;
 
 /// So many snapshots more than are to be kept are not yet garbage.
 const SPARE: usize = 8;
+
+/// Disk operations, and bytes for a learner, that may be on their way at a server that has nothing to do.
+const LANE: usize = 32;
+const QUEUE: usize = 4 << 10;
 
 /// Where the end of a run stands.
 #[derive(Debug, Default)]
@@ -59,6 +64,10 @@ impl World<'_> {
         let wiped = |n: &usize| self.nodes[*n].wiped && !self.nodes[*n].rotten && stream.permille(500);
         let wiped: Vec<usize> = (0..self.nodes.len()).filter(wiped).filter(|n| !core.contains(n)).collect();
         core.extend(wiped);
+        // So must a rotten one, unless it finds that it cannot start: that is not owed.
+        let rotten = |n: &usize| self.nodes[*n].rotten && stream.permille(350);
+        let rotten: Vec<usize> = (0..self.nodes.len()).filter(rotten).filter(|n| !core.contains(n)).collect();
+        core.extend(rotten);
         core.sort_unstable();
         core
     }
@@ -275,7 +284,22 @@ impl World<'_> {
             if requests > 0 || watches > 0 {
                 return owed(*n, format!("server {} has {requests} requests in flight and {watches} watches", n + 1));
             }
+            let lanes: usize = self.nodes[*n].lanes.iter().map(|lane| lane.ops.len()).sum();
+            if lanes > LANE {
+                return owed(*n, format!("{lanes} disk operations of server {} are queued", n + 1));
+            }
+            let view = peer.view(self.nodes[*n].clock.now(self.now));
+            let in_core =
+                |sid: Option<Sid>| sid.is_some_and(|sid| self.progress.core.iter().any(|m| *m as i64 + 1 == sid.0));
+            let queued = view.learners.iter().filter(|l| in_core(l.sid)).map(|l| l.queued_bytes).max().unwrap_or(0);
+            if queued > QUEUE {
+                return owed(*n, format!("server {} has {queued} bytes for a learner that it has not sent", n + 1));
+            }
             let limits = &self.spec.limits;
+            let old = self.dead_logs(*n);
+            if limits.purge_ticks > 0 && !self.spoiled(*n) && old > SPARE {
+                return owed(*n, format!("server {} has {old} log files from before its oldest snapshot", n + 1));
+            }
             let snapshots = self.nodes[*n].disk.names(Dir::Data).filter(|name| name.starts_with("snapshot.")).count();
             // Some that cannot be read, or not be removed, may stay.
             if limits.purge_ticks > 0 && !self.spoiled(*n) && snapshots > limits.retain.max(3) + SPARE {
@@ -283,6 +307,19 @@ impl World<'_> {
             }
             None
         })
+    }
+
+    /// Log files of a server that hold nothing above its oldest snapshot.
+    fn dead_logs(&self, n: usize) -> usize {
+        let disk = &self.nodes[n].disk;
+        let number = |name: &str, prefix: &str| i64::from_str_radix(name.strip_prefix(prefix)?, 16).ok();
+        let oldest = disk.names(Dir::Data).filter_map(|name| number(name, "snapshot.")).min().unwrap_or(0);
+        // The next file's name says where one ends.
+        disk.names(Dir::Log)
+            .filter_map(|name| number(name, "log."))
+            .filter(|first| *first <= oldest)
+            .count()
+            .saturating_sub(1)
     }
 
     /// How long after healing L1, L2 and L3 are due, ticks.
