@@ -21,8 +21,7 @@ const MEAN_LEADER_CHANGES: u64 = 1;
 const MEAN_FAULTS: u64 = 3;
 /// More excused runs than one in so many: the generator breaks what it must not break.
 const EXCUSED_ONE_IN: u64 = 100;
-/// More runs than one in so many that pass only because more servers came back: 2.1 % of 3,000 seeds did when this was written, all of
-/// them with spoiled disks.
+/// More runs than one in so many that pass only because more servers came back: 2.1 % of 3,000 seeds did when this was written.
 const WIDENED_ONE_IN: u64 = 25;
 /// Fewer runs than this say nothing about means.
 pub const FLOOR_RUNS: u64 = 200;
