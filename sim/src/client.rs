@@ -4,6 +4,7 @@
 //! zxid and its watches along, and starts a new session when it is told that the old one is gone.
 
 mod hear;
+mod linger;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -21,6 +22,7 @@ use crate::spec::{At, ExplicitOp, RunSpec};
 use crate::watcher::Watcher;
 use crate::workload::{Chooser, Kind, Op, sayings};
 use hear::ask_of;
+use linger::Left;
 
 /// Of a thousand handshakes for a session so many come with a wrong password first.
 const INTRUSIONS: u64 = 30;
@@ -61,6 +63,9 @@ pub(crate) struct Wants {
     pub(crate) send: Vec<u8>,
     /// … then close.
     pub(crate) close: bool,
+    /// The same on the connection that was left.
+    pub(crate) send_left: Vec<u8>,
+    pub(crate) close_left: bool,
 }
 
 /// What the world lends a client.
@@ -143,6 +148,10 @@ pub(crate) struct Client {
     /// As servers see it.
     address: String,
     manner: Stream,
+    /// Of a thousand connections from which it moves on so many are kept.
+    lingering: u64,
+    linger: Stream,
+    left: Option<Left>,
 }
 
 impl Client {
@@ -203,6 +212,10 @@ impl Client {
             must_say: spec.topology.enforced_auth,
             address: address_of(host, 0).to_string(),
             manner,
+            // Where sessions may be local they do not move.
+            lingering: if spec.topology.local_sessions { 0 } else { u64::from(g.lingering) },
+            linger: Stream::new(spec.seed, Purpose::Linger, number as u64),
+            left: None,
         }
     }
 
@@ -253,7 +266,7 @@ impl Client {
                     return self.asleep;
                 }
                 let keep = (self.heard + self.timeout * 2 / 3).min(self.spoke + self.timeout / 3);
-                let keep = keep.min(self.read_only.unwrap_or(NEVER));
+                let keep = keep.min(self.read_only.unwrap_or(NEVER)).min(self.left_due());
                 let room = self.asked.len() < self.pipeline && !self.closing;
                 let drawn = if work { self.next_op } else { NEVER };
                 let listed = self.listed.front().map_or(NEVER, |(at, _)| *at);
@@ -274,6 +287,7 @@ impl Client {
             && (self.state != State::Attached || !with_close)
         {
             self.lost(lent);
+            self.drop_left(lent);
             lent.wants.close = true;
             self.state = State::Gone;
             return;
@@ -301,6 +315,7 @@ impl Client {
                     self.give_up(lent);
                     return;
                 }
+                self.use_left(lent);
                 if self.leaving.is_some() && !self.closing {
                     self.closing = true;
                     self.ask(&Op::new(Kind::Close, ""), lent);
@@ -358,6 +373,9 @@ impl Client {
     fn ask(&mut self, op: &Op, lent: &mut Lent<'_, '_>) {
         match op.kind {
             Kind::Move => {
+                if self.linger(lent) {
+                    return;
+                }
                 let who = Who::Client(self.number as u32);
                 lent.watcher.note(who, format_args!("leaves s{}", self.node + 1));
                 return self.give_up(lent);
@@ -517,6 +535,7 @@ impl Client {
         }
         if answer.session == SessionId::NONE {
             lent.watcher.tell(Obs::Refused { client, node, session: self.session });
+            self.drop_left(lent);
             self.forget();
             return self.give_up(lent);
         }

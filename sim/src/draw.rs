@@ -129,6 +129,12 @@ fn knobs(seed: u64, spec: &mut RunSpec) {
         spec.workload.generate.hasty = s.between(100, 600) as u32;
         more(seed, spec, &[("move", 3)]);
     }
+    let mut s = Stream::new(seed, Purpose::Spec, 51);
+    if s.permille(60) {
+        // Clients that move on and go on using the connection that they have left.
+        spec.workload.generate.lingering = s.between(300, 1000) as u32;
+        more(seed, spec, &[("move", 3)]);
+    }
 }
 
 /// The operations of this seed, with more of some.

@@ -194,6 +194,13 @@ pub enum Obs<'a> {
         /// The session.
         session: SessionId,
     },
+    /// A client takes its session to another server and keeps this connection: what it hears there is that server's view.
+    Left {
+        /// The connection.
+        conn: u64,
+        /// Whose.
+        client: usize,
+    },
     /// A client's connection is gone: what it has not answered stays unknown.
     Detached {
         /// The connection.

@@ -27,6 +27,7 @@ pub enum Purpose {
     Haste,
     Shrink,
     Manner,
+    Linger,
 }
 
 /// A stream of random numbers.

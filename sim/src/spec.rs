@@ -298,6 +298,8 @@ pub struct Generate {
     pub min_commits: u64,
     /// Of a thousand clients that come back with a session so many go to another server before this one has answered.
     pub hasty: u32,
+    /// Of a thousand connections from which a session moves to another server so many are kept, and used there too.
+    pub lingering: u32,
 }
 
 impl Default for Generate {
@@ -311,6 +313,7 @@ impl Default for Generate {
             pipeline: 4,
             min_commits: 100,
             hasty: 0,
+            lingering: 0,
         }
     }
 }

@@ -75,6 +75,10 @@ pub(super) struct Conn {
     read_only: bool,
     /// Something was asked with which the connection ends.
     ending: bool,
+    /// Its client has taken the session elsewhere: what this server has told it since.
+    left: Option<Zxid>,
+    /// The session is attached elsewhere, too.
+    superseded: bool,
     pending: VecDeque<Pending>,
     /// Events with zxid -1, which setWatches gives, since the last reply.
     caught_up: Vec<(EventKind, Rc<str>)>,
@@ -108,6 +112,8 @@ pub(super) struct Session {
     last_cxid: i32,
     pub(super) writes: BTreeMap<i32, Write>,
     closing: bool,
+    /// What was asked on a connection that it had left.
+    strays: BTreeSet<i32>,
     /// The server that answered last, and when that request was asked: no sooner than then it heard of the session.
     heard: Option<(Option<Sid>, Millis)>,
 }
@@ -192,11 +198,21 @@ impl Clients {
             server: fresh.flatten(),
             read_only,
             ending: false,
+            left: None,
+            superseded: false,
             pending: VecDeque::new(),
             caught_up: Vec::new(),
         };
+        self.conns.values_mut().filter(|c| c.session == session).for_each(|c| c.superseded = true);
         self.conns.insert(conn, conn_state);
         Ok(())
+    }
+
+    /// A client keeps this connection and goes elsewhere with its session: from now on it sees two servers.
+    pub(super) fn left(&mut self, conn: u64) {
+        if let Some(c) = self.conns.get_mut(&conn) {
+            c.left = self.sessions.get(&c.session.0).map(|session| session.seen);
+        }
     }
 
     /// A connection is gone.
@@ -228,6 +244,10 @@ impl Clients {
             }
             let session = self.sessions.entry(c.session.0).or_default();
             session.closing |= op == op::CLOSE_SESSION;
+            if c.superseded {
+                session.strays.insert(xid);
+                return Ok(());
+            }
             session.writes.insert(xid, Write { op, body: kept, known_before, ids, decided: None });
         }
         Ok(())
@@ -235,13 +255,13 @@ impl Clients {
 
     /// A ping was answered.
     pub(super) fn ponged(&mut self, conn: u64, zxid: Zxid, model: &Model, watches: &mut Watches) -> Checked {
-        let Some(c) = self.conns.get(&conn) else { return unknown(conn) };
+        let Some(c) = self.conns.get_mut(&conn) else { return unknown(conn) };
         let what = || format!("a ping is answered at {zxid} on connection {conn}");
         if let Some((kind, path)) = c.caught_up.first() {
             return broken("C5", what(), format!("{kind:?} of {path} came without a zxid and without setWatches"));
         }
         let Some(session) = self.sessions.get_mut(&c.session.0) else { return Ok(()) };
-        session.sees(c.session, zxid, model, what)?;
+        c.sees(session, zxid, model, what)?;
         self.known = self.known.max(zxid);
         self.judged.answer("ping", ErrorCode::Ok);
         watches.replied(conn, zxid, None)
@@ -310,6 +330,9 @@ impl Clients {
         let what = || format!("{} is decided for xid {} of session {}", header.zxid, header.cxid, header.session);
         let nobody = || broken("C2", what(), format!("no client has asked for that: {txn:?}"));
         let Some(session) = self.sessions.get_mut(&header.session.0) else { return nobody() };
+        if session.strays.contains(&header.cxid) {
+            return broken("C10", what(), format!("it was asked where the session had moved away from: {txn:?}"));
+        }
         let last = session.last_cxid;
         if header.cxid <= last {
             // A close that its connection had on its way ends the session wherever it has moved to.
@@ -397,8 +420,11 @@ impl Clients {
         let caught_up = std::mem::take(&mut c.caught_up);
         let (id, server) = (c.session, c.server);
         let Some(session) = self.sessions.get_mut(&id.0) else { return Ok(None) };
+        if c.superseded && p.fate == Fate::Served && is_write(p.op) {
+            return broken("C10", what(), "the session had moved away from there: that ends the connection".into());
+        }
         // What proves who asks, and what is refused for want of that, is no sign of life (client-protocol 2.3).
-        if !matches!(p.op, op::AUTH | op::SASL) && err != ErrorCode::SessionClosedRequireSaslAuth {
+        if !c.superseded && !matches!(p.op, op::AUTH | op::SASL) && err != ErrorCode::SessionClosedRequireSaslAuth {
             session.heard = Some((server, reply.asked_ms));
         }
         if err == ErrorCode::SessionMoved {
@@ -428,8 +454,8 @@ impl Clients {
             }
             Fate::Header(None, _) | Fate::Served => {}
         }
-        let seen = session.seen;
-        session.sees(id, zxid, model, what)?;
+        let seen = c.left.unwrap_or(session.seen);
+        c.sees(session, zxid, model, what)?;
         self.known = self.known.max(zxid);
         watches.replied(conn, zxid, Some(&p.ids))?;
         if p.fate != Fate::Served {
@@ -473,6 +499,21 @@ impl Clients {
 }
 
 impl Conn {
+    /// A header names this zxid: of its session's, or of one server alone where the session has left.
+    fn sees(&mut self, session: &mut Session, zxid: Zxid, model: &Model, what: impl Fn() -> String) -> Checked {
+        let seen = self.left.as_mut().unwrap_or(&mut session.seen);
+        if zxid < *seen {
+            let second = format!("session {} has seen {seen}", self.session);
+            return broken_by("C3", what(), second, Earlier::about(Kind::Decided, seen.0));
+        }
+        if zxid > model.last() {
+            let second = format!("decided so far: {}", model.last());
+            return broken_by("C3", what(), second, Earlier::about(Kind::Decided, model.last().0));
+        }
+        *seen = zxid;
+        Ok(())
+    }
+
     /// What a request may expect on this connection. `Err`: nothing that the simulator can know.
     fn fate(&mut self, op: i32, request: Option<&Request<'_>>, rules: &Rules) -> Result<Fate, String> {
         if self.ending {
@@ -520,22 +561,6 @@ impl Conn {
 /// Whether a client may use this opcode (section 3).
 const fn exists(op: i32) -> bool {
     matches!(op, 1..=9 | 11 | 12 | 14..=19 | 21 | 22 | 100..=107 | op::CLOSE_SESSION)
-}
-
-impl Session {
-    /// A header names this zxid.
-    fn sees(&mut self, id: SessionId, zxid: Zxid, model: &Model, what: impl Fn() -> String) -> Checked {
-        if zxid < self.seen {
-            let second = format!("session {id} has seen {}", self.seen);
-            return broken_by("C3", what(), second, Earlier::about(Kind::Decided, self.seen.0));
-        }
-        if zxid > model.last() {
-            let second = format!("decided so far: {}", model.last());
-            return broken_by("C3", what(), second, Earlier::about(Kind::Decided, model.last().0));
-        }
-        self.seen = zxid;
-        Ok(())
-    }
 }
 
 /// A leader deletes by itself what nobody uses: it is explained by the znode (D7). Initial disks hold creates of nobody, too.

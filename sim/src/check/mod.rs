@@ -387,6 +387,10 @@ impl Checks {
                 let opened = Opened { conn, session, fresh, address, read_only: *read_only };
                 self.clients.attached(&opened, &self.model, &mut self.watches)
             }
+            Obs::Left { conn, .. } => {
+                self.clients.left(*conn);
+                Ok(())
+            }
             Obs::Detached { conn, .. } => {
                 self.clients.detached(*conn);
                 self.watches.close(*conn);

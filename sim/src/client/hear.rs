@@ -102,6 +102,7 @@ impl Client {
         self.seen = self.seen.max(zxid);
         self.note(&request, err, response);
         if matches!(request, Request::CloseSession) {
+            self.drop_left(lent);
             if self.renewing && self.leaving.is_none() {
                 self.forget();
                 return self.give_up(lent);

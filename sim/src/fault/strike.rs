@@ -200,7 +200,7 @@ impl World<'_> {
         if host < self.nodes.len() {
             self.step(host, Input::Link { link: end.link, event: LinkEvent::Closed });
         } else {
-            self.client_closed(host - self.nodes.len());
+            self.client_closed(host - self.nodes.len(), id);
         }
         true
     }

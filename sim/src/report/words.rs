@@ -159,6 +159,7 @@ pub(super) fn observation(at: Micros, what: &Obs<'_>) -> Option<Fact> {
             let text = format!("s{} gives session {session} to somebody with a wrong password", node + 1);
             (client(*c), Kind::Note, [0; 4], text)
         }
+        Obs::Left { client: c, .. } => (client(*c), Kind::Note, [0; 4], "takes its session elsewhere".into()),
         Obs::Detached { client: c, .. } => (client(*c), Kind::Detached, [0; 4], "has lost its connection".into()),
         Obs::Asked { client: c, xid, request, .. } => {
             (client(*c), Kind::Asked, [i64::from(*xid), 0, 0, 0], format!("asks #{xid} {}", request_words(request)))

@@ -12,7 +12,7 @@ impl World<'_> {
     fn with_client(&mut self, c: usize, f: impl FnOnce(&mut Client, &mut Lent<'_, '_>)) {
         let mut wants = Wants::default();
         let client = &mut self.clients[c];
-        let conn = client.conn;
+        let (conn, left) = (client.conn, client.left_conn());
         let mut lent = Lent {
             now: self.now,
             watcher: &mut self.watcher,
@@ -28,6 +28,14 @@ impl World<'_> {
                 self.send_as_client(id, &wants.send);
             }
             if wants.close {
+                self.hang_up(id, 0, true);
+            }
+        }
+        if let Some(id) = left {
+            if !wants.send_left.is_empty() {
+                self.send_as_client(id, &wants.send_left);
+            }
+            if wants.close_left {
                 self.hang_up(id, 0, true);
             }
         }
@@ -97,6 +105,8 @@ impl World<'_> {
             visitor.received.extend_from_slice(bytes);
         } else if self.clients[c].conn == Some(id) {
             self.with_client(c, |client, lent| client.bytes(bytes, lent));
+        } else if self.clients[c].left_conn() == Some(id) {
+            self.with_client(c, |client, lent| client.left_bytes(bytes, lent));
         }
     }
 
@@ -113,7 +123,8 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn client_closed(&mut self, c: usize) {
-        self.with_client(c, |client, lent| client.closed(lent));
+    pub(crate) fn client_closed(&mut self, c: usize, id: ConnId) {
+        let left = self.clients[c].left_conn() == Some(id);
+        self.with_client(c, |client, lent| if left { client.left_closed(lent) } else { client.closed(lent) });
     }
 }

@@ -181,7 +181,7 @@ impl World<'_> {
                 self.step(host, Input::Link { link: end.link, event: LinkEvent::Closed });
             }
         } else {
-            self.client_closed(host - self.servers());
+            self.client_closed(host - self.servers(), id);
         }
     }
 
