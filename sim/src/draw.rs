@@ -120,6 +120,7 @@ fn knobs(seed: u64, spec: &mut RunSpec) {
         spec.disk.write = Dist::Exp { min_us: 100, mean_us: s.between(300, 2000) };
         spec.limits.chunk = s.between(64, 192) as usize;
         spec.limits.max_connections = 0;
+        spec.limits.connect_tokens = 0;
         more(seed, spec, &[("acl", 6), ("renew", 2), ("create-eph", 2)]);
     }
     let mut s = Stream::new(seed, Purpose::Spec, 9);
@@ -177,6 +178,13 @@ fn limits(seed: u64) -> Limits {
         client_output: size(draw(150, 100, 5000), d.client_output),
         outstanding: size(draw(200, 1, 20), d.outstanding),
         max_connections: size(draw(100, 2, 5), d.max_connections),
+        connections_of_address: size(draw(60, 1, 3), d.connections_of_address),
+        requests: size(draw(120, 1, 6), d.requests),
+        request_wait_ms: draw(600, 1, 200).map_or(d.request_wait_ms, |n| n as i64),
+        drop_late: draw(300, 1, 1).is_some(),
+        connect_tokens: draw(60, 1, 8).map_or(d.connect_tokens, |n| n as u32),
+        connect_fill_ms: draw(1000, 10, 300).map_or(d.connect_fill_ms, |n| n as i64),
+        connect_freeze_ms: draw(400, 5, 100).map_or(d.connect_freeze_ms, |n| n as i64),
     }
 }
 

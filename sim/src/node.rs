@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate_core::config::{
-    Auth, Configuration, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, Storage, Timing,
+    Auth, Configuration, ConnectThrottle, Ensemble, Features, Limits, Member, MemberKind, PeerConfig, RequestThrottle,
+    Storage, Timing,
 };
 use quorate_core::event::{DiskOp, Outbox, Port};
 use quorate_core::ids::{LinkId, Sid, Ticket, Zxid};
@@ -359,7 +360,7 @@ pub(crate) fn peer_config(
         limits: Limits {
             window_count: window(spec) as usize,
             window_bytes: l.window_bytes,
-            max_client_cnxns: 0,
+            max_client_cnxns: l.connections_of_address,
             epoch_len: epoch_len(spec),
             max_cnxns: l.max_connections,
             outstanding: l.outstanding,
@@ -368,6 +369,13 @@ pub(crate) fn peer_config(
             snap_chunk_bytes: l.snap_chunk,
             max_snap_syncs: l.max_snap_syncs,
             max_diff_syncs: l.max_diff_syncs,
+            requests: RequestThrottle { max_requests: l.requests, wait_ms: l.request_wait_ms, drop_late: l.drop_late },
+            connects: ConnectThrottle {
+                tokens: l.connect_tokens,
+                fill_ms: l.connect_fill_ms,
+                freeze_ms: l.connect_freeze_ms,
+                ..ConnectThrottle::OFF
+            },
             ..Limits::default()
         },
         storage: Storage {

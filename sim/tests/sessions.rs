@@ -152,3 +152,33 @@ fn c3_each_server_that_a_session_hears_goes_forward() {
     h.answer(2, 5, &get(), z(1), ErrorCode::NoNode);
     h.ends_with(Some("C3"));
 }
+
+#[test]
+fn a_request_that_waited_is_refused_where_that_is_told_and_not_done() {
+    let throttled = || History::new(|spec| (spec.limits.requests, spec.limits.request_wait_ms) = (1, 100));
+    let mut h = throttled();
+    h.ask(1, 1, &set());
+    h.time = 200;
+    h.answer(1, 1, &set(), z(1), ErrorCode::ThrottledOp);
+    h.ends_with(None);
+    h.decide_set(1);
+    h.ends_with(Some("C2"));
+
+    let mut h = throttled();
+    h.ask(1, 1, &set());
+    h.time = 20;
+    h.answer(1, 1, &set(), z(1), ErrorCode::ThrottledOp);
+    h.ends_with(Some("C3"));
+
+    let mut h = throttled();
+    h.ask(1, 1, &Request::CloseSession);
+    h.time = 200;
+    h.answer(1, 1, &Request::CloseSession, z(1), ErrorCode::ThrottledOp);
+    h.ends_with(Some("C3"));
+
+    let mut h = History::new(|_| {});
+    h.ask(1, 1, &set());
+    h.time = 200;
+    h.answer(1, 1, &set(), z(1), ErrorCode::ThrottledOp);
+    h.ends_with(Some("C3"));
+}

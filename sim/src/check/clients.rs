@@ -30,8 +30,9 @@ pub(super) struct Reply<'a> {
     pub(super) body: Option<&'a Response<'a>>,
     /// Behind the header, where they were kept.
     pub(super) bytes: Option<&'a [u8]>,
-    /// Virtual time of the request.
+    /// Virtual time of the request, and of its answer.
     pub(super) asked_ms: Millis,
+    pub(super) now: Millis,
 }
 
 /// Most bodies of requests are smaller.
@@ -135,6 +136,8 @@ pub(super) struct Clients {
     pub(super) writes: u64,
     /// The same by operation and error.
     pub(super) judged: Judged,
+    /// Who waited for so long may be refused (-127), ms; 0: nobody is.
+    pub(super) wait_ms: Millis,
 }
 
 /// Whether this opcode becomes a transaction.
@@ -420,6 +423,24 @@ impl Clients {
         let caught_up = std::mem::take(&mut c.caught_up);
         let (id, server) = (c.session, c.server);
         let Some(session) = self.sessions.get_mut(&id.0) else { return Ok(None) };
+        if err == ErrorCode::ThrottledOp {
+            // Not done, in its place in the order, and neither the throttler's business nor a sign of life otherwise (1.4).
+            let exempt = p.op == op::CLOSE_SESSION || !matches!(p.fate, Fate::Served | Fate::Header(None, _));
+            // Clocks may run at another rate than the world's.
+            let waited = reply.now - reply.asked_ms;
+            if exempt || self.wait_ms == 0 || waited * 2 < self.wait_ms || body.is_some() {
+                let known = format!("it waited {waited} ms, and {} are allowed", self.wait_ms);
+                return broken("C3", what(), known);
+            }
+            if session.writes.remove(&xid).is_some_and(|write| write.decided.is_some()) {
+                return broken("C2", what(), "it is decided".into());
+            }
+            self.judged.reply(&p, reply);
+            c.sees(session, zxid, model, what)?;
+            self.known = self.known.max(zxid);
+            watches.replied(conn, zxid, Some(&p.ids))?;
+            return Ok(None);
+        }
         if c.superseded && p.fate == Fate::Served && is_write(p.op) {
             return broken("C10", what(), "the session had moved away from there: that ends the connection".into());
         }

@@ -144,6 +144,7 @@ impl Checks {
             identities: BTreeMap::new(),
             skip: spec.checks.skip.clone(),
         };
+        checks.clients.wait_ms = if spec.limits.requests > 0 { spec.limits.request_wait_ms } else { 0 };
         checks.ghost.epoch_len = crate::node::epoch_len(spec);
         checks.start_from(spec);
         checks
@@ -407,12 +408,12 @@ impl Checks {
             Obs::Replied { conn, xid, request, zxid, err, body, bytes, asked_ms, .. } => {
                 let (conn, xid, zxid, err, asked_ms) = (*conn, *xid, *zxid, *err, *asked_ms);
                 let (request, body, bytes) = (Some(*request), *body, *bytes);
-                self.replied(&Reply { conn, xid, request, zxid, err, body, bytes, asked_ms })
+                self.replied(&Reply { conn, xid, request, zxid, err, body, bytes, asked_ms, now: o.time_ms })
             }
             Obs::RepliedNonsense { conn, xid, zxid, err, bytes, asked_ms, .. } => {
                 let (conn, xid, zxid, err, asked_ms) = (*conn, *xid, *zxid, *err, *asked_ms);
                 let (request, body, bytes) = (None, None, Some(*bytes));
-                self.replied(&Reply { conn, xid, request, zxid, err, body, bytes, asked_ms })
+                self.replied(&Reply { conn, xid, request, zxid, err, body, bytes, asked_ms, now: o.time_ms })
             }
             Obs::Ponged { conn, zxid, .. } => self.clients.ponged(*conn, *zxid, &self.model, &mut self.watches),
             Obs::Watch { conn, zxid, kind, path, .. } => {

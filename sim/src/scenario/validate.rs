@@ -111,6 +111,12 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
     if l.purge_ticks < 0 {
         return wrong("limits.purge_ticks", format!("{} is below 0", l.purge_ticks));
     }
+    for (field, value) in [("limits.request_wait_ms", l.request_wait_ms), ("limits.connect_fill_ms", l.connect_fill_ms)]
+    {
+        if value < 0 {
+            return wrong(field, format!("{value} is below 0"));
+        }
+    }
     if spec.disk.sector == 0 {
         return wrong("disk.sector", "0 is not above 0");
     }

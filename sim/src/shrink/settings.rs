@@ -55,6 +55,10 @@ const SIMPLE: &[Simple] = &[
     |s| s.limits.client_output = Limits::default().client_output,
     |s| s.limits.outstanding = Limits::default().outstanding,
     |s| s.limits.max_connections = Limits::default().max_connections,
+    |s| s.limits.connections_of_address = 0,
+    |s| (s.limits.requests, s.limits.request_wait_ms, s.limits.drop_late) = (0, 0, false),
+    |s| (s.limits.request_wait_ms, s.limits.drop_late) = (0, false),
+    |s| s.limits.connect_tokens = 0,
 ];
 
 /// How many of them, from the first on, make delays constant.

@@ -34,6 +34,20 @@ pub struct Limits {
     pub outstanding: usize,
     /// Client connections altogether; 0: no limit.
     pub max_connections: usize,
+    /// Client connections of one address (maxClientCnxns); 0: no limit.
+    pub connections_of_address: usize,
+    /// Requests of a server's clients in flight before the others wait (request_throttle_max_requests); 0: no throttler.
+    pub requests: usize,
+    /// Who waited longer there is refused (throttled_op_wait_time), ms; 0: nobody is.
+    pub request_wait_ms: i64,
+    /// Who waited longer there than its session lives is dropped with its connection.
+    pub drop_late: bool,
+    /// Handshakes in a burst (connection_throttle_tokens); 0: no throttle.
+    pub connect_tokens: u32,
+    /// The time in which one more may come, ms.
+    pub connect_fill_ms: i64,
+    /// How often the chance of a refusal moves while handshakes are too many, ms; negative: there is none.
+    pub connect_freeze_ms: i64,
 }
 
 impl Default for Limits {
@@ -53,6 +67,13 @@ impl Default for Limits {
             client_output: 1 << 20,
             outstanding: 1000,
             max_connections: 0,
+            connections_of_address: 0,
+            requests: 0,
+            request_wait_ms: 0,
+            drop_late: false,
+            connect_tokens: 0,
+            connect_fill_ms: 1,
+            connect_freeze_ms: -1,
         }
     }
 }
