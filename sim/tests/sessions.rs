@@ -10,7 +10,7 @@ use quorate_core::wire::txn::{Txn, TxnHeader, encode_record};
 use quorate_core::zab::payload_hash;
 use quorate_sim::check::Checks;
 use quorate_sim::model::Model;
-use quorate_sim::spec::RunSpec;
+use quorate_sim::spec::{At, Explicit, FaultKind, RunSpec};
 use quorate_sim::{Check, Obs, Observation};
 
 const SESSION: SessionId = SessionId(0x0100_0000_0000_0077);
@@ -181,4 +181,29 @@ fn a_request_that_waited_is_refused_where_that_is_told_and_not_done() {
     h.time = 200;
     h.answer(1, 1, &set(), z(1), ErrorCode::ThrottledOp);
     h.ends_with(Some("C3"));
+}
+
+#[test]
+fn c6_to_the_millisecond_unless_a_clock_drifts() {
+    let expire = |ms, drifts| {
+        let mut h = History::new(|_| {});
+        if drifts {
+            let fault = Explicit::new(1, At::Us { us: 0 }, FaultKind::ClockDrift);
+            h.see(Obs::Fault(&fault));
+        }
+        h.time = ms;
+        h.event(Event::SessionExpired { session: SESSION, idle_ms: 4000, timeout_ms: 4000 });
+        h.broken
+    };
+    assert_eq!((expire(3990, false), expire(3999, false)), (Some("C6"), None));
+    assert_eq!((expire(2990, true), expire(3010, true)), (Some("C6"), None));
+
+    // What it has answered counts from when it was asked.
+    let mut h = History::new(|_| {});
+    h.time = 3000;
+    h.ask(1, 1, &get());
+    h.answer(1, 1, &get(), z(1), ErrorCode::NoNode);
+    h.time = 6900;
+    h.event(Event::SessionExpired { session: SESSION, idle_ms: 4000, timeout_ms: 4000 });
+    h.ends_with(Some("C6"));
 }

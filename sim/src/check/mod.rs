@@ -53,7 +53,7 @@ use crate::model::Model;
 use crate::observe::{Check, DiskFault, Down, Obs, Observation, Violation};
 use crate::quorum::Quorum;
 use crate::report::{Earlier, Kind};
-use crate::spec::RunSpec;
+use crate::spec::{FaultKind, RunSpec};
 use clients::{Clients, Opened, Reply};
 use ghost::Ghost;
 pub use judged::Judged;
@@ -121,6 +121,8 @@ pub struct Checks {
     outside: Option<outside::Outside>,
     /// Machines whose server has the id of another one.
     identities: BTreeMap<usize, usize>,
+    /// A clock has run at another rate than the world's.
+    drifts: bool,
     /// Ids that are not reported.
     skip: Vec<String>,
 }
@@ -142,6 +144,7 @@ impl Checks {
             step_down_ms: spec.timing.tick_ms * spec.timing.sync_limit,
             outside: None,
             identities: BTreeMap::new(),
+            drifts: false,
             skip: spec.checks.skip.clone(),
         };
         checks.clients.wait_ms = if spec.limits.requests > 0 { spec.limits.request_wait_ms } else { 0 };
@@ -251,7 +254,7 @@ impl Checks {
             }
             Event::SessionExpired { session, idle_ms, timeout_ms } => {
                 let heard = self.clients.heard(*session, g.servers[n].sid);
-                session::expired(g, n, *session, *idle_ms, *timeout_ms, heard, now)
+                session::expired(g, n, *session, (*idle_ms, *timeout_ms), heard, now, self.drifts)
             }
             // It says so itself.
             Event::DigestMismatch { .. } if g.servers[n].excused => Ok(()),
@@ -446,7 +449,11 @@ impl Checks {
                 self.ghost.digests &= *digests;
                 Ok(())
             }
-            Obs::Fault(_) | Obs::End => Ok(()),
+            Obs::Fault(fault) => {
+                self.drifts |= fault.kind == FaultKind::ClockDrift;
+                Ok(())
+            }
+            Obs::End => Ok(()),
         }
     }
 }

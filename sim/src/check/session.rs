@@ -13,15 +13,16 @@ use super::{Checked, broken, broken_by};
 use crate::model::Model;
 use crate::report::{Earlier, Kind};
 
-/// A leader says that a session was idle for too long. `now`: virtual time, ms.
+/// A leader says that a session was idle for so long, of so much that it may be. `now`: virtual time, ms. `drifts`: the clock of
+/// some server has run at another rate than the world's; otherwise the world's time is the leader's.
 pub(super) fn expired(
     g: &mut Ghost,
     n: usize,
     session: SessionId,
-    idle: Millis,
-    timeout: Millis,
+    (idle, timeout): (Millis, Millis),
     heard: Option<Millis>,
     now: Millis,
+    drifts: bool,
 ) -> Checked {
     let s = &mut g.servers[n];
     let what = || format!("session {session} expires: idle {idle} ms of {timeout} ms");
@@ -31,12 +32,13 @@ pub(super) fn expired(
     if idle < timeout {
         return broken("C6", what(), "it was idle for less than its timeout".into());
     }
-    // Clocks may run at another rate than the world's.
-    if (now - since) * 4 < timeout * 3 {
+    // Two readings of two clocks are each less than a millisecond off. A clock that stands still only makes it later.
+    let least = if drifts { timeout * 3 / 4 } else { timeout - 2 };
+    if now - since < least {
         let second = format!("the leader was established {} ms ago: every session has its full timeout", now - since);
         return broken_by("C6", what(), second, Earlier::of(Kind::Established, n));
     }
-    if let Some(at) = heard.filter(|at| *at >= since && (now - at) * 4 < timeout * 3) {
+    if let Some(at) = heard.filter(|at| *at >= since && now - at < least) {
         return broken("C6", what(), format!("it has answered what its client asked {} ms ago", now - at));
     }
     s.expired.insert(session);
