@@ -840,8 +840,7 @@ fn l3_and_l7_what_is_owed_after_healing() {
 #[test]
 fn l6_garbage_that_stays() {
     let kept = |purge_ticks| {
-        let mut spec = RunSpec::default();
-        spec.seed = 1;
+        let mut spec = RunSpec { seed: 1, ..RunSpec::default() };
         spec.faults.swarm = false;
         spec.timing.fault_ticks = 20;
         spec.timing.snap_count = 8;
