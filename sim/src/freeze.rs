@@ -30,4 +30,10 @@ pub fn freeze_faults(spec: &mut RunSpec, outcome: &Outcome) {
     spec.faults.hostile = false;
     spec.faults.generate.clear();
     spec.faults.explicit.clone_from(&outcome.faults);
+    // A side that was drawn may have no servers and begin with a comma.
+    for side in spec.faults.explicit.iter_mut().flat_map(|f| [&mut f.from, &mut f.to]).flatten() {
+        if side.split(',').any(str::is_empty) {
+            *side = side.split(',').filter(|name| !name.is_empty()).collect::<Vec<_>>().join(",");
+        }
+    }
 }
