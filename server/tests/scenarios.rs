@@ -37,7 +37,8 @@ fn all() {
         let mut other = scenario.spec.clone();
         other.network.typed = !other.network.typed;
         let again = one::run(&other, None, false);
-        let mut differences = replay::differences(&scenario, &first);
+        let mut differences: Vec<String> =
+            replay::differences(&scenario, &first).iter().map(ToString::to_string).collect();
         if first.outcome.as_ref().map(|o| o.digest) != again.outcome.as_ref().map(|o| o.digest) {
             differences.push("typed and encoded connections give different digests".into());
         }

@@ -120,11 +120,15 @@ fn a_list_of_choices_is_replayed() {
     assert_eq!(out.status.code(), Some(0), "{out:?}");
     assert!(lines(&out)[0]["as_expected"] == true && lines(&out)[0]["choices"] == 3, "{out:?}");
     write(r#""write s3""#, r#", "breaks": "Z5""#);
-    assert!(lines(&quorate(&["replay", &name, "--json"]))[0]["as_expected"] == false);
+    let out = quorate(&["replay", &name, "--json"]);
+    assert!(lines(&out)[0]["as_expected"] == false && out.status.code() == Some(7), "{out:?}");
+    let out = quorate(&["replay", &name]);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(text.contains(&format!("not as expected: {name}:1:")) && text.contains("breaks: expected Z5"), "{text}");
     let drawn = quorate(&["replay", &name, "--html", &dir.join("list.html").display().to_string()]);
     assert_eq!(drawn.status.code(), Some(2), "there is no picture of choices: {drawn:?}");
     for (choices, says) in
-        [(r#""write s1""#, "choices[0]: write s1 cannot happen here"), (r#""fly s1""#, "is no choice")]
+        [(r#""write s1""#, ":1:122: choices[0]: write s1 cannot happen here"), (r#""fly s1""#, "choices[0]: ")]
     {
         write(choices, "");
         let out = quorate(&["replay", &name]);
@@ -249,5 +253,143 @@ fn a_signal_ends_a_campaign_with_its_results() {
     let summary: Value = serde_json::from_slice(&std::fs::read(report).expect("written")).expect("JSON");
     assert_eq!(summary["ended"], "stopped");
     assert!(summary["runs"].as_u64().is_some_and(|n| n >= 1), "{summary}");
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
+/// A file in `dir` that replays in an instant; `more` follows its name.
+fn short(dir: &std::path::Path, more: &str, expect: &str) -> String {
+    let file = dir.join("short.json");
+    let text = format!(
+        r#"{{"schema": "quorate-scenario/1", "name": "short", {more}
+ "faults": {{"swarm": false}}, "timing": {{"fault_ticks": 10}}, "workload": {{"generate": {{"ops": 10, "min_commits": 0}}}},
+ "expect": {{{expect}}}}}"#
+    );
+    std::fs::write(&file, text).expect("writable");
+    file.display().to_string()
+}
+
+#[test]
+fn a_replay_that_is_not_as_expected_has_an_exit_code() {
+    let dir = scratch("unexpected");
+    let replay = |more: &str, expect: &str| {
+        let file = short(&dir, more, expect);
+        let out = quorate(&["replay", &file]);
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+    };
+    let (code, text) = replay("", r#""verdict": "pass""#);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("as expected") && !text.contains("note:"), "{text}");
+    let other = r#""build": {"version": "0.0.1"},"#;
+    let this = format!(r#""build": {{"version": "{}"}},"#, env!("CARGO_PKG_VERSION"));
+    let hash = r#""verdict": "pass", "trace_hash": "0x0123456789abcdef""#;
+    for (more, expect, says) in [
+        (
+            "",
+            r#""verdict": "violation", "invariant": "Z5""#,
+            "short.json:3:24: expect.verdict: expected violation, got",
+        ),
+        ("", r#""verdict": "pass", "min_commits": 1000000"#, "short.json:3:47: expect.min_commits: expected 1000000"),
+        (other, hash, "short.json:3:46: expect.trace_hash: 0x0123456789abcdef is the hash of another version (0.0.1"),
+        (&this, hash, "short.json:3:46: expect.trace_hash: expected 0x0123456789abcdef, perhaps of another build"),
+    ] {
+        let (code, text) = replay(more, expect);
+        assert_eq!(code, Some(7), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
+    let (code, text) = replay(other, r#""verdict": "pass""#);
+    assert_eq!(code, Some(0), "another version is no mistake: {text}");
+    assert!(text.contains("note: ") && text.contains("short.json:1:72: build.version: written by 0.0.1"), "{text}");
+    // What this build itself has written says so.
+    let file = dir.join("seven.json").display().to_string();
+    assert_eq!(quorate(&["run", "--seed", "7", "--save", &file]).status.code(), Some(0));
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    let digest = lines(&quorate(&["run", "--seed", "7", "--json"]))[0]["digest"].as_str().expect("a digest").to_owned();
+    assert!(text.contains(&digest) && text.contains("\"binary\": \"0x"), "{text}");
+    std::fs::write(&file, text.replace(&digest, "0x0123456789abcdef")).expect("writable");
+    let out = quorate(&["replay", &file, "--json"]);
+    assert_eq!(out.status.code(), Some(7), "{out:?}");
+    let differences = lines(&out)[0]["differences"].to_string();
+    assert!(differences.contains("expect.trace_hash: the run differs"), "{differences}");
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
+#[test]
+fn files_that_are_no_scenario_have_a_place() {
+    let dir = scratch("places");
+    let replay = |bytes: &[u8]| {
+        let file = dir.join("x.json");
+        std::fs::write(&file, bytes).expect("writable");
+        let out = quorate(&["replay", &file.display().to_string()]);
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let cases: [(&[u8], &str); 5] = [
+        (b"{\n \"\xfe\"}", "x.json:2:3: the byte 0xfe here is no UTF-8"),
+        (b"{\"schema\": \"quorate-scenario/1\",\n \"name\": \"x\"}", "x.json:1:1: expect: is missing"),
+        (
+            b"{\"schema\": \"quorate-choices-1\",\n \"bounds\": {\"servers\": 77, \"writes\": 1, \"crashes\": 0, \"cuts\": 0, \"lapses\": 0}, \"choices\": []}",
+            "x.json:2:24: bounds.servers: 77 is not from 1 to 9",
+        ),
+        (b"{\"schema\": \"quorate-choices-1\",\n \"choices\": []}", "x.json:1:1: bounds: is missing"),
+        (
+            b"{\"schema\": \"quorate-scenario/1\", \"name\": \"x\",\n \"build\": {\"mutant\": \"K99\"}, \"expect\": {\"verdict\": \"pass\"}}",
+            "x.json:2:22: build.mutant: there is no planted bug",
+        ),
+    ];
+    for (bytes, says) in cases {
+        let (code, text) = replay(bytes);
+        assert!(code == Some(2) && text.contains(says), "{says}: {text}");
+    }
+    // A scenario that speaks of choices is none of these.
+    let file = short(&dir, r#""note": "not in quorate-choices-1","#, r#""verdict": "pass""#);
+    assert_eq!(quorate(&["replay", &file]).status.code(), Some(0));
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
+#[test]
+fn options_without_effect_are_refused() {
+    let dir = scratch("options");
+    let recording = dir.join("recording");
+    std::fs::write(&recording, [quorate_server::recording::MAGIC.as_slice(), &[0; 64]].concat()).expect("writable");
+    let out = quorate(&["replay", &recording.display().to_string(), "--mutant", "B01"]);
+    assert_eq!(out.status.code(), Some(2), "{out:?}");
+    assert!(String::from_utf8_lossy(&out.stderr).contains("no bug can be planted"), "{out:?}");
+    assert_eq!(quorate(&["exhaust", "--connections", "typed"]).status.code(), Some(2));
+    std::fs::remove_dir_all(dir).expect("it was made");
+}
+
+#[test]
+fn what_is_written_at_the_end_has_its_directory() {
+    let dir = scratch("outputs");
+    let file = |name: &str| dir.join(name).display().to_string();
+    let (out, report, digests, reach) = (file("a/b"), file("a/b/c.json"), file("d/e"), file("f/g"));
+    let all = ["fuzz", "--seeds", "5..6", "--out", &out, "--report", &report, "--digests", &digests, "--reach", &reach];
+    let fuzz = quorate(&all);
+    assert_eq!(fuzz.status.code(), Some(0), "{fuzz:?}");
+    for written in [&report, &digests, &reach] {
+        assert!(std::fs::metadata(written).is_ok_and(|m| m.len() > 0), "{written}");
+    }
+    let (merged, frozen) = (file("h/i.json"), file("j/k.json"));
+    assert_eq!(quorate(&["merge", &report, "--report", &merged]).status.code(), Some(0));
+    assert_eq!(quorate(&["freeze", "5", "-o", &frozen]).status.code(), Some(0));
+    // What cannot be written is said before anything runs.
+    let nowhere = format!("{merged}/x");
+    for arguments in [
+        &["fuzz", "--seeds", "0..100000000", "--report", &nowhere][..],
+        &["fuzz", "--seeds", "0..100000000", "--digests", &nowhere],
+        &["fuzz", "--seeds", "0..100000000", "--reach", &nowhere],
+        &["fuzz", "--seeds", "0..100000000", "--out", &nowhere],
+        &["exhaust", "--out", &nowhere],
+        &["run", "--seed", "5", "--html", &nowhere],
+        &["run", "--seed", "5", "--save", &nowhere],
+        &["replay", &frozen, "--html", &nowhere],
+        &["freeze", "5", "-o", &nowhere],
+        &["minimise", &frozen, "-o", &nowhere],
+        &["merge", &report, "--report", &nowhere],
+    ] {
+        let out = quorate(arguments);
+        assert_eq!(out.status.code(), Some(2), "{arguments:?}: {out:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).starts_with("error: "), "{out:?}");
+        assert!(out.stdout.is_empty(), "{out:?}");
+    }
     std::fs::remove_dir_all(dir).expect("it was made");
 }

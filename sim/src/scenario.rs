@@ -3,8 +3,12 @@
 //! A file holds a whole [`RunSpec`], who it is and what must come out. What a run cannot honour is an error that names file,
 //! line, column and field, never ignored; what is left out has the value that [`RunSpec::default`] gives it.
 
+mod bounds;
 mod brief;
+mod invariants;
+mod problem;
 mod strict;
+mod takes;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -14,7 +18,10 @@ use quorate_core::mutant::Mutant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::json_position::{Position, field_at, locate, position};
+pub use bounds::{BOUNDS, Bound};
+pub use invariants::INVARIANTS;
+pub use problem::{Problem, text};
+
 use crate::observe::{Outcome, Verdict};
 use crate::spec::{Checks, DiskSpec, Faults, Limits, Network, RunSpec, Timing, Topology, Workload};
 
@@ -36,6 +43,8 @@ pub struct Scenario {
     pub note: String,
     /// Version of the build that wrote it; empty: unknown.
     pub version: String,
+    /// Digest of the binary that wrote it, as recordings name it; 0: unknown.
+    pub binary: u64,
     /// The run.
     pub spec: RunSpec,
     /// What must come out.
@@ -78,12 +87,38 @@ pub struct Expect {
 struct Build {
     #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
+    /// For people: nothing depends on it, and nothing writes it.
     #[serde(skip_serializing_if = "String::is_empty")]
     commit: String,
+    #[serde(with = "crate::spec::hex", skip_serializing_if = "is_unknown")]
+    binary: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     features: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mutant: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_unknown(binary: &u64) -> bool {
+    *binary == 0
+}
+
+/// The features that a file may ask for.
+const FEATURES: &[&str] = &["mutants"];
+
+/// Something in an outcome that is not as expected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// What the file says about it, as `expect.verdict`.
+    pub field: String,
+    /// In words.
+    pub what: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.what)
+    }
 }
 
 /// The file as it is written.
@@ -117,61 +152,30 @@ struct File {
     expect: Expect,
 }
 
-/// Why a text is no scenario.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Problem {
-    /// The file, as the caller named it.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// From 1, in bytes.
-    pub column: usize,
-    /// Which field, as `faults.explicit[2].at`; empty at the top.
-    pub field: String,
-    /// What is wrong with it.
-    pub what: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
-        if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
-        }
-        f.write_str(&self.what)
-    }
-}
-
 impl Scenario {
     /// Reads a file's text. `file` is for messages only.
     ///
     /// # Errors
     /// The first thing that is wrong, with its place.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
-        let unreadable = |e: serde_json::Error| {
-            let message = e.to_string();
-            let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_string();
-            let (line, column) = (e.line().max(1), e.column().max(1));
-            Problem { file: file.into(), line, column, field: field_at(text, line, column), what }
-        };
-        let at = |position: Position, field: String, what: String| Problem {
-            file: file.into(),
-            line: position.line,
-            column: position.column,
-            field,
-            what,
-        };
-        let problem = |(field, what): (String, String)| at(locate(text, &field), field, what);
+        let unreadable = |e: serde_json::Error| Problem::unreadable(file, text, &e);
+        let problem = |(field, what): (String, String)| Problem::at(file, text, field, what);
         let value: Value = serde_json::from_str(text).map_err(unreadable)?;
         if let Some((byte, field)) = strict::twice(text) {
-            return Err(at(position(text, byte), field, "this key stands here twice".into()));
+            return Err(Problem::byte(file, text, byte, field, "this key stands here twice".into()));
         }
         strict::version(&value).map_err(problem)?;
         strict::instants(&value).map_err(problem)?;
+        bounds::check(&value).map_err(problem)?;
         let parsed: File = serde_json::from_str(text).map_err(unreadable)?;
+        if let Some(i) = parsed.build.features.iter().position(|name| !FEATURES.contains(&name.as_str())) {
+            let what = format!("{:?} is no feature that a run needs; there is mutants", parsed.build.features[i]);
+            return Err(problem((format!("build.features[{i}]"), what)));
+        }
         let scenario = Self::from(parsed);
         validate::validate(&scenario).map_err(problem)?;
         strict::circles(&scenario).map_err(problem)?;
+        takes::in_time(&scenario.spec).map_err(problem)?;
         Ok(scenario)
     }
 
@@ -190,6 +194,7 @@ impl Scenario {
             name: String::new(),
             note: String::new(),
             version: String::new(),
+            binary: 0,
             spec: RunSpec::default(),
             expect: Expect::default(),
         };
@@ -205,7 +210,13 @@ impl Scenario {
             name: self.name.clone(),
             note: self.note.clone(),
             seed: spec.seed,
-            build: Build { version: self.version.clone(), commit: String::new(), features, mutant: spec.mutant },
+            build: Build {
+                version: self.version.clone(),
+                commit: String::new(),
+                binary: self.binary,
+                features,
+                mutant: spec.mutant,
+            },
             topology: spec.topology,
             timing: spec.timing,
             network: spec.network,
@@ -232,66 +243,78 @@ impl Scenario {
         let differs = outcome.violation.as_ref().is_some_and(|v| v.invariant == DETERMINISM);
         let expect = Expect { trace_hash: expect.trace_hash.filter(|_| !differs), ..expect };
         let note = outcome.violation.as_ref().map(|v| v.text.clone()).unwrap_or_default();
-        Self { name: name.into(), note, version: VERSION.into(), spec, expect }
+        Self { name: name.into(), note, version: VERSION.into(), binary: 0, spec, expect }
     }
 
-    /// Whether another version wrote it: its digest is not compared.
+    /// What there is to know about a file that another version wrote.
     #[must_use]
-    pub fn is_of_another_build(&self) -> bool {
-        !self.version.is_empty() && self.version != VERSION
+    pub fn other_version(&self) -> Option<Difference> {
+        let other = !self.version.is_empty() && self.version != VERSION;
+        let what = || {
+            format!(
+                "written by {}, this is {VERSION}: what a seed draws may differ between them; explicit faults and operations replay all \
+                 the same",
+                self.version
+            )
+        };
+        other.then(|| Difference { field: "build.version".into(), what: what() })
     }
 
-    /// What a digest of another build means.
-    #[must_use]
-    pub fn other_build(&self) -> String {
-        let wrote = if self.version.is_empty() { "another build" } else { self.version.as_str() };
-        format!(
-            "written by {wrote}, this is {VERSION}: what a seed draws may differ between them; explicit faults and operations replay all the same"
-        )
+    /// What a digest that the run does not have says of it. `binary`: that of this build.
+    fn other_hash(&self, wanted: &str, got: u64, binary: u64) -> String {
+        let got = format!("this run has {got:#018x}");
+        if self.other_version().is_some() {
+            return format!("{wanted} is the hash of another version ({}, this is {VERSION}); {got}", self.version);
+        }
+        match (self.binary, binary) {
+            (0, _) | (_, 0) => format!("expected {wanted}, perhaps of another build (the file does not say); {got}"),
+            (a, b) if a == b => format!("the run differs: this build had {wanted} when it wrote the file; {got}"),
+            (a, b) => {
+                format!(
+                    "{wanted} is the hash of another build of {VERSION} (binary {a:#018x}, this is {b:#018x}); {got}"
+                )
+            }
+        }
     }
 
-    /// What of an outcome is not as expected with this bug planted, in words; empty: all is. `None` when nothing is said about it.
+    /// What of an outcome is not as expected with this bug planted; empty: all is. `None` when nothing is said about it.
     #[must_use]
-    pub fn differences_with(&self, mutant: &str, outcome: &Outcome) -> Option<Vec<String>> {
+    pub fn differences_with(&self, mutant: &str, outcome: &Outcome) -> Option<Vec<Difference>> {
         let any_of = self.expect.mutants.get(mutant)?;
         let got = outcome.violation.as_ref().map_or("none", |v| v.invariant);
         let found = outcome.verdict != Verdict::Excused && any_of.iter().any(|id| id == got);
-        let what = format!("invariant with {mutant} planted: expected any of {}, got {got}", any_of.join(" "));
-        Some(if found { Vec::new() } else { vec![what] })
+        let what = format!("expected any of {} with {mutant} planted, got {got}", any_of.join(" "));
+        Some(if found { Vec::new() } else { vec![Difference { field: format!("expect.mutants.{mutant}"), what }] })
     }
 
-    /// What of an outcome is not as expected, in words; empty: all is.
+    /// What of an outcome is not as expected; empty: all is. `binary` is that of this build, 0 if it is not known.
     #[must_use]
-    pub fn differences(&self, outcome: &Outcome) -> Vec<String> {
+    pub fn differences(&self, outcome: &Outcome, binary: u64) -> Vec<Difference> {
         let e = &self.expect;
         let mut out = Vec::new();
-        let mut demand = |what: &str, fine: bool, wanted: &dyn fmt::Display, got: &dyn fmt::Display| {
-            if !fine {
-                out.push(format!("{what}: expected {wanted}, got {got}"));
-            }
-        };
+        let mut say = |key: &str, what: String| out.push(Difference { field: format!("expect.{key}"), what });
         let verdict = verdict_of(outcome);
-        demand("verdict", e.verdict == verdict, &e.verdict, &verdict);
-        if let Some(wanted) = &e.invariant {
-            let got = outcome.violation.as_ref().map_or("none", |v| v.invariant);
-            demand("invariant", wanted == got, wanted, &got);
+        if e.verdict != verdict {
+            say("verdict", format!("expected {}, got {verdict}", e.verdict));
         }
-        if let Some(tick) = e.before_tick {
-            let at = outcome.violation.as_ref().map_or(outcome.end_ms, |v| v.at_ms) / self.spec.timing.tick_ms.max(1);
-            demand("before_tick", at < tick, &tick, &at);
+        let got = outcome.violation.as_ref().map_or("none", |v| v.invariant);
+        if let Some(wanted) = e.invariant.as_ref().filter(|wanted| *wanted != got) {
+            say("invariant", format!("expected {wanted}, got {got}"));
         }
-        if let Some(wanted) = &e.trace_hash {
-            let got = format!("{:#018x}", outcome.digest);
-            let got = format!("{got} ({})", self.other_build());
-            demand("trace_hash", got.starts_with(wanted.as_str()) || self.is_of_another_build(), wanted, &got);
+        let at = outcome.violation.as_ref().map_or(outcome.end_ms, |v| v.at_ms) / self.spec.timing.tick_ms.max(1);
+        if let Some(tick) = e.before_tick.filter(|tick| at >= *tick) {
+            say("before_tick", format!("expected {tick}, got {at}"));
+        }
+        if let Some(wanted) = e.trace_hash.as_ref().filter(|text| validate::hash(text) != Some(outcome.digest)) {
+            say("trace_hash", self.other_hash(wanted, outcome.digest, binary));
         }
         for (what, wanted, got) in [
             ("min_commits", e.min_commits, outcome.commits),
             ("min_leader_changes", e.min_leader_changes, outcome.leader_changes),
             ("min_faults", e.min_faults, outcome.faults_effective),
         ] {
-            if let Some(wanted) = wanted {
-                demand(what, got >= wanted, &wanted, &got);
+            if let Some(wanted) = wanted.filter(|wanted| got < *wanted) {
+                say(what, format!("expected {wanted}, got {got}"));
             }
         }
         out
@@ -321,8 +344,15 @@ impl From<File> for Scenario {
             workload: f.workload,
             checks: f.checks,
         };
-        Self { name: f.name, note: f.note, version: f.build.version, spec, expect: f.expect }
+        let (version, binary) = (f.build.version, f.build.binary);
+        Self { name: f.name, note: f.note, version, binary, spec, expect: f.expect }
     }
+}
+
+/// Why no run can break a property of this name; `None`: one can.
+#[must_use]
+pub fn unknown_invariant(id: &str) -> Option<String> {
+    invariants::unknown(id, true)
 }
 
 /// Whether a planted bug of this id exists.

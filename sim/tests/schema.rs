@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use quorate_sim::effect::Effect;
-use quorate_sim::scenario::{Expect, SCHEMA, Scenario};
+use quorate_sim::scenario::{BOUNDS, Expect, INVARIANTS, SCHEMA, Scenario};
 use quorate_sim::spec::{At, Explicit, FaultKind, Generator, InitialDisk, LeftBy, RunSpec, SCHEDULES, Target};
 use serde_json::Value;
 
@@ -40,6 +40,7 @@ fn everything() -> Value {
         name: "a".into(),
         note: "b".into(),
         version: "1".into(),
+        binary: 1,
         spec,
         expect: Expect { verdict: "pass".into(), ..Expect::default() },
     }
@@ -67,6 +68,7 @@ fn every_section_has_the_same_keys() {
     assert_eq!(keys(&file["faults"]["explicit"][0]), keys(&schema["$defs"]["Explicit"]["properties"]));
     assert_eq!(keys(&file["workload"]["generate"]), keys(&schema["$defs"]["Generate"]["properties"]));
     assert_eq!(keys(&file), keys(&schema["properties"]));
+    assert!(keys(&file["build"]).is_subset(&keys(&schema["$defs"]["Build"]["properties"])));
     assert_eq!(file["schema"], SCHEMA);
 }
 
@@ -104,4 +106,37 @@ fn every_word_is_known_on_both_sides() {
     for name in words(&schema, "Effect") {
         assert!(Effect::by_name(&name).is_some(), "{name}");
     }
+}
+
+/// The same upper bounds on both sides, and none on one alone.
+#[test]
+fn every_number_has_its_bound() {
+    let schema = schema();
+    let mut bounded = 0;
+    for (name, _, keys) in BOUNDS {
+        let def = &schema["$defs"][name];
+        let variants = def["oneOf"].as_array().cloned().unwrap_or_else(|| vec![def.clone()]);
+        for (key, most) in *keys {
+            let mut found = 0;
+            for property in variants.iter().map(|v| &v["properties"][key]).filter(|p| !p.is_null()) {
+                let inner = [property, &property["items"], &property["additionalProperties"]];
+                let most_here: Vec<i64> = inner.iter().filter_map(|p| p["maximum"].as_i64()).collect();
+                assert_eq!(most_here, [*most], "{name}.{key}");
+                found += 1;
+            }
+            assert!(found > 0, "the schema has no {name}.{key}");
+            bounded += found;
+        }
+    }
+    let text = serde_json::to_string(&schema).expect("it is JSON");
+    assert_eq!(text.matches("\"maximum\":").count(), bounded, "bounds that the reader has not");
+}
+
+#[test]
+fn every_invariant_is_known_on_both_sides() {
+    let schema = schema();
+    let known: BTreeSet<String> = INVARIANTS.iter().map(|id| (*id).to_owned()).collect();
+    assert_eq!(words(&schema, "Invariant"), known);
+    let others: Vec<String> = words(&schema, "Broken").difference(&known).cloned().collect();
+    assert_eq!(others, ["determinism", "panic"]);
 }

@@ -1,6 +1,12 @@
 //! Every mistake in a scenario file has a place and says what is allowed.
 
-use quorate_sim::scenario::Scenario;
+#![allow(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+
+use quorate_sim::RunSpec;
+use quorate_sim::scenario::{Expect, INVARIANTS, Scenario};
+use quorate_sim::spec::Faults;
 
 /// A valid file; cases replace one piece of it.
 const FILE: &str = r#"{
@@ -19,9 +25,10 @@ const FILE: &str = r#"{
 }"#;
 
 fn refused(piece: &str, by: &str) -> String {
+    let piece = &piece.replace("\\n", "\n");
     assert!(FILE.contains(piece), "{piece}");
     match Scenario::parse("x.json", &FILE.replacen(piece, by, 1)) {
-        Ok(_) => panic!("{by} was taken"),
+        Ok(_) => format!("{by} was taken"),
         Err(problem) => problem.to_string(),
     }
 }
@@ -275,15 +282,152 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (r#"{"verdict": "pass", "mutants": {"K01": ["Z13"]}}"#, "", r#"x.json:14:1: expect: expected value"#),
     (r#""mutants": {"K01": ["Z13"]}}"#, "", r#"x.json:14:1: expect.verdict: trailing comma"#),
+    (
+        r#"{"verdict": "pass", "mutants": {"K01": ["Z13"]}}"#,
+        "{}",
+        r#"x.json:13:12: expect.verdict: "" is none of pass,…"#,
+    ),
+    (
+        r#""topology": {"voters": 3,"#,
+        r#""topology": {"voters": 4294967295, "observers": 1,"#,
+        r#"x.json:6:25: topology.voters: 4294967295 is more than 10000"#,
+    ),
+    (r#""voters": 3"#, r#""voters": 9999, "observers": 2"#, r#"x.json:6:14: topology: more than 10000 servers"#),
+    (r#""clients": 1"#, r#""clients": 100000000"#, r#"x.json:6:39: topology.clients: 100000000 is more than 10000"#),
+    (
+        r#""clients": 1"#,
+        r#""clients": 1, "attachable": 0"#,
+        r#"x.json:6:56: topology.attachable: 0 is not above 0: no client could attach to anybody"#,
+    ),
+    (
+        r#""max_ticks": 1000"#,
+        r#""tick_ms": 1000000000000"#,
+        r#"x.json:7:24: timing.tick_ms: 1000000000000 is more than 60000"#,
+    ),
+    (
+        r#""max_ticks": 1000"#,
+        r#""session_ms": [1000, 9223372036854775807]"#,
+        r#"x.json:7:34: timing.session_ms[1]: 9223372036854775807 is more than 1000000000"#,
+    ),
+    (
+        r#""acc": 1"#,
+        r#""acc": 18446744073709551615"#,
+        r#"x.json:6:84: topology.initial.s1.acc: 18446744073709551615 is more than 2000000000"#,
+    ),
+    (r#""cur": 1"#, r#""cur": -1"#, r#"x.json:6:94: topology.initial.s1.cur: -1 is below 0"#),
+    (
+        r#""set": 1}"#,
+        r#""set": 4294967295}"#,
+        r#"x.json:11:43: workload.generate.mix.set: 4294967295 is more than 1000000"#,
+    ),
+    (
+        r#""hold_ms": 100"#,
+        r#""hold_ms": 9223372036854775807"#,
+        r#"x.json:9:71: faults.explicit[0].hold_ms: 9223372036854775807 is more than 1000000000000"#,
+    ),
+    (
+        r#""after": 1, "ticks": 1"#,
+        r#""after": 1, "ticks": 9223372036854775807"#,
+        r#"x.json:10:19: faults.explicit[1].at: 9223372036854775807 ticks after is behind the end of the run (1000)"#,
+    ),
+    // What would change nothing.
+    (
+        r#""tick": 3"#,
+        r#""tick": 201"#,
+        r#"x.json:9:19: faults.explicit[0].at: this is behind the end of the faults: everything is healed at timing.fault_ticks (200)"#,
+    ),
+    (
+        r#""after": 1, "ticks": 1"#,
+        r#""after": 1, "ticks": 198"#,
+        r#"x.json:10:19: faults.explicit[1].at: this is behind the end of the faults…"#,
+    ),
+    (
+        r#""do": "partition", "from": "s1", "to": "s2,c1""#,
+        r#""do": "cut", "from": "s1", "to": "s1""#,
+        r#"x.json:10:78: faults.explicit[1].to: "s1" is the host itself: nothing goes over the network"#,
+    ),
+    (r#", "to": "s2,c1""#, "", r#"x.json:10:3: faults.explicit[1]: Partition needs `to`"#),
+    (
+        r#""to": "s2,c1""#,
+        r#""to": "s2, c1""#,
+        r#"x.json:10:84: faults.explicit[1].to: " c1" is none of s1 to s3, c1 to c1, *"#,
+    ),
+    (
+        r#""from": "s1""#,
+        r#""node": "s1", "from": "s1""#,
+        r#"x.json:10:72: faults.explicit[1].node: means nothing to partition, which takes `from`, `to`, `hold_ms`"#,
+    ),
+    (
+        r#""hold_ms": 100"#,
+        r#""from": "s2", "value": 3"#,
+        r#"x.json:9:68: faults.explicit[0].from: means nothing to kill, which takes `node`, `hold_ms`, `value`, `effect`"#,
+    ),
+    (
+        r#""hold_ms": 100"#,
+        r#""value": 3"#,
+        r#"x.json:9:69: faults.explicit[0].value: counts what comes after an effect: it needs `effect`"#,
+    ),
+    (
+        r#""do": "kill", "node": "s1", "hold_ms": 100"#,
+        r#""do": "heal", "value": 1"#,
+        r#"x.json:9:55: faults.explicit[0].value: means nothing to heal, which takes nothing"#,
+    ),
+    (
+        r#""do": "partition", "from": "s1", "to": "s2,c1""#,
+        r#""do": "port-block", "from": "s1", "to": "s2,c1", "value": 3"#,
+        r#"x.json:10:103: faults.explicit[1].value: 3 means nothing to port-block: 0 to 2"#,
+    ),
+    (
+        r#""swarm": false"#,
+        r#""swarm": false, "generate": [{"kind": "one-way", "rate_per_h": 9, "mode": "ring"}]"#,
+        r#"x.json:8:92: faults.generate[0].mode: unknown variant `ring`…"#,
+    ),
+    (
+        r#""swarm": false"#,
+        r#""swarm": false, "generate": [{"kind": "one-way", "rate_per_h": 9, "mode": "split"}]"#,
+        r#"x.json:8:87: faults.generate[0].mode: only partitions have a mode"#,
+    ),
+    (
+        r#""build": {}"#,
+        r#""build": {"features": ["mutants", "banana"]}"#,
+        r#"x.json:5:36: build.features[1]: "banana" is no feature that a run needs; there is mutants"#,
+    ),
+    (
+        r#""expect""#,
+        r#""checks": {"skip": ["Z99"]}, "expect""#,
+        r#"x.json:13:22: checks.skip[0]: there is no invariant "Z99"; there are C1 C2…"#,
+    ),
+    (r#"["Z13"]"#, r#"["Z13", "z5"]"#, r#"x.json:13:59: expect.mutants.K01[1]: there is no invariant "z5"…"#),
+    (
+        r#""pass""#,
+        r#""violation", "invariant": "Z0""#,
+        r#"x.json:13:50: expect.invariant: there is no invariant "Z0"; there are C1…"#,
+    ),
+    (
+        r#""pass""#,
+        r#""pass", "trace_hash": "banana""#,
+        r#"x.json:13:46: expect.trace_hash: "banana" is no digest: 0x and 16 hexadecimal digits"#,
+    ),
+    (r#""pass""#, r#""pass", "trace_hash": "0x""#, r#"x.json:13:46: expect.trace_hash: "0x" is no digest…"#),
+    // Keys that are not there.
+    (r#""name": "a","#, "", r#"x.json:1:1: name: is missing"#),
+    (r#",\n "expect": {"verdict": "pass", "mutants": {"K01": ["Z13"]}}"#, "", r#"x.json:1:1: expect: is missing"#),
+    (r#"{"id": 1, "#, "{", r#"x.json:9:3: faults.explicit[0].id: is missing"#),
+    (r#""client": 1, "#, "", r#"x.json:12:3: workload.explicit[0].client: is missing"#),
+    (r#""build": {}"#, r#""network": {"delay": {"dist": "exp"}}"#, r#"x.json:5:23: network.delay.mean_us: is missing"#),
 ];
 
 #[test]
 fn every_mistake_has_its_message() {
+    let mut wrong = String::new();
     for (piece, by, message) in CASES {
         let got = refused(piece, by);
         let fits = message.strip_suffix('…').map_or_else(|| got == *message, |start| got.starts_with(start));
-        assert!(fits, "\n     got {got}\nexpected {message}\nfor {by}");
+        if !fits {
+            wrong += &format!("\n     got {got}\nexpected {message}\nfor {by}\n");
+        }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 #[test]
@@ -296,4 +440,76 @@ fn a_file_that_ends_early_says_where() {
     }
     let problem = Scenario::parse("x.json", &FILE[..200]).expect_err("it is cut");
     assert_eq!(problem.to_string(), "x.json:7:22: timing.max_ticks: EOF while parsing a string");
+}
+
+#[test]
+fn bytes_that_are_no_text_have_a_place() {
+    let bytes = b"{\n \"schema\": \"\xff\"}";
+    let problem = quorate_sim::scenario::text("x.json", bytes).expect_err("it is no UTF-8");
+    assert_eq!(problem.to_string(), "x.json:2:13: the byte 0xff here is no UTF-8");
+}
+
+/// Whoever saves a run, or freezes it, writes what can be read.
+#[test]
+fn what_seeds_stand_for_can_be_read() {
+    for seed in 0..20_000 {
+        let spec = RunSpec::seeded(seed);
+        let expect = Expect { verdict: "pass".into(), ..Expect::default() };
+        let (name, note, version) = ("a".into(), String::new(), String::new());
+        let text = Scenario { name, note, version, binary: 1, spec, expect }.to_json();
+        if let Err(problem) = Scenario::parse("seed", &text) {
+            panic!("{seed}: {problem}");
+        }
+    }
+}
+
+/// Every id that a check gives can stand in a file.
+#[test]
+fn invariants_are_those_of_the_checks() {
+    fn ids(dir: &std::path::Path, out: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(dir).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                ids(&path, out);
+            } else if !path.ends_with("invariants.rs") {
+                let text = std::fs::read_to_string(&path).expect("readable");
+                let is_id = |s: &&str| {
+                    let number = s.strip_prefix(['C', 'D', 'L', 'U', 'Z']);
+                    number.is_some_and(|n| (1..3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
+                };
+                out.extend(text.split('"').filter(is_id).map(str::to_owned));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    ids(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert_eq!(found, INVARIANTS.iter().map(|id| (*id).to_owned()).collect());
+}
+
+#[test]
+fn another_hash_says_whose_it_is() {
+    let digest = 0x0123_4567_89ab_cdef_u64;
+    let file = |build: &str| {
+        let text = FILE.replace(r#""build": {}"#, &format!(r#""build": {build}"#));
+        let text = text.replace(r#""pass""#, r#""pass", "trace_hash": "0x0000000000000001""#);
+        Scenario::parse("x.json", &text).unwrap_or_else(|problem| panic!("{problem}"))
+    };
+    let outcome = quorate_sim::run(
+        &RunSpec { faults: Faults { swarm: false, ..Faults::default() }, ..RunSpec::default() },
+        &mut quorate_sim::observe::NoCheck,
+        quorate_sim::Options::default(),
+    );
+    let outcome = quorate_sim::Outcome { digest, ..outcome };
+    for (build, says) in [
+        (r#"{"version": "0.0.1", "binary": "0x7"}"#, "is the hash of another version (0.0.1"),
+        (r#"{"version": "VERSION", "binary": "0x8"}"#, "is the hash of another build"),
+        (r#"{"version": "VERSION", "binary": "0x7"}"#, "the run differs"),
+        ("{}", "perhaps of another build"),
+    ] {
+        let scenario = file(&build.replace("VERSION", env!("CARGO_PKG_VERSION")));
+        let differences = scenario.differences(&outcome, 7);
+        let hash = differences.iter().find(|d| d.field == "expect.trace_hash").expect("it differs");
+        assert!(hash.what.contains(says) && hash.what.contains("0x0123456789abcdef"), "{hash}");
+        assert_eq!(scenario.other_version().is_some(), build.contains("0.0.1"));
+    }
 }

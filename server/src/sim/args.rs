@@ -17,7 +17,8 @@ const EXAMPLES: &str = "Examples:
   quorate sim bench --check                      how fast the simulator is; exit code 1 when a floor is broken
 
 Exit codes: 0 clean; 1 a safety violation; 2 usage, or a scenario file that is not valid; 3 a liveness failure; 4 a panic in a run;
-5 a campaign below its floors; 6 a seed that did not do the same twice; 130 ended by a signal, nothing wrong so far.";
+5 a campaign below its floors; 6 a seed that did not do the same twice; 7 a replay in which nothing is wrong, and that is not as its file
+expects; 130 ended by a signal, nothing wrong so far.";
 
 const FREEZE_HELP: &str = "Examples:
   quorate sim freeze 7 -o seed-7.json
@@ -88,7 +89,11 @@ A line of --trace is one transition; zxids are epoch.counter, columns are separa
 
 --html keeps the newest 200,000 facts; what it has left out it says at the top.";
 
-const REPLAY_HELP: &str = "A recording (`quorate serve --record FILE`) holds what the core of a real server was told. Replaying it steps the same core with the
+const REPLAY_HELP: &str = "The exit code is that of the run: 1 a safety violation, 3 a liveness failure, 4 a panic, also where the file expects just that (`as
+expected` says so). A run in which nothing is wrong ends with 0 if it is as the file expects (for a list of choices: `breaks`), otherwise
+with 7: a violation that did not come, another digest, too few commits. Each difference is told with file, line, column and field.
+
+A recording (`quorate serve --record FILE`) holds what the core of a real server was told. Replaying it steps the same core with the
 same configuration, clocks and inputs; each step must ask for the same actions. Exit code 0: the same; 6: it diverged, and where;
 4: the core panicked, as it may have done when it was recorded; 2: the file cannot be used, or is damaged at some byte (what is
 before it was replayed). A recording whose end is cut is replayed up to there. FILE.1 and FILE.2 begin in the middle of a server's
@@ -105,7 +110,7 @@ they send arrives at once), and time stands still while anything is under way, u
 
 First with no crash, then with one, up to --crashes, each with its part of --budget; a search that the time ends says how much of the tree of choices it has covered
 (if what is below each choice of a state weighs the same), 100 % only when nothing is left. A state takes about 20 bytes of memory,
-what a thread remembers of servers under 1 GB. On several threads the number of states differs by a few percent at most from run to run.
+what a thread remembers of servers under 1 GB. The number of states is the same on any number of threads.
 
 What is found is shortened and written as a list of choices, which `quorate sim replay` makes again, with --trace step by step.
 
@@ -127,7 +132,8 @@ Examples:
   quorate sim mutants --table sim/MUTANTS.md           and the table as a file
   quorate sim mutants --resume rows.json --table M.md  in pieces: end it at any time, the next call goes on with the next row
 
-Exit codes: 0 all killed; 1 a planted bug survived; 2 usage, or a build that cannot plant bugs.";
+Exit codes: 0 all killed; 1 a planted bug survived; 2 usage, or a build that cannot plant bugs; 130 ended by a signal before all rows were
+through: the table is not written.";
 
 /// Far from the seeds that are fuzzed by hand and by tests; always the same, so that a result can be had again.
 const DEFAULT_SEEDS: &str = "1000000..2000000";
@@ -349,8 +355,8 @@ pub struct Fuzz {
     /// End at the first failing seed
     #[arg(long)]
     pub first: bool,
-    /// Afterwards make a small scenario (NAME-min.json) for each property that was broken, of the first seed that broke it, in at most
-    /// 60 s each
+    /// Afterwards make a small scenario (NAME-min.json) for each property that was broken and each place of a panic, of the first seed that
+    /// did it, in at most 60 s each
     #[arg(long)]
     pub minimise: bool,
 }
@@ -379,9 +385,15 @@ pub struct Exhaust {
     /// Worker threads
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,
-    /// What is common to runs
-    #[command(flatten)]
-    pub common: Common,
+    /// One JSON object for each number of crashes on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Plant this bug (needs a build with the feature `mutants`)
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
+    /// Where the list of choices that broke something is written
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
 }
 
 /// `quorate sim merge`.

@@ -9,12 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_sim::exhaust::{self, Bounds, Choices, Found, Progress, Root, SCHEMA, Seen, State};
+use quorate_sim::scenario::{self, Problem};
 use serde::Serialize;
 
 use super::args::{Exhaust, Replay};
 use super::fuzz::Stop;
 use super::replay::usage;
-use super::{SimExit, one};
+use super::{SimExit, one, output};
 use crate::process;
 use crate::serve::print;
 
@@ -230,10 +231,13 @@ impl Round {
 /// `quorate sim exhaust`.
 #[must_use]
 pub fn exhaust(options: &Exhaust) -> SimExit {
-    let mutant = options.common.mutant.as_deref();
+    let mutant = options.mutant.as_deref();
     if let Some(id) = mutant
         && let Err(e) = one::can_plant(id)
     {
+        return usage(&e);
+    }
+    if let Err(e) = output::ready_dir(&options.out) {
         return usage(&e);
     }
     let Exhaust { servers, writes, crashes, cuts, lapses, .. } = *options;
@@ -249,8 +253,8 @@ pub fn exhaust(options: &Exhaust) -> SimExit {
         });
         let bounds = Bounds { servers, writes, crashes, cuts, lapses };
         let mut round = round(bounds, mutant, usize::from(options.jobs), until, &stop);
-        round.save(&options.common.out);
-        if options.common.json {
+        round.save(&options.out);
+        if options.json {
             print(&format!("{}\n", serde_json::to_string(&round).unwrap_or_default()));
         } else {
             print(&round.words());
@@ -271,26 +275,34 @@ pub fn replay(options: &Replay, text: &str) -> SimExit {
     if options.shown.html.is_some() || options.shown.messages {
         return usage(&format!("{name}: a list of choices has no picture and no messages; --trace tells each choice"));
     }
-    let mut choices = match Choices::parse(&name, text) {
+    let at = |field: &str, what: &str| usage(&Problem::at(&name, text, field, what).to_string());
+    let mut choices: Choices = match serde_json::from_str(text) {
         Ok(choices) => choices,
-        Err(e) => return usage(&e),
+        Err(e) => return usage(&Problem::unreadable(&name, text, &e).to_string()),
     };
-    if options.mutant.is_some() {
-        choices.mutant.clone_from(&options.mutant);
+    if let Err(e) = choices.bounds.check() {
+        let (key, what) = e.split_once(": ").unwrap_or(("", &e));
+        return at(&format!("bounds.{key}"), what);
+    }
+    if let Some(what) = choices.breaks.as_deref().and_then(scenario::unknown_invariant) {
+        return at("breaks", &what);
     }
     if let Some(Err(e)) = choices.mutant.as_deref().map(one::can_plant) {
-        return usage(&format!("{name}: mutant: {e}"));
+        return at("mutant", &e);
+    }
+    if let Some(id) = &options.mutant {
+        if let Err(e) = one::can_plant(id) {
+            return usage(&e);
+        }
+        choices.mutant = Some(id.clone());
     }
     let mut line = |text: &str| println!("{text}");
     let done = choices.replay(options.shown.trace.then_some(&mut line as &mut dyn FnMut(&str)));
     if let Some((n, instead)) = &done.stuck {
         let instead: Vec<String> = instead.iter().map(ToString::to_string).collect();
         let which = choices.choices[n - 1];
-        return usage(&format!(
-            "{name}: choices[{}]: {which} cannot happen here; what can: {}",
-            n - 1,
-            instead.join(", ")
-        ));
+        let what = format!("{which} cannot happen here; what can: {}", instead.join(", "));
+        return at(&format!("choices[{}]", n - 1), &what);
     }
     let broken = done.violation.as_ref().map(|v| v.invariant);
     let expected = broken == choices.breaks.as_deref();
@@ -304,10 +316,15 @@ pub fn replay(options: &Replay, text: &str) -> SimExit {
             None => format!("nothing is broken by these {} choices\n", choices.choices.len()),
         });
         if !expected {
-            print(&format!("  not as expected: the file says {}\n", choices.breaks.as_deref().unwrap_or("nothing")));
+            let what = format!(
+                "expected {}, got {}",
+                choices.breaks.as_deref().unwrap_or("nothing"),
+                broken.unwrap_or("nothing")
+            );
+            print(&format!("  not as expected: {}\n", Problem::at(&name, text, "breaks", what)));
         }
     }
-    broken.map_or(SimExit::Clean, exit)
+    broken.map_or(if expected { SimExit::Clean } else { SimExit::Unexpected }, exit)
 }
 
 fn exit(invariant: &str) -> SimExit {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::Freeze;
 use super::one::{self, Ran};
 use super::replay::usage;
-use super::{SimExit, report, source};
+use super::{SimExit, output, report, source};
 use crate::serve::print;
 
 /// What `--json` says.
@@ -51,7 +51,7 @@ impl Frozen {
         let again = one::run(&frozen, None, false);
         frozen.checks.twice = from.spec.checks.twice;
         let found = Scenario::found(&from.name, frozen, again.outcome.as_ref()?);
-        let mut scenario = Scenario { note: from.note.clone(), ..found };
+        let mut scenario = Scenario { note: from.note.clone(), binary: one::binary(), ..found };
         if scenario.note.is_empty() {
             scenario.note = again.violation.as_ref().map(|v| v.text.clone()).unwrap_or_default();
         }
@@ -83,6 +83,9 @@ pub fn run(options: &Freeze) -> SimExit {
         Ok(from) => from,
         Err(e) => return usage(&e),
     };
+    if let Err(e) = output::ready([options.out.as_path()]) {
+        return usage(&e);
+    }
     from.name = name_of(&options.out);
     let Some(frozen) = Frozen::new(&from) else {
         return usage(&format!("{}: the run ended in a panic that left nothing to freeze", options.source));

@@ -15,11 +15,11 @@ use quorate_sim::scenario::DETERMINISM;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::Fuzz;
-use super::campaign::{Ended, Settings, Span, Summary};
+use super::campaign::{Ended, Failure, Settings, Span, Summary};
 use super::minimise::{self, Bounds};
 use super::one::{self, Connections, Ran};
 use super::reach::Reach;
-use super::{SimExit, replay, report, source};
+use super::{SimExit, output, replay, report, source};
 use crate::serve::print;
 
 /// How often progress is told.
@@ -160,6 +160,10 @@ impl Progress {
 /// `quorate sim fuzz`.
 #[must_use]
 pub fn fuzz(options: &Fuzz) -> SimExit {
+    let files = [&options.report, &options.digests, &options.reach].into_iter().filter_map(|file| file.as_deref());
+    if let Err(e) = output::ready(files).and_then(|()| output::ready_dir(&options.common.out)) {
+        return replay::usage(&e);
+    }
     let stop = Stop::on_signals();
     let began = Instant::now();
     let mutant = options.common.mutant.as_deref();
@@ -238,14 +242,11 @@ pub fn fuzz(options: &Fuzz) -> SimExit {
     if written { exit } else { exit.worse(SimExit::Usage) }
 }
 
-/// A small scenario for each property that was broken, made of the first seed that broke it.
+/// A small scenario for each property that was broken, and for each place of a panic, made of the first seed that did it.
 fn minimise_findings(totals: &Summary, options: &Fuzz, stop: &Stop) {
-    let mut seen = BTreeSet::new();
-    let mut failures: Vec<_> = totals.failures.iter().collect();
-    failures.sort_by_key(|f| f.seed);
-    for failure in failures.into_iter().filter(|f| f.verdict != DETERMINISM) {
-        if stop.is_set() || !seen.insert(&failure.invariant) {
-            continue;
+    for failure in first_of_each(&totals.failures) {
+        if stop.is_set() {
+            break;
         }
         let mutant = options.common.mutant.as_deref();
         let file = replay::file_of(&options.common.out, failure.seed, mutant);
@@ -262,6 +263,15 @@ fn minimise_findings(totals: &Summary, options: &Fuzz, stop: &Stop) {
             Err(e) => eprintln!("{}: {e}", file.display()),
         }
     }
+}
+
+/// The least seed of each property that was broken, and of each place of a panic.
+fn first_of_each(failures: &[Failure]) -> Vec<&Failure> {
+    let mut seen = BTreeSet::new();
+    let mut list: Vec<&Failure> = failures.iter().filter(|f| f.verdict != DETERMINISM).collect();
+    list.sort_by_key(|f| f.seed);
+    list.retain(|f| seen.insert((&f.invariant, minimise::place_of(&f.invariant, &f.text))));
+    list
 }
 
 /// Reports one run and counts it.
@@ -319,4 +329,30 @@ fn write(file: &Path, text: &str) -> bool {
         eprintln!("error: {}: {e}", file.display());
     }
     written.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_at_two_places_are_two_findings() {
+        let failure = |seed, verdict: &str, invariant: &str, text: &str| Failure {
+            seed,
+            verdict: verdict.into(),
+            invariant: invariant.into(),
+            at_ms: 0,
+            text: text.into(),
+            file: None,
+        };
+        let failures = [
+            failure(5, "panic", "panic", "panicked at a.rs:1:1:\nindex 3"),
+            failure(4, "panic", "panic", "panicked at b.rs:2:1:\nindex 3"),
+            failure(3, "panic", "panic", "panicked at a.rs:1:1:\nindex 7"),
+            failure(2, "violation", "Z5", "two texts of one property"),
+            failure(1, "violation", "Z5", "are one finding"),
+            failure(0, DETERMINISM, DETERMINISM, "nothing to minimise"),
+        ];
+        assert_eq!(first_of_each(&failures).iter().map(|f| f.seed).collect::<Vec<_>>(), [1, 3, 4]);
+    }
 }

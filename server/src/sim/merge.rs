@@ -4,11 +4,14 @@ use std::path::Path;
 
 use super::args::Merge;
 use super::campaign::{SCHEMA, Shard, Span, Summary};
-use super::{SimExit, fuzz, replay};
+use super::{SimExit, fuzz, output, replay};
 
 /// `quorate sim merge`.
 #[must_use]
 pub fn merge(options: &Merge) -> SimExit {
+    if let Err(e) = output::ready(options.report.as_deref()) {
+        return replay::usage(&e);
+    }
     let mut parts = Vec::new();
     for file in &options.files {
         match read(file) {

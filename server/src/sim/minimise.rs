@@ -19,7 +19,7 @@ pub(super) use super::freeze::name_of;
 use super::fuzz::Stop;
 use super::one::{self, Ran};
 use super::replay::usage;
-use super::{SimExit, report, source};
+use super::{SimExit, output, report, source};
 use crate::serve::print;
 
 /// How often progress is told.
@@ -43,25 +43,36 @@ impl Goal {
             return None;
         }
         let violation = ran.violation.as_ref()?;
-        let place = (violation.invariant == "panic").then(|| place(&violation.text));
+        let place = place_of(violation.invariant, &violation.text).map(str::to_owned);
         let bug = spec.mutant.clone().filter(|_| passes_without(spec));
         Some(Self { verdict: ran.verdict, invariant: violation.invariant.to_owned(), place, bug })
     }
 
     /// Whether this run fails so, and passes without the planted bug.
     fn is_met(&self, spec: &RunSpec) -> Option<Outcome> {
+        if is_refused(spec) {
+            return None;
+        }
         let ran = one::run(spec, None, true);
         let violation = ran.violation.as_ref()?;
         let same = ran.verdict == self.verdict
             && violation.invariant == self.invariant
-            && self.place.as_ref().is_none_or(|wanted| *wanted == place(&violation.text));
+            && self.place.as_deref().is_none_or(|wanted| Some(wanted) == place_of("panic", &violation.text));
         (same && (self.bug.is_none() || passes_without(spec))).then_some(ran.outcome).flatten()
     }
 }
 
-/// The place of a panic: it stands before its words.
-fn place(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+/// Where it was, if it is a panic: that stands before its words.
+pub(super) fn place_of<'a>(invariant: &str, text: &'a str) -> Option<&'a str> {
+    (invariant == "panic").then(|| text.lines().next().unwrap_or_default())
+}
+
+/// Whether the reader of scenario files would refuse it: then nobody could run the file.
+fn is_refused(spec: &RunSpec) -> bool {
+    let expect = Expect { verdict: "pass".into(), ..Expect::default() };
+    let (name, note) = ("candidate".into(), String::new());
+    let scenario = Scenario { name, note, version: String::new(), binary: 0, spec: spec.clone(), expect };
+    Scenario::parse("candidate", &scenario.to_json()).is_err()
 }
 
 fn passes_without(spec: &RunSpec) -> bool {
@@ -232,7 +243,7 @@ fn scenario(from: &str, name: &str, goal: &Goal, mut spec: RunSpec, outcome: &Ou
     } else {
         expect.invariant = Some(goal.invariant.clone());
     }
-    Scenario { name: name.into(), note, version: VERSION.into(), spec, expect }
+    Scenario { name: name.into(), note, version: VERSION.into(), binary: 0, spec, expect }
 }
 
 /// Whether the text of this scenario, read again, does what it says, twice the same.
@@ -317,6 +328,9 @@ pub fn run(options: &Minimise) -> SimExit {
         Err(e) => return usage(&e),
     };
     let file = options.out.clone().unwrap_or_else(|| file_beside(Path::new(&from.name)));
+    if let Err(e) = output::ready([file.as_path()]) {
+        return usage(&e);
+    }
     let bounds = Bounds { budget: options.budget, jobs: options.jobs, tell: true };
     let small = match minimise(&from, &name_of(&file), &bounds, &stop) {
         Ok(small) => small,

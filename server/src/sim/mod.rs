@@ -10,6 +10,7 @@ pub mod merge;
 pub mod minimise;
 pub mod mutants;
 pub mod one;
+pub mod output;
 pub mod picture;
 pub mod reach;
 pub mod replay;
@@ -38,6 +39,8 @@ pub enum SimExit {
     Floors = 5,
     /// A seed did not do the same twice.
     Determinism = 6,
+    /// A replay in which nothing was wrong, and that is not as its file expects.
+    Unexpected = 7,
     /// Ended by a signal; nothing was wrong until then.
     Stopped = 130,
 }
@@ -59,13 +62,14 @@ impl SimExit {
     pub fn worse(self, other: Self) -> Self {
         let rank = |e: Self| match e {
             Self::Clean => 0,
-            Self::Stopped => 1,
-            Self::Floors => 2,
-            Self::Liveness => 3,
-            Self::Panic => 4,
-            Self::Determinism => 5,
-            Self::Violation => 6,
-            Self::Usage => 7,
+            Self::Unexpected => 1,
+            Self::Stopped => 2,
+            Self::Floors => 3,
+            Self::Liveness => 4,
+            Self::Panic => 5,
+            Self::Determinism => 6,
+            Self::Violation => 7,
+            Self::Usage => 8,
         };
         if rank(other) > rank(self) { other } else { self }
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -11,6 +12,8 @@ use quorate_sim::observe::NoCheck;
 use quorate_sim::scenario::{DETERMINISM, Expect, Scenario, VERSION, verdict_of};
 use quorate_sim::{Check, Options, Outcome, RunSpec, Verdict, Violation};
 use serde::{Deserialize, Serialize};
+
+use crate::recording;
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -51,6 +54,12 @@ const fn way(spec: &RunSpec) -> &'static str {
     if spec.network.typed { "typed" } else { "encoded" }
 }
 
+/// Which binary this is, as recordings say it. 0: it cannot be read.
+pub fn binary() -> u64 {
+    static BINARY: OnceLock<u64> = OnceLock::new();
+    *BINARY.get_or_init(recording::build)
+}
+
 /// What came out of a run that may have panicked.
 #[derive(Debug)]
 pub struct Ran {
@@ -82,11 +91,11 @@ impl Ran {
     #[must_use]
     pub fn scenario(&self, name: &str, spec: &RunSpec) -> Scenario {
         if let Some(outcome) = &self.outcome {
-            return Scenario::found(name, spec.clone(), outcome);
+            return Scenario { binary: binary(), ..Scenario::found(name, spec.clone(), outcome) };
         }
         let note = self.violation.as_ref().map(|v| v.text.clone()).unwrap_or_default();
         let expect = Expect { verdict: self.verdict.into(), ..Expect::default() };
-        Scenario { name: name.into(), note, version: VERSION.into(), spec: spec.clone(), expect }
+        Scenario { name: name.into(), note, version: VERSION.into(), binary: 0, spec: spec.clone(), expect }
     }
 }
 

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use quorate_sim::exhaust::Choices;
 use quorate_sim::report::{HEADER, Picture};
-use quorate_sim::scenario::Scenario;
+use quorate_sim::scenario::{Difference, Problem, Scenario};
 use quorate_sim::{Options, RunSpec};
 
 use super::args::{Replay, Run, Shown};
 use super::one::{self, Connections, Ran};
-use super::{SimExit, exhaust, picture, report, source};
+use super::{SimExit, exhaust, output, picture, report, source};
 use crate::recording;
 use crate::serve::print;
 
@@ -70,56 +70,71 @@ pub fn run(options: &Run) -> SimExit {
         Ok(spec) => spec,
         Err(e) => return usage(&e),
     };
+    let files = [&options.shown.html, &options.save].into_iter().filter_map(|file| file.as_deref());
+    if let Err(e) = output::ready(files) {
+        return usage(&e);
+    }
     let connections = options.common.connections;
     spec.network.typed = connections == Connections::Typed;
     let (ran, drawn) = shown(&spec, &format!("seed {}", options.seed), &options.shown, |shown| {
         one::run_ways(&spec, connections, false, Options { reach: options.reach, ..shown })
     });
     let file = save_failure(&ran, &spec, &options.common.out);
+    let mut written = drawn && (file.is_some() || !ran.failed());
     if let Some(save) = &options.save {
-        report::save(&ran.scenario(&format!("seed-{}", options.seed), &spec), save);
+        written &= report::save(&ran.scenario(&format!("seed-{}", options.seed), &spec), save);
     }
     if options.common.json {
         print(&report::json(&ran, mutant, file.as_deref(), None));
     } else {
         print(&report::words(&ran, file.as_deref()));
     }
-    drawn_or(drawn, SimExit::of(ran.verdict))
+    written_or(written, SimExit::of(ran.verdict))
 }
 
-/// The exit code, unless a picture could not be written.
-fn drawn_or(drawn: bool, exit: SimExit) -> SimExit {
-    if drawn { exit } else { exit.worse(SimExit::Usage) }
+/// The exit code, unless a file could not be written.
+fn written_or(written: bool, exit: SimExit) -> SimExit {
+    if written { exit } else { exit.worse(SimExit::Usage) }
 }
 
 /// `quorate sim replay`.
 #[must_use]
 pub fn replay(options: &Replay) -> SimExit {
-    match std::fs::read(&options.file) {
-        Ok(bytes) if recording::replay::is_recording(&bytes) => return recorded(options, &bytes),
-        Ok(bytes) => {
-            if let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| Choices::claims(text)) {
-                return exhaust::replay(options, text);
-            }
-        }
-        Err(_) => {}
+    let name = options.file.display().to_string();
+    let bytes = match std::fs::read(&options.file) {
+        Ok(bytes) => bytes,
+        Err(e) => return usage(&format!("{name}: {e}")),
+    };
+    if let Err(e) = output::ready(options.shown.html.as_deref()) {
+        return usage(&e);
     }
-    let scenario = match source::file(&options.file, options.mutant.as_deref()) {
-        Ok(scenario) => scenario,
+    if recording::replay::is_recording(&bytes) {
+        return recorded(options, &bytes);
+    }
+    if let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| Choices::claims(text)) {
+        return exhaust::replay(options, text);
+    }
+    let (scenario, text) = match source::read(&options.file, &bytes, options.mutant.as_deref()) {
+        Ok(read) => read,
         Err(e) => return usage(&e),
     };
+    let place = |d: Difference| Problem::at(&name, text, d.field, d.what).to_string();
     let spec = &scenario.spec;
     let (ran, drawn) = shown(spec, &scenario.name, &options.shown, |shown| one::run_seen(spec, shown));
-    let differences = differences(&scenario, &ran);
+    let differences: Vec<String> = differences(&scenario, &ran).into_iter().map(place).collect();
+    let expected = if differences.is_empty() { SimExit::Clean } else { SimExit::Unexpected };
+    let note = scenario.other_version().map(place);
     if options.json {
-        print(&report::json(&ran, scenario.spec.mutant.as_deref(), Some(&options.file), Some(differences)));
+        let replayed = report::Replayed { differences, note };
+        print(&report::json(&ran, scenario.spec.mutant.as_deref(), Some(&options.file), Some(replayed)));
     } else {
         print(&format!("{}: ", scenario.name));
         print(&report::words(&ran, None));
         let text: String = differences.iter().map(|d| format!("  not as expected: {d}\n")).collect();
         print(if text.is_empty() { "  as expected\n" } else { &text });
+        print(&note.map_or_else(String::new, |note| format!("  note: {note}\n")));
     }
-    drawn_or(drawn, SimExit::of(ran.verdict))
+    written_or(drawn, SimExit::of(ran.verdict).worse(expected))
 }
 
 /// A recording of `quorate serve`.
@@ -129,6 +144,9 @@ fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
         return usage(&format!(
             "{name}: a recording has what one server was told: --trace shows it; --messages is for simulated runs"
         ));
+    }
+    if options.mutant.is_some() {
+        return usage(&format!("{name}: a recording is of a server as it was: no bug can be planted in it"));
     }
     let mut line = |text: &str| println!("{text}");
     let trace = options.shown.trace.then_some(&mut line as &mut dyn FnMut(&str));
@@ -151,19 +169,22 @@ fn recorded(options: &Replay, bytes: &[u8]) -> SimExit {
         _ if replayed.flaw.is_some_and(|f| f.contains("damaged")) => SimExit::Usage,
         _ => SimExit::Clean,
     };
-    drawn_or(drawn, exit)
+    written_or(drawn, exit)
 }
 
 /// What is not as the scenario expects of a run of its spec, in which a bug of `expect.mutants` may be planted.
 #[must_use]
-pub fn differences(scenario: &Scenario, ran: &Ran) -> Vec<String> {
+pub fn differences(scenario: &Scenario, ran: &Ran) -> Vec<Difference> {
     let planted = scenario.spec.mutant.as_deref().zip(ran.outcome.as_ref());
     if let Some(differences) = planted.and_then(|(id, outcome)| scenario.differences_with(id, outcome)) {
         return differences;
     }
     match &ran.outcome {
-        Some(outcome) => scenario.differences(outcome),
+        Some(outcome) => scenario.differences(outcome, one::binary()),
         None if scenario.expect.verdict == ran.verdict => Vec::new(),
-        None => vec![format!("verdict: expected {}, got {}", scenario.expect.verdict, ran.verdict)],
+        None => {
+            let what = format!("expected {}, got {}", scenario.expect.verdict, ran.verdict);
+            vec![Difference { field: "expect.verdict".into(), what }]
+        }
     }
 }

@@ -43,11 +43,24 @@ pub struct Line<'a> {
     /// Replays: what is not as the file expects.
     #[serde(skip_serializing_if = "Option::is_none")]
     differences: Option<Vec<String>>,
+    /// Replays: what else there is to know of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// What a replay says beside its run.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// What is not as the file expects.
+    pub differences: Vec<String>,
+    /// What else there is to know of the file.
+    pub note: Option<String>,
 }
 
 /// One line of JSON, newline included.
 #[must_use]
-pub fn json(ran: &Ran, mutant: Option<&str>, file: Option<&Path>, differences: Option<Vec<String>>) -> String {
+pub fn json(ran: &Ran, mutant: Option<&str>, file: Option<&Path>, replayed: Option<Replayed>) -> String {
+    let (differences, note) = replayed.map_or((None, None), |r| (Some(r.differences), r.note));
     let (o, v) = (ran.outcome.as_ref(), ran.violation.as_ref());
     let line = Line {
         seed: ran.seed,
@@ -69,6 +82,7 @@ pub fn json(ran: &Ran, mutant: Option<&str>, file: Option<&Path>, differences: O
         mutant,
         file: file.map(|f| f.display().to_string()),
         differences,
+        note,
     };
     let mut text = serde_json::to_string(&line).unwrap_or_default();
     text.push('\n');

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use quorate_sim::RunSpec;
-use quorate_sim::scenario::{Expect, Scenario, VERSION};
+use quorate_sim::scenario::{self, Expect, Problem, Scenario, VERSION};
 
 use super::args;
 use super::one;
@@ -13,17 +13,26 @@ use super::one;
 /// # Errors
 /// What is wrong with the file, or why this build cannot plant the bug.
 pub fn file(path: &Path, mutant: Option<&str>) -> Result<Scenario, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    read(path, &bytes, mutant).map(|(scenario, _)| scenario)
+}
+
+/// The same of what stands in the file, and its text.
+///
+/// # Errors
+/// As [`file`].
+pub fn read<'a>(path: &Path, bytes: &'a [u8], mutant: Option<&str>) -> Result<(Scenario, &'a str), String> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-    let mut scenario = Scenario::parse(&name, &text).map_err(|problem| problem.to_string())?;
-    if let Some(id) = &scenario.spec.mutant {
-        one::can_plant(id).map_err(|e| format!("{name}: build.mutant: {e}"))?;
+    let text = scenario::text(&name, bytes).map_err(|problem| problem.to_string())?;
+    let mut scenario = Scenario::parse(&name, text).map_err(|problem| problem.to_string())?;
+    if let Some(Err(e)) = scenario.spec.mutant.as_deref().map(one::can_plant) {
+        return Err(Problem::at(&name, text, "build.mutant", e).to_string());
     }
     if let Some(id) = mutant {
         one::can_plant(id)?;
         scenario.spec.mutant = Some(id.to_owned());
     }
-    Ok(scenario)
+    Ok((scenario, text))
 }
 
 /// A seed, decimal or 0x…, or else the name of a scenario file.
@@ -40,5 +49,5 @@ pub fn seed_or_file(text: &str, mutant: Option<&str>) -> Result<Scenario, String
     };
     let spec: RunSpec = one::spec_of(seed, mutant)?;
     let name = mutant.map_or_else(|| format!("seed-{seed}"), |id| format!("{id}-seed-{seed}"));
-    Ok(Scenario { name, note: String::new(), version: VERSION.into(), spec, expect: Expect::default() })
+    Ok(Scenario { name, note: String::new(), version: VERSION.into(), binary: 0, spec, expect: Expect::default() })
 }

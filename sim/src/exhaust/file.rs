@@ -39,7 +39,7 @@ impl Choices {
     /// Whether a file claims to be one.
     #[must_use]
     pub fn claims(text: &str) -> bool {
-        text.contains(SCHEMA)
+        serde_json::from_str(text).is_ok_and(|v: serde_json::Value| v.get("schema").is_some_and(|s| s == SCHEMA))
     }
 
     /// Reads a file's text. `file` is for messages only.

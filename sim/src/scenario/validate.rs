@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use quorate_core::ids::Zxid;
 use quorate_core::mutant::Mutant;
 
-use super::{Scenario, is_mutant};
+use super::{Expect, Scenario, invariants, is_mutant, takes};
 use crate::effect::Effect;
 use crate::initial::{Histories, parse_zxid};
 use crate::quorum::Quorum;
@@ -13,12 +13,12 @@ use crate::spec::{At, Dist, Explicit, FaultKind, Generator, RunSpec, Target};
 use crate::workload::OPS;
 
 /// Field and what is wrong with it.
-type Wrong = (String, String);
+pub(super) type Wrong = (String, String);
 
 /// Verdicts that a run can end with.
 const VERDICTS: &[&str] = &["pass", "violation", "liveness-failure", "excused", "panic"];
 
-fn wrong<T>(field: impl Into<String>, what: impl Into<String>) -> Result<T, Wrong> {
+pub(super) fn wrong<T>(field: impl Into<String>, what: impl Into<String>) -> Result<T, Wrong> {
     Err((field.into(), what.into()))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
     if let Some(id) = spec.mutant.as_deref().filter(|id| !is_mutant(id)) {
         return wrong("build.mutant", unknown_mutant(id));
     }
-    for (id, invariants) in &scenario.expect.mutants {
+    for (id, broken) in &scenario.expect.mutants {
         let field = format!("expect.mutants.{id}");
         if spec.mutant.is_some() {
             return wrong(field, "build.mutant plants a bug already");
@@ -42,10 +42,17 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
         if !is_mutant(id) {
             return wrong(field, unknown_mutant(id));
         }
-        if invariants.is_empty() {
+        if broken.is_empty() {
             return wrong(field, "no invariant that it breaks");
         }
+        for (i, invariant) in broken.iter().enumerate() {
+            invariants::unknown(invariant, true).map_or(Ok(()), |what| wrong(format!("{field}[{i}]"), what))?;
+        }
     }
+    for (i, invariant) in spec.checks.skip.iter().enumerate() {
+        invariants::unknown(invariant, false).map_or(Ok(()), |what| wrong(format!("checks.skip[{i}]"), what))?;
+    }
+    expect(&scenario.expect)?;
     numbers(spec)?;
     network(spec)?;
     let explicit = &spec.faults.explicit;
@@ -55,7 +62,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
         if !ids.insert(fault.id) {
             return wrong(format!("{field}.id"), format!("another fault has the id {}", fault.id));
         }
-        self::fault(spec, fault, &field)?;
+        takes::fault(spec, fault, &field)?;
     }
     for (i, fault) in explicit.iter().enumerate() {
         instant(spec, &fault.at, &ids, Some(fault.id), &format!("faults.explicit[{i}].at"))?;
@@ -64,6 +71,27 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), Wrong> {
         self::generator(spec, generator, &format!("faults.generate[{i}]"))?;
     }
     workload(spec, &ids)
+}
+
+fn expect(e: &Expect) -> Result<(), Wrong> {
+    if let Some(what) = e.invariant.as_deref().and_then(|id| invariants::unknown(id, true)) {
+        return wrong("expect.invariant", what);
+    }
+    if let Some(tick) = e.before_tick.filter(|tick| *tick < 0) {
+        return wrong("expect.before_tick", format!("{tick} is below 0"));
+    }
+    match &e.trace_hash {
+        Some(text) if hash(text).is_none() => {
+            wrong("expect.trace_hash", format!("{text:?} is no digest: 0x and 16 hexadecimal digits"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A digest as files have it.
+pub(super) fn hash(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x").filter(|d| d.len() == 16 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 fn unknown_mutant(id: &str) -> String {
@@ -76,6 +104,9 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
     if top.voters == 0 {
         return wrong("topology.voters", "at least one server must vote");
     }
+    if top.attachable == 0 {
+        return wrong("topology.attachable", "0 is not above 0: no client could attach to anybody");
+    }
     if spec.servers() > 10_000 {
         return wrong("topology", "more than 10000 servers");
     }
@@ -84,7 +115,7 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
         ("timing.initLimit", time.init_limit),
         ("timing.syncLimit", time.sync_limit),
         ("timing.max_ticks", time.max_ticks),
-        ("timing.session_ms", time.session_ms[0]),
+        ("timing.session_ms[0]", time.session_ms[0]),
     ] {
         if value <= 0 {
             return wrong(field, format!("{value} is not above 0"));
@@ -95,6 +126,9 @@ fn numbers(spec: &RunSpec) -> Result<(), Wrong> {
     }
     if time.fault_ticks < 0 || time.fault_ticks > time.max_ticks {
         return wrong("timing.fault_ticks", format!("{} is outside 0 to max_ticks", time.fault_ticks));
+    }
+    if time.never_used_ticks < 0 {
+        return wrong("timing.never_used_ticks", format!("{} is below 0", time.never_used_ticks));
     }
     let l = &spec.limits;
     for (field, value) in [
@@ -177,6 +211,11 @@ fn initial(spec: &RunSpec) -> Result<(), Wrong> {
             "snapshot" => format!("{field}.snapshot"),
             _ => format!("{field}.snapshots[{i}]"),
         })?);
+        for (key, epoch) in [("acc", disk.acc), ("cur", disk.cur)] {
+            if epoch < 0 {
+                return wrong(format!("{field}.{key}"), format!("{epoch} is below 0"));
+            }
+        }
         if disk.cur > disk.acc || newest.epoch() > disk.acc {
             return wrong(
                 format!("{field}.acc"),
@@ -234,6 +273,7 @@ fn network(spec: &RunSpec) -> Result<(), Wrong> {
     for (i, link) in spec.network.links.iter().enumerate() {
         side(spec, &link.from, &format!("network.links[{i}].from"))?;
         side(spec, &link.to, &format!("network.links[{i}].to"))?;
+        takes::apart(spec, &link.from, &link.to, &format!("network.links[{i}].to"))?;
         dist(&link.delay, &format!("network.links[{i}].delay"))?;
     }
     Ok(())
@@ -246,11 +286,11 @@ fn dist(d: &Dist, field: &str) -> Result<(), Wrong> {
     }
 }
 
-fn numbered(name: &str, prefix: char) -> Option<usize> {
+pub(super) fn numbered(name: &str, prefix: char) -> Option<usize> {
     name.strip_prefix(prefix).and_then(|n| n.parse().ok()).filter(|n| *n > 0)
 }
 
-fn server(spec: &RunSpec, name: &str, field: &str) -> Result<(), Wrong> {
+pub(super) fn server(spec: &RunSpec, name: &str, field: &str) -> Result<(), Wrong> {
     match numbered(name, 's') {
         Some(n) if n <= spec.servers() => Ok(()),
         _ => wrong(field, format!("{name:?} is no server: there are s1 to s{}", spec.servers())),
@@ -258,92 +298,14 @@ fn server(spec: &RunSpec, name: &str, field: &str) -> Result<(), Wrong> {
 }
 
 /// One side of a network fault: names separated by commas, or `*`.
-fn side(spec: &RunSpec, text: &str, field: &str) -> Result<(), Wrong> {
-    for name in text.split(',').map(str::trim) {
+pub(super) fn side(spec: &RunSpec, text: &str, field: &str) -> Result<(), Wrong> {
+    for name in text.split(',') {
         let client = numbered(name, 'c').is_some_and(|n| n <= spec.topology.clients as usize);
         let named = numbered(name, 's').is_some_and(|n| n <= spec.servers());
         if name != "*" && !client && !named {
             let (servers, clients) = (spec.servers(), spec.topology.clients);
             return wrong(field, format!("{name:?} is none of s1 to s{servers}, c1 to c{clients}, *"));
         }
-    }
-    Ok(())
-}
-
-fn fault(spec: &RunSpec, f: &Explicit, field: &str) -> Result<(), Wrong> {
-    use FaultKind as K;
-    let (needs_node, needs_sides) = match f.kind {
-        K::PowerCut
-        | K::Kill
-        | K::Pause
-        | K::Start
-        | K::SlowDisk
-        | K::DiskError
-        | K::DiskFull
-        | K::BitRot
-        | K::ClockJump
-        | K::ClockDrift
-        | K::SlowReceiver
-        | K::AddressChange
-        | K::Clone
-        | K::Garbage
-        | K::SlowNode
-        | K::Wipe
-        | K::Reconfigure
-        | K::LyingDisk
-        | K::LatentError
-        | K::Misdirected
-        | K::StaleRead
-        | K::Leftovers
-        | K::Backup
-        | K::Restore
-        | K::LoseSnapshots
-        | K::Suspend
-        | K::LateTimers => (true, false),
-        K::OneWay
-        | K::Cut
-        | K::Clog
-        | K::SlowLink
-        | K::Partition
-        | K::NewestFirst
-        | K::Bounded
-        | K::Corrupt
-        | K::Lose
-        | K::Duplicate
-        | K::Replay => (false, true),
-        K::PowerCutAll | K::PortBlock | K::HalfOpen | K::Heal | K::Schedule => (false, false),
-    };
-    if needs_node && f.node.is_none() {
-        return wrong(field, format!("{:?} needs `node`", f.kind));
-    }
-    if needs_sides && f.from.is_none() {
-        return wrong(field, format!("{:?} needs `from`", f.kind));
-    }
-    if f.kind == K::Clone {
-        match &f.to {
-            Some(to) if f.to != f.node => server(spec, to, &format!("{field}.to"))?,
-            _ => return wrong(field, "clone needs `to`: the other server whose id the machine gets"),
-        }
-    }
-    if let Some(node) = &f.node {
-        let client = numbered(node, 'c').is_some_and(|n| n <= spec.topology.clients as usize);
-        if f.kind != K::Pause || !client {
-            server(spec, node, &format!("{field}.node"))?;
-        }
-    }
-    if (f.kind == K::Schedule) != f.schedule.is_some() {
-        return wrong(field, "`schedule` and the kind schedule belong together");
-    }
-    if let Some(effect) = &f.effect {
-        self::effect(effect, &format!("{field}.effect"))?;
-    }
-    for (key, text) in [("from", &f.from), ("to", &f.to)] {
-        if let Some(text) = text {
-            side(spec, text, &format!("{field}.{key}"))?;
-        }
-    }
-    if f.hold_ms.is_some_and(|ms| ms < 0) {
-        return wrong(format!("{field}.hold_ms"), "a fault cannot end before it begins");
     }
     Ok(())
 }
@@ -366,12 +328,15 @@ fn instant(spec: &RunSpec, at: &At, ids: &BTreeSet<u32>, own: Option<u32>, field
             let others: Vec<String> = ids.iter().filter(|id| own != Some(**id)).map(u32::to_string).collect();
             wrong(field, format!("there is no fault {after} to come after; there are {}", others.join(", ")))
         }
+        At::After { ticks, .. } if *ticks > spec.timing.max_ticks => {
+            wrong(field, format!("{ticks} ticks after is behind the end of the run ({})", spec.timing.max_ticks))
+        }
         At::After { ticks, .. } if *ticks < 0 => wrong(field, format!("{ticks} ticks after is in the past")),
         _ => Ok(()),
     }
 }
 
-fn effect(name: &str, field: &str) -> Result<(), Wrong> {
+pub(super) fn effect(name: &str, field: &str) -> Result<(), Wrong> {
     if Effect::by_name(name).is_some() {
         return Ok(());
     }
@@ -395,7 +360,10 @@ fn generator(spec: &RunSpec, g: &Generator, field: &str) -> Result<(), Wrong> {
     if g.on == Target::Observers && spec.topology.observers == 0 {
         return wrong(format!("{field}.on"), "there are no observers");
     }
-    if g.mode.is_some() && !matches!(g.kind, FaultKind::Partition | FaultKind::OneWay) {
+    if g.rate_per_h == 0 {
+        return wrong(format!("{field}.rate_per_h"), "0 is not above 0");
+    }
+    if g.mode.is_some() && g.kind != FaultKind::Partition {
         return wrong(format!("{field}.mode"), "only partitions have a mode");
     }
     Ok(())
