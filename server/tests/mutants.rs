@@ -93,3 +93,30 @@ fn failing_seeds_become_small() {
     let why = minimise(&clean, "small", &bounds, &Stop::default()).expect_err("it passes");
     assert!(why.contains("does not fail"), "{why}");
 }
+
+/// What is ended early says so, and leaves the table of all rows alone.
+#[test]
+fn a_signal_ends_the_hunt_with_its_results() {
+    let dir = std::env::temp_dir().join(format!("quorate-hunt-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("writable");
+    let table = dir.join("table.md");
+    std::fs::write(&table, "whole").expect("writable");
+    // The first row is soon found, the second one is hardly ever.
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["sim", "mutants", "--ids", "K01,Q15", "--trials", "1", "--json", "--table"])
+        .arg(&table)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut output, &mut line).expect("a row");
+    assert!(line.contains("K01"), "{line}");
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().expect("kill").success());
+    std::io::copy(&mut output, &mut std::io::sink()).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert_eq!(std::fs::read_to_string(&table).expect("it was there"), "whole");
+    std::fs::remove_dir_all(dir).expect("it was made");
+}

@@ -18,7 +18,7 @@ use quorate_sim::scenario::Scenario;
 use super::args::Mutants;
 use super::fuzz::Stop;
 use super::one::{self, Ran};
-use super::{SimExit, replay};
+use super::{SimExit, output, replay};
 use crate::process;
 use crate::serve::print;
 use table::{Entry, Kill};
@@ -149,7 +149,7 @@ pub fn hunt(id: &str, how: &Hunt, stop: &Stop, mut progress: impl FnMut(&Cost, u
     Ok(hunted)
 }
 
-/// `quorate sim mutants`: exit code 1 when a planted bug survives.
+/// `quorate sim mutants`: exit code 1 when a planted bug survives, 130 when it was ended before all were through.
 #[must_use]
 pub fn mutants(options: &Mutants) -> SimExit {
     let chosen = match chosen(&options.ids) {
@@ -161,8 +161,12 @@ pub fn mutants(options: &Mutants) -> SimExit {
         Ok(known) => known.unwrap_or_default(),
         Err(e) => return usage(&e),
     };
+    let files = [&options.table, &options.resume].into_iter().filter_map(|file| file.as_deref());
+    if let Err(e) = output::ready(files).and_then(|()| options.out.as_deref().map_or(Ok(()), output::ready_dir)) {
+        return usage(&e);
+    }
     let stop = Stop::on_signals();
-    let planted = chosen.iter().filter(|r| r.is_planted()).count();
+    let (planted, rows) = (chosen.iter().filter(|r| r.is_planted()).count(), chosen.len());
     let (mut entries, mut hunted) = (Vec::new(), 0);
     for row in chosen {
         if stop.is_set() {
@@ -191,7 +195,8 @@ pub fn mutants(options: &Mutants) -> SimExit {
         print(&if options.json { entry.json() } else { entry.words() });
         entries.push(entry);
     }
-    if stop.is_set() {
+    let is_whole = entries.len() == rows;
+    if !is_whole {
         eprintln!("stopped: these are the results so far");
     }
     let totals = table::totals(&entries);
@@ -200,12 +205,15 @@ pub fn mutants(options: &Mutants) -> SimExit {
     } else {
         print(&format!("{totals}\n"));
     }
-    if let Some(file) = &options.table
+    if let Some(file) = options.table.as_ref().filter(|_| !is_whole) {
+        eprintln!("{}: a table of all rows is written only when all are through (see --resume)", file.display());
+    } else if let Some(file) = &options.table
         && let Err(e) = std::fs::write(file, table::markdown(&entries, &options.command()))
     {
         return usage(&format!("{}: {e}", file.display()));
     }
-    if entries.iter().any(Entry::survived) { SimExit::Violation } else { SimExit::Clean }
+    let exit = if is_whole { SimExit::Clean } else { SimExit::Stopped };
+    if entries.iter().any(Entry::survived) { exit.worse(SimExit::Violation) } else { exit }
 }
 
 /// The rows that a file has from an earlier call; none where there is no such file yet.
