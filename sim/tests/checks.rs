@@ -13,7 +13,7 @@ use quorate_sim::check::Checks;
 use quorate_sim::disk::SimDisk;
 use quorate_sim::model::Model;
 use quorate_sim::observe::DiskFault;
-use quorate_sim::spec::{Core, RunSpec};
+use quorate_sim::spec::{At, Core, Explicit, FaultKind, RunSpec};
 use quorate_sim::{Check, Obs, Observation, Options, Verdict};
 
 const SESSION: SessionId = SessionId(0x0100_0000_0000_0077);
@@ -866,6 +866,15 @@ fn z18_something_illegal_is_said() {
     h.event(0, closed("leader offers an epoch older than the one promised"));
     h.fine();
     h.event(0, closed("PROPOSAL with a gap before it"));
+    h.breaks("Z18");
+    // Some things need a fault that makes them.
+    let what = "notification frame of impossible length";
+    let mut h = History::led();
+    h.see(Obs::Fault(&Explicit::new(1, At::Us { us: 1 }, FaultKind::Corrupt)));
+    h.event(0, closed(what));
+    h.fine();
+    let mut h = History::led();
+    h.event(0, closed(what));
     h.breaks("Z18");
 }
 

@@ -3,6 +3,8 @@
 //!
 //! When: at each proposal, append, fsync, ACK, cut, ACK(NEWLEADER) and recovery. O(1) but for walks over what was never decided.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use quorate_core::event::{Health, Role};
 use quorate_core::ids::{Epoch, Sid, Zxid};
@@ -10,18 +12,21 @@ use quorate_core::ids::{Epoch, Sid, Zxid};
 use super::ghost::{At, Ghost};
 use super::{Checked, broken, broken_by};
 use crate::report::{Earlier, Kind};
+use crate::spec::FaultKind;
 
-/// What servers may rightly find wrong with each other: races of elections, and what a fault has made of an election's bytes.
-const LEGAL: &[&str] = &[
-    "learner has a newer history than the leader",
-    "leader offers an epoch older than the one promised",
-    "notification frame of impossible length",
-    "another server uses the id of this one: check its myid",
+/// What servers may rightly find wrong with each other, and the fault without which they may not; the first two are races of
+/// elections.
+const LEGAL: &[(&str, Option<&[FaultKind]>)] = &[
+    ("learner has a newer history than the leader", None),
+    ("leader offers an epoch older than the one promised", None),
+    ("notification frame of impossible length", Some(&[FaultKind::Corrupt, FaultKind::Garbage])),
+    ("another server uses the id of this one: check its myid", Some(&[FaultKind::Clone, FaultKind::AddressChange])),
 ];
 
-/// A connection to another server is closed for what that has said.
-pub(super) fn illegal(sid: Sid, what: &str) -> Checked {
-    if LEGAL.contains(&what) {
+/// A connection to another server is closed for what that has said. `struck`: faults of these kinds were met in this run.
+pub(super) fn illegal(sid: Sid, what: &str, struck: &BTreeSet<FaultKind>) -> Checked {
+    let met = |kinds: &[FaultKind]| kinds.iter().any(|kind| struck.contains(kind));
+    if LEGAL.iter().any(|(text, faults)| *text == what && faults.is_none_or(met)) {
         return Ok(());
     }
     broken("Z18", format!("it closes its connection to server {sid}: {what}"), "that one runs the same protocol".into())

@@ -41,7 +41,7 @@ mod tests;
 mod tree;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash as _;
 use std::rc::Rc;
 
@@ -121,8 +121,8 @@ pub struct Checks {
     outside: Option<outside::Outside>,
     /// Machines whose server has the id of another one.
     identities: BTreeMap<usize, usize>,
-    /// A clock has run at another rate than the world's.
-    drifts: bool,
+    /// Kinds of faults that were met.
+    struck: BTreeSet<FaultKind>,
     /// Ids that are not reported.
     skip: Vec<String>,
 }
@@ -144,7 +144,7 @@ impl Checks {
             step_down_ms: spec.timing.tick_ms * spec.timing.sync_limit,
             outside: None,
             identities: BTreeMap::new(),
-            drifts: false,
+            struck: BTreeSet::new(),
             skip: spec.checks.skip.clone(),
         };
         checks.clients.wait_ms = if spec.limits.requests > 0 { spec.limits.request_wait_ms } else { 0 };
@@ -238,7 +238,9 @@ impl Checks {
                 log::truncated(g, n, *to)?;
                 less(g)
             }
-            Event::LinkClosed { sid: Some(sid), why: CloseReason::Misbehaved(what), .. } => log::illegal(*sid, what),
+            Event::LinkClosed { sid: Some(sid), why: CloseReason::Misbehaved(what), .. } => {
+                log::illegal(*sid, what, &self.struck)
+            }
             Event::TreeReplaced { zxid, digest } => self.replaced(n, *zxid, *digest),
             Event::Recovered { .. } => {
                 self.recovered(n, event)?;
@@ -254,7 +256,15 @@ impl Checks {
             }
             Event::SessionExpired { session, idle_ms, timeout_ms } => {
                 let heard = self.clients.heard(*session, g.servers[n].sid);
-                session::expired(g, n, *session, (*idle_ms, *timeout_ms), heard, now, self.drifts)
+                session::expired(
+                    g,
+                    n,
+                    *session,
+                    (*idle_ms, *timeout_ms),
+                    heard,
+                    now,
+                    self.struck.contains(&FaultKind::ClockDrift),
+                )
             }
             // It says so itself.
             Event::DigestMismatch { .. } if g.servers[n].excused => Ok(()),
@@ -450,7 +460,7 @@ impl Checks {
                 Ok(())
             }
             Obs::Fault(fault) => {
-                self.drifts |= fault.kind == FaultKind::ClockDrift;
+                self.struck.insert(fault.kind);
                 Ok(())
             }
             Obs::End => Ok(()),

@@ -9,7 +9,7 @@ use super::{Expect, Scenario, invariants, is_mutant, takes};
 use crate::effect::Effect;
 use crate::initial::{Histories, parse_zxid};
 use crate::quorum::Quorum;
-use crate::spec::{At, Dist, Explicit, FaultKind, Generator, RunSpec, Target};
+use crate::spec::{At, Dist, FaultKind, Generator, RunSpec, Target};
 use crate::workload::OPS;
 
 /// Field and what is wrong with it.
