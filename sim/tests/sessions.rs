@@ -89,7 +89,7 @@ impl History {
         zxid
     }
     fn decide_set(&mut self, cxid: i32) -> Zxid {
-        self.decide(cxid, op::SET_DATA, &Txn::SetData { path: "/".into(), data: Some(b"v"), version: cxid })
+        self.decide(cxid, op::SET_DATA, &Txn::SetData { path: "/".into(), data: Some(b"v"), version: 1 })
     }
     fn attach(&mut self, conn: u64) {
         let (client, node, session, timeout_ms, seen) = (0, 0, SESSION, 4000, Zxid::ZERO);
