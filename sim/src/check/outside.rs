@@ -230,7 +230,8 @@ mod tests {
     }
 
     fn disk() -> Outside {
-        Outside::new(&Ghost::new((1..=3).map(|n| (Sid(n), true)), 0), &BTreeMap::new(), "disks are spoiled")
+        let ghost = Ghost::new((1..=3).map(|n| (Sid(n), true)), Quorum::plain(3), 0);
+        Outside::new(&ghost, &BTreeMap::new(), "disks are spoiled")
     }
     fn sees(outside: &mut Outside, node: usize, event: Event) -> Option<&'static str> {
         outside.observe(&Obs::Server { node, event: &event }).err().map(|b| b.invariant)
