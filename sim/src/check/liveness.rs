@@ -110,7 +110,8 @@ impl Checks {
         }
         // An empty server counts only among servers that are as empty.
         let data = g.tip != ROOT || g.servers.iter().any(|s| s.current > 0 || s.durable != ROOT);
-        let here = |s: &Server| core.iter().any(|n| g.servers[*n].sid == s.sid);
+        // Who refuses to start for its disk's sake is not heard.
+        let here = |s: &Server| !s.refuses && core.iter().any(|n| g.servers[*n].sid == s.sid);
         let sound = |s: &Server| match s.health {
             Health::Intact => here(s),
             Health::Empty => !data && here(s),

@@ -98,6 +98,19 @@ fn who_refuses_rightly_owes_nothing_else() {
 }
 
 #[test]
+fn who_refuses_is_not_heard() {
+    let excused = |checks: &Checks| checks.excuse(&[0, 1, 2]).is_some();
+    let mut checks = led();
+    checks.ghost.servers[1].health = Health::Doubtful;
+    checks.ghost.servers[2].health = Health::Intact;
+    checks.ghost.servers[0].health = Health::Intact;
+    assert!(!excused(&checks), "two can trust their disks");
+    disk(&mut checks, DiskFault::Lasting);
+    assert_eq!(halts(&mut checks, 0), None);
+    assert!(excused(&checks), "one can, and the first one says nothing any more");
+}
+
+#[test]
 fn l7_rounds_that_find_no_leader() {
     let mut checks = led();
     assert_eq!(see(&mut checks, Obs::Healed { core: &[0, 1, 2] }), None);
