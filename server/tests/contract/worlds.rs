@@ -37,6 +37,7 @@ impl World for Simulated {
     fn run(&mut self, seed: u64, machines: Vec<Rule>) -> Facts {
         let mut spec = RunSpec::seeded(seed);
         spec.topology.voters = machines.len() as u32;
+        spec.topology.groups.clear();
         spec.topology.observers = 0;
         spec.topology.clients = 0;
         // From hardly any delay to more than everything that is sent at once takes.
