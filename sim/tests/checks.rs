@@ -787,24 +787,6 @@ fn d7_a_znode_that_is_deleted_though_it_is_in_use() {
 }
 
 #[test]
-fn u6_servers_that_differ_beyond_the_guarantee_and_do_not_say_so() {
-    for (reports, digest, broken) in [(false, 8, Some("U6")), (false, 7, None), (true, 8, None)] {
-        let mut h = History::led();
-        h.see(Obs::Outside { why: "a disk has lied" });
-        for counter in 1..=3 {
-            h.event(0, Event::Applied { zxid: z(counter), hash: 1, digest: 7 });
-            h.event(1, Event::Applied { zxid: z(counter), hash: 1, digest });
-        }
-        if reports {
-            h.event(1, Event::DigestMismatch { zxid: z(3), ours: 8, theirs: 7 });
-        }
-        h.fine();
-        h.see(Obs::End);
-        assert_eq!(h.broken, broken);
-    }
-}
-
-#[test]
 fn l3_and_l7_what_is_owed_after_healing() {
     let core = [0, 1, 2];
     let healed = || {

@@ -81,7 +81,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         r#""voters": 3"#,
         r#""voters": 3, "groups": ["s1,s2,s3"], "weights": {"s1": 1001}"#,
-        r#"x.json:6:70: topology.weights.s1: 1001 is above 1000"#,
+        r#"x.json:6:70: topology.weights.s1: 1001 is more than 1000"#,
     ),
     (
         r#""voters": 3"#,
