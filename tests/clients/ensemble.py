@@ -279,12 +279,13 @@ class Ensemble:
         self.wait_serving()
 
     def wait_serving(self) -> None:
-        """Waits until every server that runs serves."""
+        """Waits until all servers that run serve at the same time: one may not have heard yet that its leader is gone."""
         from .harness import until
 
-        for server in self.servers:
-            if server.process is not None:
-                until(f"{server} to serve", server.serves)
+        running = [server for server in self.servers if server.process is not None]
+        for server in running:
+            until(f"{server} to serve", server.serves)
+        until("all of them to serve", lambda: all(server.serves() for server in running * 2))
 
     def leader(self) -> Server:
         """The leader, once there is one."""
