@@ -315,7 +315,9 @@ impl World<'_> {
             }
             node.effects[Effect::Any as usize] += u64::from(effect != Effect::SetTimer);
         }
-        if self.plans.triggers.is_empty() && node.doomed.is_none() {
+        // Who was healed is left alone from then on; what is outside the core was promised nothing.
+        let healed = self.plans.over && self.net.core.get(n).copied().unwrap_or(false);
+        if healed || (self.plans.triggers.is_empty() && node.doomed.is_none()) {
             return false;
         }
         let (counts, life) = (node.effects, node.life);

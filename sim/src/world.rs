@@ -585,7 +585,8 @@ impl<'a> World<'a> {
         };
         let dist = if matches!(op, DiskOp::Fsync(_) | DiskOp::FsyncDir(_)) { &spec.fsync } else { &spec.write };
         let slow = node.slow_disk;
-        let due = self.now + node.disk_stream.draw(dist).saturating_mul(slow.map_or(1, |s| s.value));
+        let takes = node.disk_stream.draw(dist).saturating_mul(slow.map_or(1, |s| s.value));
+        let due = self.now.saturating_add(takes).min(NEVER - 1);
         node.lanes[lane].due = Some(due);
         node.lanes[lane].began = self.now;
         node.lanes[lane].slow = slow.is_some();

@@ -162,7 +162,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "textbook",
         mutation: "A snapshot gets its name before its content is durable",
         applies: Applies::AsIs,
-        violates: &["U3", "U1"],
+        violates: &["U3", "U1", "Z13"],
     },
     Row {
         id: "K24",

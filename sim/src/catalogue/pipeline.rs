@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-1863 (c,d)",
         mutation: "A transaction answers the oldest write of its session, whatever its xid",
         applies: Applies::Variant,
-        violates: &["C1", "U1"],
+        violates: &["C1", "U1", "C10"],
     },
     Row {
         id: "B41",

@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-2872 (c,d)",
         mutation: "a received snapshot is not fsynced before it is installed and acknowledged",
         applies: Applies::AsIs,
-        violates: &["U1", "U3"],
+        violates: &["U1", "U3", "Z13"],
     },
     Row {
         id: "B10",
@@ -218,13 +218,13 @@ pub(super) const ROWS: &[Row] = &[
         source: "ZOOKEEPER-2307 (c,d), 4269 (c), 2354 (p), 1653 (u)",
         mutation: "epoch files get their names before their content is durable",
         applies: Applies::AsIs,
-        violates: &["U3", "Z2"],
+        violates: &["U3", "Z2", "Z13"],
     },
     Row {
         id: "B32",
         source: "ZOOKEEPER-1387 (c,d)",
         mutation: "a promise is written into the file of the current epoch",
         applies: Applies::Variant,
-        violates: &["U3", "Z2"],
+        violates: &["U3", "Z2", "Z13"],
     },
 ];

@@ -52,7 +52,12 @@ pub const WIDER: &[Wider] = &[
         "the next delivery leaves the tail out; a leader proposes before it has delivered the tail",
     ),
     row("B08", &["Z16", "U3"], false, "the vote speaks of what is in memory only"),
-    row("B09", &["U3"], false, "the file without its content is damage to the next start"),
+    row(
+        "B09",
+        &["U3", "Z13"],
+        false,
+        "the platter lacks the content as it is acknowledged; without it the file is damage to the next start",
+    ),
     row("B10", &["Z5"], true, "the newest logged zxid need not be decided"),
     row("B13", &["Z13"], false, "the epoch becomes durable before its history: no power cut has to come in between"),
     row(
@@ -99,11 +104,22 @@ pub const WIDER: &[Wider] = &[
     row("B27", &["Z5"], false, "what is not decided is seen as it is applied, or its absence as the next is"),
     row("B29", &["Z13"], false, "ACK(NEWLEADER) leaves before the current epoch is durable"),
     row("B30", &["Z14", "Z6"], false, "the gap shows as the observer logs or delivers what comes behind it"),
-    row("B32", &["U3"], false, "the next start finds the two epochs at odds and refuses"),
+    row("B31", &["Z13"], true, "the platter lacks the content as the server vouches for the epoch"),
+    row(
+        "B32",
+        &["U3", "Z13"],
+        false,
+        "the platter has another epoch than the server vouches for; the next start finds the two at odds and refuses",
+    ),
     row("B35", &["L2"], true, "nobody can follow an observer"),
     row("B37", &["L2"], true, "the others may have a leader, which the one that waits does not follow"),
     row("B39", &["L4"], true, "what cannot be written is not applied either"),
-    row("B40", &["U1"], false, "the answer has the xid that is due, but acknowledges a write that is not decided"),
+    row(
+        "B40",
+        &["U1", "C10"],
+        false,
+        "the answer has the xid that is due, but acknowledges a write that is not decided, or one of a connection that was left",
+    ),
     row("B41", &["L1"], true, "an election begins when the log of the last term is written, which it never is"),
     row("B42", &["U2"], false, "a start that leaves out what the log began with says that it is whole"),
     row(
@@ -147,6 +163,7 @@ pub const WIDER: &[Wider] = &[
         "whoever goes on without a quorum counts as the leader, and the others do not follow it",
     ),
     row("K22", &["U3", "U5"], false, "what the log has refused is called durable, or is missing at the next start"),
+    row("K23", &["Z13"], true, "the platter lacks the content as the server says that it has a snapshot"),
     row("K25", &["C3", "D8", "D2"], false, "the half multi shows in the leader's digest, in a read or in a snapshot"),
     row("K28", &["L2"], true, "the others may have a leader, which the one that never gives up does not follow"),
 ];

@@ -179,7 +179,7 @@ pub(super) fn newleader_acked(g: &mut Ghost, n: usize, epoch: Epoch, last: Zxid)
     s.term = epoch;
     s.newleader = s.newleader.max(epoch);
     s.resync = None;
-    // Excused for good: the spoiled bytes may lie where nothing has read them yet.
+    // Still excused: spoiled bytes may lie where nothing has read them yet.
     s.health = Health::Intact;
     Ok(())
 }

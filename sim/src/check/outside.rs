@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::event::{Event, Health};
+use quorate_core::event::{Event, Health, Role};
 use quorate_core::ids::{Epoch, Zxid};
 
-use super::ghost::Ghost;
+use super::ghost::{Ghost, Server};
 use super::{Checked, broken};
 use crate::fault::{NETWORK, TWO_OF_ONE};
 use crate::observe::Obs;
@@ -74,8 +74,12 @@ pub(super) struct Outside {
 
 impl Outside {
     pub(super) fn new(ghost: &Ghost, identities: &BTreeMap<usize, usize>, why: &str) -> Self {
+        let standing = |s: &Server| {
+            let (recovers, reported) = (s.role == Role::Recovering, s.health != Health::Intact);
+            Standing { recovers, reported, ..Standing::default() }
+        };
         Self {
-            servers: BTreeMap::new(),
+            servers: ghost.servers.iter().map(standing).enumerate().collect(),
             identities: identities.clone(),
             quorum: ghost.quorum().clone(),
             joined: BTreeMap::new(),
@@ -144,7 +148,10 @@ impl Outside {
                     return self.overdue(n, false);
                 }
             }
-            Event::TreeReplaced { zxid, digest } => (s.zxid, s.digest, s.applied) = (*zxid, *digest, 0),
+            Event::TreeReplaced { zxid, digest } => {
+                (s.zxid, s.digest, s.applied) = (*zxid, *digest, 0);
+                s.suspect = None;
+            }
             Event::DigestMismatch { .. } => s.reported = true,
             Event::Recovered { health, .. } => {
                 s.recovers = false;
@@ -230,7 +237,8 @@ mod tests {
     }
 
     fn disk() -> Outside {
-        let ghost = Ghost::new((1..=3).map(|n| (Sid(n), true)), Quorum::plain(3), 0);
+        let mut ghost = Ghost::new((1..=3).map(|n| (Sid(n), true)), Quorum::plain(3), 0);
+        ghost.servers.iter_mut().for_each(|s| s.role = Role::Following);
         Outside::new(&ghost, &BTreeMap::new(), "disks are spoiled")
     }
     fn sees(outside: &mut Outside, node: usize, event: Event) -> Option<&'static str> {

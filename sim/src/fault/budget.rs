@@ -25,7 +25,10 @@ impl Allowed {
         let (mut victims, keeper): (Vec<usize>, _) = match spec.disk.budget {
             Budget::GoodQuorum => (Quorum::of(&spec.topology).can_miss(&voters), None),
             Budget::OneGoodCopy => {
-                let keeper = voters.pop();
+                // Who weighs nothing never leads, whatever it has.
+                let quorum = Quorum::of(&spec.topology);
+                let leads = |n: &usize| quorum.place(*n).is_some_and(|(_, weight)| weight > 0);
+                let keeper = voters.iter().rposition(leads).map(|at| voters.remove(at));
                 (voters, keeper)
             }
             Budget::Unlimited => (voters, None),

@@ -12,6 +12,11 @@ use crate::queue::Plan;
 use crate::spec::{Explicit, FaultKind};
 use crate::world::World;
 
+/// How often something happens.
+fn times(value: i64) -> u32 {
+    u32::try_from(value.max(1)).unwrap_or(u32::MAX)
+}
+
 /// The monotonic clock of a machine that stands still, parts per million.
 const STILL: u64 = 1;
 
@@ -139,7 +144,7 @@ impl World<'_> {
             }
             FaultKind::DiskError => {
                 let effect = f.effect.as_deref().and_then(Effect::by_name);
-                node.failing = Some(Failing { effect, left: f.value.unwrap_or(1).max(1) as u32, by: f.id });
+                node.failing = Some(Failing { effect, left: f.value.map_or(1, times), by: f.id });
             }
             FaultKind::DiskFull => {
                 node.disk.full = true;

@@ -6,8 +6,8 @@ use super::validate::{Wrong, effect, numbered, server, side, wrong};
 use crate::fault::hosts;
 use crate::spec::{At, Explicit, FaultKind, RunSpec};
 
-/// Keys that a kind needs, and keys that it may have. Generators give a hold to `start` and `backup` too, and a value to `wipe`,
-/// `reconfigure` and `replay`, where it changes nothing.
+/// Keys that a kind needs, and keys that it may have. Generators give a hold to `start` and `backup` too, and a value to `wipe` and
+/// `replay`, where it changes nothing.
 const fn keys(kind: FaultKind) -> (&'static [&'static str], &'static [&'static str]) {
     use FaultKind as K;
     match kind {
@@ -46,6 +46,7 @@ const fn values(kind: FaultKind) -> (i64, i64) {
     match kind {
         K::PortBlock | K::Corrupt => (0, 2),
         K::Clone => (0, 1),
+        K::Reconfigure => (1, 3),
         K::Lose | K::Duplicate => (0, 1000),
         K::SlowReceiver | K::SlowDisk | K::SlowLink | K::SlowNode | K::LateTimers | K::NewestFirst | K::DiskError => {
             (0, i64::MAX)

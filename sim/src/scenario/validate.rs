@@ -284,7 +284,8 @@ fn dist(d: &Dist, field: &str) -> Result<(), Wrong> {
 }
 
 pub(super) fn numbered(name: &str, prefix: char) -> Option<usize> {
-    name.strip_prefix(prefix).and_then(|n| n.parse().ok()).filter(|n| *n > 0)
+    let digits = name.strip_prefix(prefix)?;
+    digits.parse().ok().filter(|n: &usize| *n > 0 && n.to_string() == digits)
 }
 
 pub(super) fn server(spec: &RunSpec, name: &str, field: &str) -> Result<(), Wrong> {

@@ -54,11 +54,11 @@ pub enum FaultKind {
     SlowLink,
     /// Disk operations take long (F10).
     SlowDisk,
-    /// A write or fsync fails with EIO (F3, F4).
+    /// Reads, writes, fsyncs or changes of names fail with EIO, once or again and again (F3, F4).
     DiskError,
     /// No space left for the hold (F9).
     DiskFull,
-    /// A bit flips in durable bytes (F6).
+    /// Bits flip in durable bytes (F6).
     BitRot,
     /// The wall clock jumps (T1, T3).
     ClockJump,
@@ -346,7 +346,8 @@ pub struct Explicit {
     /// that still arrive; port-block, corrupt: 0 election, 1 quorum, 2 client; bit-rot, half-open and others: which one, counted.
     /// slow-receiver: bytes a second; bounded: packets, below 0 what is more ends the connection; newest-first: ms; slow-node: us;
     /// late-timers: ms; lose, duplicate: of a thousand; lose-snapshots: how many, 0 all, below 0 unreadable instead of gone;
-    /// clone: 0 with a copy of the other one's disk, 1 with an empty one.
+    /// clone: 0 with a copy of the other one's disk, 1 with an empty one; disk-error: how often; reconfigure: 1 digests, 2
+    /// leaderServes, 3 both are the other way round; power-cut and kill with `effect`: at which of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<i64>,
     /// Disk faults: only on operations of this effect (`write`, `fsync`, …).
