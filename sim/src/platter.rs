@@ -33,7 +33,7 @@ pub(crate) struct Platter {
     written: VecDeque<Written>,
     /// What recovery writes are pieces of files, not records.
     recovered: bool,
-    /// A leader's snapshot that this process has loaded.
+    /// A leader's snapshot that this process has loaded, until it has vouched for it or has a newer one.
     loaded: Option<Zxid>,
 }
 
@@ -95,11 +95,15 @@ impl Platter {
             Event::Acked(zxid) | Event::ElectionStarted { zxid, .. } => self.log_lacks(*zxid, disk),
             Event::EpochAccepted(epoch) => epoch_lacks("acceptedEpoch", *epoch, disk),
             Event::EpochCurrent(epoch) => epoch_lacks("currentEpoch", *epoch, disk),
-            Event::NewLeaderAcked { last_logged, .. } => self.log_lacks(*last_logged, disk).or_else(|| {
-                let loaded = self.loaded.take()?;
-                snapshot_lacks(loaded, disk)
-            }),
-            Event::SnapshotTaken { zxid, .. } => snapshot_lacks(*zxid, disk),
+            Event::NewLeaderAcked { last_logged, .. } | Event::Established { last_logged, .. } => {
+                let lost = self.log_lacks(*last_logged, disk);
+                lost.or_else(|| self.loaded.take().and_then(|loaded| snapshot_lacks(loaded, disk)))
+            }
+            Event::SnapshotTaken { zxid, .. } => {
+                // Nothing rests on an older one any more: it may go.
+                self.loaded = self.loaded.filter(|loaded| loaded > zxid);
+                snapshot_lacks(*zxid, disk)
+            }
             _ => None,
         }
     }
@@ -316,9 +320,20 @@ mod tests {
         assert!(m.says(Event::SnapshotTaken { zxid: z(9), bytes: 6, took_ms: 1 }).is_some(), "its bytes may be lost");
         assert_eq!(m.says(Event::TreeReplaced { zxid: z(9), digest: 1 }), None);
         assert!(m.says(Event::NewLeaderAcked { epoch: 1, last_logged: z(9) }).is_some());
-        m.op(DiskOp::Fsync(snapshot));
+        m.op(DiskOp::Fsync(snapshot.clone()));
         assert_eq!(m.says(Event::TreeReplaced { zxid: z(9), digest: 1 }), None);
         assert_eq!(m.says(Event::NewLeaderAcked { epoch: 1, last_logged: z(9) }), None);
+
+        // Loaded, and purged when there is a newer one, before any leader is followed to the end of its sync.
+        assert_eq!(m.says(Event::TreeReplaced { zxid: z(9), digest: 1 }), None);
+        let newer = data("snapshot.10000000b");
+        m.small(&newer, "a tree");
+        m.op(DiskOp::Fsync(newer));
+        m.op(DiskOp::FsyncDir(Dir::Data));
+        assert_eq!(m.says(Event::SnapshotTaken { zxid: z(11), bytes: 6, took_ms: 1 }), None);
+        m.op(DiskOp::Unlink(snapshot));
+        m.op(DiskOp::FsyncDir(Dir::Data));
+        assert_eq!(m.says(Event::NewLeaderAcked { epoch: 2, last_logged: z(11) }), None);
     }
 
     #[test]

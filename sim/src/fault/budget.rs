@@ -100,9 +100,16 @@ impl World<'_> {
         let voting = &self.nodes[..voters];
         // Who never had anything elects with one who has lost it all.
         let forgets = voting.iter().any(|node| node.wiped) && voting.iter().any(|node| node.durable > Zxid::ZERO);
-        let lacks = |node: &Node| node.rotten || node.wiped || (forgets && node.durable == Zxid::ZERO);
-        let bearable = || Quorum::of(&self.spec.topology).decides(|n| !lacks(&voting[n]));
-        if self.spec.disk.budget == Budget::Unlimited && !bearable() {
+        let spoiled = |node: &Node| node.rotten || node.wiped;
+        let lacks = |node: &Node| spoiled(node) || (forgets && node.durable == Zxid::ZERO);
+        let quorum = Quorum::of(&self.spec.topology);
+        // Generated faults keep to the budget; those of a file, and what the minimiser leaves of a run, need not.
+        let bearable = match self.spec.disk.budget {
+            Budget::Unlimited => quorum.decides(|n| !lacks(&voting[n])),
+            Budget::GoodQuorum => quorum.decides(|n| !spoiled(&voting[n])),
+            Budget::OneGoodCopy => !voting.iter().all(spoiled),
+        };
+        if !bearable {
             self.outside("more disks are spoiled than a quorum can bear");
         }
     }
