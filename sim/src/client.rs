@@ -26,6 +26,8 @@ use linger::Left;
 
 /// Of a thousand handshakes for a session so many come with a wrong password first.
 const INTRUSIONS: u64 = 30;
+/// Bytes that most requests need.
+const FRAME: usize = 96;
 /// Of a thousand clients so many are as old as those that know nothing of read-only servers.
 const OLD: u64 = 100;
 /// Of a thousand connections so many forget to say who they are where that is demanded.
@@ -408,7 +410,8 @@ impl Client {
 
     /// Sends a frame with this opcode and body.
     fn send(&mut self, xid: i32, encode: impl FnOnce(&mut Vec<u8>), lent: &mut Lent<'_, '_>) {
-        let mut frame = Vec::from(xid.to_be_bytes());
+        let mut frame = Vec::with_capacity(FRAME);
+        frame.extend_from_slice(&xid.to_be_bytes());
         encode(&mut frame);
         lent.wants.send.extend_from_slice(&(frame.len() as i32).to_be_bytes());
         lent.wants.send.extend_from_slice(&frame);

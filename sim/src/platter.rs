@@ -18,11 +18,11 @@ const FRAME: usize = 13;
 const ZXID: usize = 12;
 const ZXID_END: usize = 20;
 
-/// A record in the page cache: its file (named by its first zxid) and where it ends there.
-#[derive(Clone, Copy, Debug)]
+/// A record in the page cache: its file and where it ends there.
+#[derive(Debug)]
 struct Written {
     zxid: Zxid,
-    file: Zxid,
+    file: FileName,
     end: u64,
 }
 
@@ -60,14 +60,15 @@ impl Platter {
     /// This operation of the process has been carried out.
     pub(crate) fn done(&mut self, op: &DiskOp) {
         let DiskOp::WriteAt(name, at, bytes) = op else { return };
-        let first = named(&name.name, "log.").filter(|_| self.recovered && name.dir == Dir::Log);
-        let Some(file) = first else { return };
+        if !self.recovered || name.dir != Dir::Log || !name.name.starts_with("log.") {
+            return;
+        }
         let header = if *at == 0 { HEADER } else { 0 };
         for (zxid, end) in records(bytes.get(header..).unwrap_or_default()) {
             while self.written.back().is_some_and(|w| w.zxid >= zxid) {
                 self.written.pop_back();
             }
-            self.written.push_back(Written { zxid, file, end: at + (header + end) as u64 });
+            self.written.push_back(Written { zxid, file: name.clone(), end: at + (header + end) as u64 });
         }
     }
 
@@ -111,14 +112,14 @@ impl Platter {
     /// Everything that was written up to here has to be on the platter.
     fn log_lacks(&mut self, upto: Zxid, disk: &SimDisk) -> Option<String> {
         let mut lost = None;
-        while let Some(w) = self.written.front().copied().filter(|w| w.zxid <= upto) {
-            self.written.pop_front();
+        while self.written.front().is_some_and(|w| w.zxid <= upto)
+            && let Some(w) = self.written.pop_front()
+        {
             // A record further behind in the same file answers for this one.
             let answered = self.written.front().is_some_and(|next| next.zxid <= upto && next.file == w.file);
-            let file = log_file(w.file);
             // A file that is gone was put aside by whoever ordered it.
-            if !answered && lost.is_none() && disk.length(&file).is_some() && !disk.keeps(&file, w.end) {
-                lost = Some(format!("{} is not synced up to {}, where {} ends", file.name, w.end, w.zxid));
+            if !answered && lost.is_none() && !disk.keeps(&w.file, w.end) && disk.length(&w.file).is_some() {
+                lost = Some(format!("{} is not synced up to {}, where {} ends", w.file.name, w.end, w.zxid));
             }
         }
         lost

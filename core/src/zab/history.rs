@@ -196,10 +196,16 @@ impl History {
     /// The records above `zxid`, ascending, window and tail. `zxid` is not below the floor.
     pub fn after(&self, zxid: Zxid) -> impl Iterator<Item = &Record> {
         debug_assert!(zxid >= self.floor, "what follows is held");
-        let w = self.window.partition_point(|r| r.zxid <= zxid);
-        let t = self.tail.partition_point(|r| r.zxid <= zxid);
-        self.window.range(w..).chain(self.tail.range(t..))
+        self.window.range(upto(&self.window, zxid)..).chain(self.tail.range(upto(&self.tail, zxid)..))
     }
+}
+
+/// How many of these are not above `zxid`: mostly all or none, so the ends are asked first.
+fn upto(records: &VecDeque<Record>, zxid: Zxid) -> usize {
+    if records.back().is_none_or(|r| r.zxid <= zxid) {
+        return records.len();
+    }
+    records.partition_point(|r| r.zxid <= zxid)
 }
 
 #[cfg(test)]

@@ -98,6 +98,23 @@ fn who_refuses_rightly_owes_nothing_else() {
 }
 
 #[test]
+fn an_observer_waits_for_what_its_spoiled_disk_has_promised() {
+    let owed = |checks: &Checks| checks.unmet(&[0, 1, 2], false).map(|v| v.invariant);
+    let mut checks = led();
+    checks.ghost.servers[0].voter = false;
+    checks.ghost.servers[0].accepted = 3;
+    assert_eq!(see(&mut checks, Obs::Stopped { node: 0, how: Down::Kill }), None);
+    assert_eq!(owed(&checks), Some("L2"), "no fault has made that promise");
+    disk(&mut checks, DiskFault::Lasting);
+    assert_eq!(owed(&checks), None);
+    checks.ghost.servers[0].accepted = 1;
+    assert_eq!(owed(&checks), Some("L2"), "nothing keeps it away");
+    checks.ghost.servers[0].accepted = 3;
+    checks.ghost.servers[0].voter = true;
+    assert_eq!(owed(&checks), Some("L2"), "a leader ends its term for a voter");
+}
+
+#[test]
 fn who_refuses_is_not_heard() {
     let excused = |checks: &Checks| checks.excuse(&[0, 1, 2]).is_some();
     let mut checks = led();

@@ -3,7 +3,9 @@
 use quorate_core::wire::client::{MultiResult, Response};
 use quorate_core::wire::records::{Acl, Id, Stat};
 
-#[derive(Default)]
+/// Bytes that most bodies need.
+const BODY: usize = 128;
+
 struct Bytes(Vec<u8>);
 
 impl Bytes {
@@ -63,7 +65,7 @@ impl Bytes {
 }
 
 fn bytes_of(body: &Response<'_>) -> Vec<u8> {
-    let mut out = Bytes::default();
+    let mut out = Bytes(Vec::with_capacity(BODY));
     match body {
         Response::Empty => {}
         Response::Created { path, stat } => {

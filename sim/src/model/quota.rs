@@ -21,8 +21,11 @@ impl Model {
     /// The deepest subtree with limits that holds `path`, at this zxid.
     fn limited<'a>(&self, path: &'a str, at: i64) -> Option<&'a str> {
         let mut top = path;
+        let mut name = String::with_capacity(ROOT.len() + path.len() + LIMITS.len());
         while !top.is_empty() && top != "/" {
-            let limits = self.znodes.get(format!("{ROOT}{top}{LIMITS}").as_str());
+            name.clear();
+            name.extend([ROOT, top, LIMITS]);
+            let limits = self.znodes.get(&name);
             if limits.is_some_and(|n| n.at(at).is_some()) {
                 return Some(top);
             }

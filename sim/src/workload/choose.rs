@@ -1,6 +1,7 @@
 //! Which operation a client does next.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 
 use super::OPS;
 use super::odd::odd;
@@ -80,11 +81,11 @@ impl Chooser {
 
     /// Something new to store, told apart from all else in the run.
     fn data(&mut self) -> String {
-        let mut data = format!("c{}.{}", self.client + 1, self.count);
         let length = self.stream.below(self.data_max + 1) as usize;
-        while data.len() < length {
-            data.push('.');
-        }
+        let mut data = String::with_capacity(length.max(16));
+        // Writing to a string cannot fail.
+        let _ = write!(data, "c{}.{}", self.client + 1, self.count);
+        data.extend(std::iter::repeat_n('.', length.saturating_sub(data.len())));
         data
     }
 

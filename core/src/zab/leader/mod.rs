@@ -2,6 +2,7 @@
 
 mod discovery;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -94,7 +95,7 @@ pub struct Leader {
     /// Voters without a history that have promised too: they count only as heard.
     without: Tally,
     newleader: Tally,
-    pub(crate) handlers: BTreeMap<LinkId, Handler>,
+    pub(crate) handlers: BTreeMap<LinkId, Box<Handler>>,
     outstanding: VecDeque<Outstanding>,
     last_proposed: Zxid,
     /// What `srvr` shows of the proposals.
@@ -638,7 +639,7 @@ impl Leader {
     pub fn on_link(&mut self, link: LinkId, event: LinkEvent<'_>, ctx: &mut Ctx<'_>) {
         match event {
             LinkEvent::Opened { remote, .. } => {
-                self.handlers.insert(link, Handler::new(link, remote, ctx.now.mono_ms));
+                self.handlers.insert(link, Box::new(Handler::new(link, remote, ctx.now.mono_ms)));
             }
             LinkEvent::Bytes(bytes) => self.arrived(link, bytes, Known::default(), ctx),
             LinkEvent::Messages { bytes, messages } => self.arrived(link, bytes, Known::new(messages), ctx),
