@@ -251,10 +251,11 @@ pub(super) fn recovered(g: &mut Ghost, n: usize, last: Zxid, health: Health) -> 
         return broken_by("U1", format!("recovery finds a log up to {last} ({health:?})"), second, earlier);
     }
     // A snapshot that was being installed took the place of a longer log: not to be trusted until the leader has sent the rest.
-    // An operation that failed is no excuse: a server ends there, and writes again what it vouches for afterwards.
+    // What failed in the life before is no excuse: a server ends there, and writes again what it vouches for afterwards. What cannot be
+    // read in this one is: whoever cannot write does not come here.
     // Who could not be cut stays damaged until a leader has synchronised it.
     let known = g.servers[n].health == Health::Damaged;
-    if !excused && !known && resync.is_none() && matches!(health, Health::Damaged) {
+    if !excused && !g.servers[n].failing && !known && resync.is_none() && matches!(health, Health::Damaged) {
         return broken("U3", format!("recovery says {health:?} at {last}"), "no fault has damaged this disk".into());
     }
     // The cut that a leader ordered may have happened before anybody could say so.

@@ -71,6 +71,32 @@ fn an_error_excuses_the_life_that_met_it() {
 }
 
 #[test]
+fn what_cannot_be_read_excuses_the_life_that_met_it() {
+    let damaged = Event::Recovered {
+        last_logged: Zxid::ZERO,
+        applied: Zxid::ZERO,
+        accepted_epoch: 1,
+        current_epoch: 1,
+        health: Health::Damaged,
+    };
+    let again = |met_before: bool, met_now: bool| {
+        let mut checks = led();
+        if met_before {
+            disk(&mut checks, DiskFault::Error);
+        }
+        assert_eq!(see(&mut checks, Obs::Stopped { node: 0, how: Down::Kill }), None);
+        starts(&mut checks, 0);
+        if met_now {
+            disk(&mut checks, DiskFault::Error);
+        }
+        event(&mut checks, 0, damaged.clone())
+    };
+    assert_eq!(again(false, true), None);
+    assert_eq!(again(true, false), Some("U3"));
+    assert_eq!(again(false, false), Some("U3"));
+}
+
+#[test]
 fn spoiled_bytes_excuse_as_long_as_they_are_there() {
     let mut checks = led();
     disk(&mut checks, DiskFault::Lasting);
