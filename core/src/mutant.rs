@@ -216,6 +216,8 @@ planted! {
     Q15,
     /// Heads are counted, whatever groups they are in and whatever they weigh.
     Q16,
+    /// A record of trust that cannot be read is taken for trust.
+    Q17,
 }
 
 impl Mutant {

@@ -42,11 +42,17 @@ impl Disk {
             _ => None,
         };
         let record_bad = r.record.is_none() && !matches!(r.small[small::STATE], Small::Absent);
-        if record_bad {
-            self.late.push(DiskEvent::Warning("the file state is damaged: ZooKeeper's own files count".into()));
-        }
-        let record = r.record.unwrap_or_default();
+        let mut record = r.record.unwrap_or_default();
         let alone = self.cfg.ensemble.is_none();
+        if record_bad {
+            let text = "the file state is damaged: ZooKeeper's own files count, and this server where every voter is heard, until a \
+                        leader has synchronised it";
+            self.late.push(DiskEvent::Warning(text.into()));
+            if !alone && !self.cfg.mutants.has(Mutant::Q17) {
+                // It may have said that this history is not all that was acknowledged.
+                record.trust = Trust::Doubtful;
+            }
+        }
         let mut values = [None; 2];
         for (value, (at, tmp_at, recorded)) in values.iter_mut().zip([
             (small::ACCEPTED, Some(small::ACCEPTED_TMP), record.accepted),

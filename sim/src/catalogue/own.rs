@@ -73,4 +73,11 @@ pub(super) const ROWS: &[Row] = &[
         applies: Applies::AsIs,
         violates: &["Z11", "U1"],
     },
+    Row {
+        id: "Q17",
+        source: "found by seeds (379021, 376815)",
+        mutation: "A record of the trust in the own disk that cannot be read is taken for trust",
+        applies: Applies::AsIs,
+        violates: &["Z13", "U1"],
+    },
 ];

@@ -145,6 +145,11 @@ pub(super) fn truthful(g: &Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked
     }
     // Observers say Long.MIN_VALUE: they are for nobody to elect.
     let silent = zxid == Zxid::NONE || (zxid.0 == i64::MIN && !voter);
+    // A leader has cut its log, and somebody still votes for it with what it had: larger votes are taken over, as in Java, also those
+    // for oneself. Discovery compares histories, so nothing rests on it.
+    if s.cut && epoch == current && zxid > durable && g.find(zxid, s.durable).is_some() {
+        return Ok(());
+    }
     if !silent && zxid != durable {
         let second = format!("its durable log ends at {durable}, what it has logged at {logged}");
         return broken_by("Z16", format!("it votes with zxid {zxid}"), second, Earlier::of(Kind::Durable, n));

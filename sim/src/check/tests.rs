@@ -181,6 +181,16 @@ fn z16_each_word_about_oneself() {
     assert_eq!(see(&mut checks, vote(1, 0)), None);
     assert_eq!(see(&mut checks, vote(2, 0)), Some("Z16"));
     assert_eq!(see(&mut checks, vote(1, 5)), Some("Z16"));
+    // A leader has cut its log; somebody still votes for it with what it had.
+    let g = &mut checks.ghost;
+    let cut = g.propose(Zxid::new(1, 1), 7, ROOT, Bytes::new());
+    let had = g.zxid(cut).0;
+    g.servers[0].cut = true;
+    assert_eq!(see(&mut checks, vote(1, had)), None);
+    assert_eq!(see(&mut checks, vote(1, had + 1)), Some("Z16"), "it never had that");
+    assert_eq!(see(&mut checks, vote(2, had)), Some("Z16"));
+    checks.ghost.servers[0].cut = false;
+    assert_eq!(see(&mut checks, vote(1, had)), Some("Z16"));
 }
 
 #[test]
