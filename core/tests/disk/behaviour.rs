@@ -206,6 +206,25 @@ fn an_intent_raises_the_epoch_only_where_the_log_has_reached_it() {
 // ----- trust -----------------------------------------------------------------------------------------------------------
 
 #[test]
+fn who_cannot_read_what_it_knew_of_its_trust_has_none() {
+    for (config, health) in [(config(), Health::Doubtful), (alone(), Health::Intact)] {
+        let mut rig = lived(&config, 4);
+        rig.store.edit(Dir::Side, "state", |b| b[9] ^= 1);
+        let rig = Rig::recover(&config, rig.store);
+        assert_eq!((rig.recovered().health, rig.recovered().last_logged), (health, z(1, 4)));
+        let again = Rig::recover(&config, rig.store);
+        assert_eq!(again.recovered().health, health, "it is written down");
+    }
+    let mut java = lived(&config(), 4).store;
+    java.remove(Dir::Side, "state");
+    assert_eq!(
+        Rig::recover(&config(), java).recovered().health,
+        Health::Intact,
+        "a directory of ZooKeeper has no such file"
+    );
+}
+
+#[test]
 fn damage_below_the_watermark_is_damage_and_above_it_doubt() {
     let mut rig = lived(&config(), 4);
     rig.now.mono_ms += 5000;
