@@ -134,8 +134,18 @@ pub(super) fn vote(g: &mut Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked
     truthful(g, n, zxid, epoch)
 }
 
-/// What a server says of its own history while it looks for a leader.
-pub(super) fn truthful(g: &Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked {
+/// What a server says to others of its own history while it looks for a leader.
+pub(super) fn told(g: &Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked {
+    let s = &g.servers[n];
+    // A leader has cut its log, and somebody still votes for it with what it had: larger votes are taken over, as in Java, also those
+    // for oneself. Discovery compares histories, so nothing rests on it. What it begins with itself is `vote`'s.
+    if s.cut && epoch == s.current && zxid > g.zxid(s.durable) && g.find(zxid, s.durable).is_some() {
+        return Ok(());
+    }
+    truthful(g, n, zxid, epoch)
+}
+
+fn truthful(g: &Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked {
     let s = &g.servers[n];
     let (durable, logged, current, voter) = (s.durable, s.logged, s.current, s.voter);
     let (durable, logged) = (g.zxid(durable), g.zxid(logged));
@@ -145,11 +155,6 @@ pub(super) fn truthful(g: &Ghost, n: usize, zxid: Zxid, epoch: Epoch) -> Checked
     }
     // Observers say Long.MIN_VALUE: they are for nobody to elect.
     let silent = zxid == Zxid::NONE || (zxid.0 == i64::MIN && !voter);
-    // A leader has cut its log, and somebody still votes for it with what it had: larger votes are taken over, as in Java, also those
-    // for oneself. Discovery compares histories, so nothing rests on it.
-    if s.cut && epoch == current && zxid > durable && g.find(zxid, s.durable).is_some() {
-        return Ok(());
-    }
     if !silent && zxid != durable {
         let second = format!("its durable log ends at {durable}, what it has logged at {logged}");
         return broken_by("Z16", format!("it votes with zxid {zxid}"), second, Earlier::of(Kind::Durable, n));

@@ -381,7 +381,7 @@ impl Checks {
                 self.disk(*node, *fault, *log, o.time_ms);
                 Ok(())
             }
-            Obs::Voted { node, zxid, epoch } => epochs::truthful(&self.ghost, *node, *zxid, *epoch),
+            Obs::Voted { node, zxid, epoch } => epochs::told(&self.ghost, *node, *zxid, *epoch),
             Obs::Unkept { invariant, event, lacks, .. } => {
                 broken(invariant, format!("it says {event:?}"), (*lacks).to_owned())
             }

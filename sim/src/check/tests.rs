@@ -189,6 +189,8 @@ fn z16_each_word_about_oneself() {
     assert_eq!(see(&mut checks, vote(1, had)), None);
     assert_eq!(see(&mut checks, vote(1, had + 1)), Some("Z16"), "it never had that");
     assert_eq!(see(&mut checks, vote(2, had)), Some("Z16"));
+    let begins = Event::ElectionStarted { round: 1, zxid: Zxid(had), epoch: 1 };
+    assert_eq!(event(&mut checks, 0, begins), Some("Z16"), "nobody has told it that");
     checks.ghost.servers[0].cut = false;
     assert_eq!(see(&mut checks, vote(1, had)), Some("Z16"));
 }
