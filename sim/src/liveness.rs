@@ -297,12 +297,13 @@ impl World<'_> {
             }
             let limits = &self.spec.limits;
             let old = self.dead_logs(*n);
-            if limits.purge_ticks > 0 && !self.spoiled(*n) && old > SPARE {
+            // Some that cannot be read may stay, and those that could not be removed.
+            let spare = SPARE + self.nodes[*n].unremoved;
+            if limits.purge_ticks > 0 && !self.spoiled(*n) && old > spare {
                 return owed(*n, format!("server {} has {old} log files from before its oldest snapshot", n + 1));
             }
             let snapshots = self.nodes[*n].disk.names(Dir::Data).filter(|name| name.starts_with("snapshot.")).count();
-            // Some that cannot be read, or not be removed, may stay.
-            if limits.purge_ticks > 0 && !self.spoiled(*n) && snapshots > limits.retain.max(3) + SPARE {
+            if limits.purge_ticks > 0 && !self.spoiled(*n) && snapshots > limits.retain.max(3) + spare {
                 return owed(*n, format!("server {} has {snapshots} snapshots, {} are to stay", n + 1, limits.retain));
             }
             None

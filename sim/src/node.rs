@@ -121,6 +121,8 @@ pub(crate) struct Node {
     pub(crate) wiped: bool,
     /// Which of the two epoch files was spoiled first.
     pub(crate) rotten_epoch: Option<usize>,
+    /// Files that this life was not able to remove: the next one tries again.
+    pub(crate) unremoved: usize,
     pub(crate) effects: [u64; Effect::COUNT],
     /// Large bytes that were sent last, and their digest.
     large: (Bytes, u64),
@@ -180,6 +182,7 @@ impl Node {
             rotten: false,
             wiped: false,
             rotten_epoch: None,
+            unremoved: 0,
             effects: [0; Effect::COUNT],
             large: (Bytes::new(), 0),
             packets: 0,
@@ -269,6 +272,7 @@ impl Node {
         self.doomed = None;
         self.moved = None;
         self.platter = Platter::default();
+        self.unremoved = 0;
         self.busy_until = 0;
         let mine = std::mem::take(&mut self.mine).into_iter().map(|(c, _)| (c, 0));
         let accepted = std::mem::take(&mut self.accepted).into_iter().map(|(c, _)| (c, 1));

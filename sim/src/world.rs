@@ -624,6 +624,7 @@ impl<'a> World<'a> {
         let failure = self.disk_failure(n, (effect, log), &op);
         let node = &mut self.nodes[n];
         let result = failure.map_or_else(|| node.disk.execute(&op), Err);
+        node.unremoved += usize::from(matches!((&op, &result), (DiskOp::Unlink(_), Err(DiskError::Io(_)))));
         for by in std::mem::take(&mut node.disk.met) {
             self.plans.took(by);
         }
