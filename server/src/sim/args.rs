@@ -110,7 +110,8 @@ they send arrives at once), and time stands still while anything is under way, u
 
 First with no crash, then with one, up to --crashes, each with its part of --budget; a search that the time ends says how much of the tree of choices it has covered
 (if what is below each choice of a state weighs the same), 100 % only when nothing is left. A state takes about 20 bytes of memory,
-what a thread remembers of servers under 1 GB. The number of states is the same on any number of threads.
+what a thread remembers of servers under 1 GB. The number of states hardly depends on the number of threads
+(3 in 10,000 among 7 million, none among 600,000).
 
 What is found is shortened and written as a list of choices, which `quorate sim replay` makes again, with --trace step by step.
 
