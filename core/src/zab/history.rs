@@ -200,7 +200,7 @@ impl History {
     }
 }
 
-/// How many of these are not above `zxid`: mostly all or none, so the ends are asked first.
+/// How many of these are not above `zxid`: mostly all, so the newest is asked first.
 fn upto(records: &VecDeque<Record>, zxid: Zxid) -> usize {
     if records.back().is_none_or(|r| r.zxid <= zxid) {
         return records.len();

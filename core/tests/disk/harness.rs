@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quorate_core::config::{Configuration, Ensemble, PeerConfig};
 use quorate_core::disk::{Disk, DiskEvent, Recovered, RecoverySink};
 use quorate_core::error::DiskError;
-use quorate_core::event::{Action, DiskOp, Lane, Outbox};
+use quorate_core::event::{Action, DiskOp, Halt, Lane, Outbox};
 use quorate_core::ids::{Now, SessionId, Ticket, Zxid};
 use quorate_core::jute::Put;
 use quorate_core::tree::{Applied, DataTree};
@@ -258,4 +258,26 @@ pub(crate) fn config() -> PeerConfig {
 
 pub(crate) fn alone() -> PeerConfig {
     PeerConfig { ensemble: None, ..config() }
+}
+
+/// A server that has lived: snapshot.0, epoch 1, these records.
+pub(crate) fn lived(cfg: &PeerConfig, counters: u32) -> Rig {
+    let mut rig = Rig::recover(cfg, Store::default());
+    rig.snapshot(z(0, 0));
+    rig.call(|d, out| d.write_accepted(1, out));
+    rig.settle().expect("no budget");
+    rig.call(|d, out| d.write_current(1, out));
+    rig.settle().expect("no budget");
+    for c in 1..=counters {
+        rig.append(&[z(1, c)]);
+        rig.settle().expect("no budget");
+    }
+    rig.events.clear();
+    rig.ops.clear();
+    rig
+}
+
+/// Why the server must end, if it must.
+pub(crate) fn fatal(rig: &Rig) -> Option<Halt> {
+    rig.events.iter().find_map(|e| if let DiskEvent::Fatal(h) = e { Some(h.clone()) } else { None })
 }

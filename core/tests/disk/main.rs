@@ -7,3 +7,4 @@ mod hostile;
 mod matrix;
 mod recorded;
 mod store;
+mod trust;
